@@ -1,0 +1,108 @@
+package core
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"time"
+)
+
+// TaskInfo is what there was to say of a task at one moment.
+type TaskInfo struct {
+	ID      uint64
+	Name    string
+	State   string        // "queued", "running", "cancelling" (cancelled or past its timeout, but not ended), or the outcome
+	Age     time.Duration // since CreatedAt; of a task that is done, until its end
+	Timeout time.Duration // 0: none
+	Attrs   []slog.Attr   // as [Task.Attrs]
+	Done    bool
+}
+
+// Info returns what there is to say of the task now.
+func (t *Task) Info() TaskInfo {
+	place, cancelled := t.position()
+	info := TaskInfo{ID: t.id, Name: t.name, Timeout: t.Timeout(), Attrs: t.Attrs()}
+
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	info.Done = t.outcome != Pending
+	info.Age = t.age
+	if !info.Done {
+		info.Age = time.Since(t.created)
+	}
+	switch {
+	case info.Done:
+		info.State = t.outcome.String()
+	case cancelled, t.started && t.ctx.expired():
+		info.State = "cancelling"
+	case place == queued:
+		info.State = "queued"
+	case place == holdsSlot:
+		info.State = "running"
+	default: // of NewTask
+		info.State = t.outcome.String()
+	}
+	return info
+}
+
+func infos(tasks []*Task) []TaskInfo {
+	all := make([]TaskInfo, len(tasks))
+	for i, t := range tasks {
+		all[i] = t.Info()
+	}
+	return all
+}
+
+// position returns what the manager's lock guards.
+func (t *Task) position() (p place, cancelled bool) {
+	if t.manager == nil {
+		return nowhere, false
+	}
+	t.manager.mu.Lock()
+	defer t.manager.mu.Unlock()
+	return t.place, t.cancelled != 0
+}
+
+// MarshalJSON returns an object with id, name, state, age_seconds, timeout (in seconds, null for
+// none), context (an object of the attributes) and done.
+func (i TaskInfo) MarshalJSON() ([]byte, error) {
+	var timeout *float64
+	if i.Timeout > 0 {
+		seconds := i.Timeout.Seconds()
+		timeout = &seconds
+	}
+	return json.Marshal(struct {
+		ID         uint64          `json:"id"`
+		Name       string          `json:"name"`
+		State      string          `json:"state"`
+		AgeSeconds float64         `json:"age_seconds"`
+		Timeout    *float64        `json:"timeout"`
+		Context    json.RawMessage `json:"context"`
+		Done       bool            `json:"done"`
+	}{i.ID, i.Name, i.State, i.Age.Seconds(), timeout, attrsJSON(i.Attrs), i.Done})
+}
+
+// attrsJSON returns attributes as a JSON object. It is slog's own handler that resolves, groups and
+// marshals them: whatever an attribute holds, it gives valid JSON and does not panic.
+func attrsJSON(attrs []slog.Attr) json.RawMessage {
+	var line bytes.Buffer
+	record := slog.NewRecord(time.Time{}, 0, "", 0)
+	record.AddAttrs(attrs...)
+	h := slog.NewJSONHandler(&line, &slog.HandlerOptions{ReplaceAttr: durationsInWords}).WithGroup("context")
+	if err := h.Handle(context.Background(), record); err != nil {
+		return json.RawMessage("{}")
+	}
+	var out struct{ Context json.RawMessage }
+	if err := json.Unmarshal(line.Bytes(), &out); err != nil || out.Context == nil {
+		return json.RawMessage("{}")
+	}
+	return out.Context
+}
+
+func durationsInWords(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
+}

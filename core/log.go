@@ -1,0 +1,148 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// log returns where to log, and whether a line of that level is wanted there.
+func (m *Manager) log(ctx context.Context, level slog.Level) (l *slog.Logger, enabled bool) {
+	l = m.logger
+	if l == nil {
+		l = slog.Default()
+	}
+	return l, l.Enabled(ctx, level)
+}
+
+// contain is deferred around calls of the user's log handler: a panic in it must not harm a task.
+func contain() { _ = recover() }
+
+func (m *Manager) logCreated(t *Task) {
+	defer contain()
+	if l, ok := m.log(t.ctx.values, slog.LevelDebug); ok {
+		task := slog.Group("task", "name", t.name, "id", t.id, "timeout", t.options.timeout)
+		l.LogAttrs(t.ctx.values, slog.LevelDebug, "background task created", withAttrs(t, task)...)
+	}
+}
+
+func (m *Manager) logEnd(t *Task, outcome Outcome, err error, age time.Duration) {
+	defer contain()
+	level := endLevel(outcome)
+	ctx := t.logContext()
+	if l, ok := m.log(ctx, level); ok {
+		l.LogAttrs(ctx, level, "background task "+endWord(outcome), endAttrs(t, outcome, err, age)...)
+	}
+}
+
+func endLevel(o Outcome) slog.Level {
+	switch o {
+	case Failed:
+		return slog.LevelError
+	case TimedOut:
+		return slog.LevelWarn
+	default:
+		return slog.LevelDebug
+	}
+}
+
+func endWord(o Outcome) string {
+	if o == TimedOut {
+		return "timed out"
+	}
+	return o.String()
+}
+
+func endAttrs(t *Task, outcome Outcome, err error, age time.Duration) []slog.Attr {
+	attrs := withAttrs(t, slog.Group("task",
+		"name", t.name, "id", t.id, "duration", age, "outcome", outcome.String()))
+	if err == nil {
+		return attrs
+	}
+	attrs = append(attrs, slog.Any("error", err))
+	var panicked *PanicError
+	if outcome == Failed && errors.As(err, &panicked) {
+		attrs = append(attrs, slog.String("stack", string(panicked.Stack)))
+	}
+	return attrs
+}
+
+// withAttrs returns the task group, and beside it the task's own attributes.
+func withAttrs(t *Task, task slog.Attr) []slog.Attr {
+	return append([]slog.Attr{task}, t.options.attrs...)
+}
+
+func (m *Manager) logRefused(ctx context.Context, t *Task, err error, heldBack uint64) {
+	defer contain()
+	if l, ok := m.log(ctx, slog.LevelWarn); ok {
+		attrs := withAttrs(t, slog.Group("task", "name", t.name, "outcome", Rejected.String()))
+		attrs = append(attrs, slog.Any("error", err), slog.Uint64("held_back", heldBack))
+		l.LogAttrs(ctx, slog.LevelWarn, "background task refused", attrs...)
+	}
+}
+
+// logTask logs at WARN that t is still there, and where: which of the stacks is its own.
+func (m *Manager) logTask(msg string, t *Task, stacks map[string]string) {
+	defer contain()
+	ctx := t.logContext()
+	l, ok := m.log(ctx, slog.LevelWarn)
+	if !ok {
+		return
+	}
+	info := t.Info()
+	attrs := withAttrs(t, slog.Group("task", "name", t.name, "id", t.id, "state", info.State, "age", info.Age))
+	if stack, ok := stacks[stackKey(t)]; ok {
+		attrs = append(attrs, slog.String("stack", stack))
+	}
+	l.LogAttrs(ctx, slog.LevelWarn, msg, attrs...)
+}
+
+func (m *Manager) logShutdown(ctx context.Context) {
+	defer contain()
+	if l, ok := m.log(ctx, slog.LevelInfo); ok {
+		stats := m.Stats()
+		l.LogAttrs(ctx, slog.LevelInfo, "shutdown of background tasks began",
+			slog.Int("running", stats.Running), slog.Int("queued", stats.Queued))
+	}
+}
+
+func (m *Manager) logShutdownEnd(ctx context.Context, stats ShutdownStats, left []*Task) {
+	const most = 20 // lines about tasks
+	if len(left) > 0 {
+		stacks := goroutineStacks()
+		for _, t := range left[:min(most, len(left))] {
+			m.logTask("background task left over at the end of the shutdown", t, stacks)
+		}
+	}
+	defer contain()
+	if l, ok := m.log(ctx, slog.LevelInfo); ok {
+		l.LogAttrs(ctx, slog.LevelInfo, "shutdown of background tasks ended",
+			slog.String("status", stats.Status),
+			slog.Int("initial_tasks", stats.InitialTasks),
+			slog.Int("spawned_tasks", stats.SpawnedTasks),
+			slog.Int("completed_tasks", stats.CompletedTasks),
+			slog.Int("failed_tasks", stats.FailedTasks),
+			slog.Int("cancelled_tasks", stats.CancelledTasks),
+			slog.Int("timed_out_tasks", stats.TimedOutTasks),
+			slog.Int("remaining_tasks", stats.RemainingTasks),
+			slog.Duration("duration", stats.Duration))
+	}
+}
+
+// refusals keeps the lines about refused tasks down to one a second.
+type refusals struct {
+	last     time.Time
+	heldBack uint64 // since last
+}
+
+// next reports whether the refusal at now gets a line, and how many before it got none.
+func (r *refusals) next(now time.Time) (heldBack uint64, say bool) {
+	if !r.last.IsZero() && now.Sub(r.last) < time.Second {
+		r.heldBack++
+		return 0, false
+	}
+	heldBack = r.heldBack
+	*r = refusals{last: now}
+	return heldBack, true
+}

@@ -1,0 +1,112 @@
+package core
+
+import (
+	"context"
+	"errors"
+)
+
+// An Outcome is how a task ended. Each accepted task ends in exactly one.
+type Outcome uint8
+
+// The outcomes, and Pending before there is one.
+const (
+	Pending   Outcome = iota // not ended yet
+	Completed                // no error, however late
+	Failed                   // an error of its own, a panic, or runtime.Goexit
+	Cancelled                // an error after Cancel, CancelAll, Shutdown or Close
+	TimedOut                 // an error after its own timeout
+	Rejected                 // refused: never accepted
+)
+
+// String returns the outcome as logs, spans and metrics show it: pending, completed, failed,
+// cancelled, timed_out or rejected.
+func (o Outcome) String() string {
+	names := [...]string{"pending", "completed", "failed", "cancelled", "timed_out", "rejected"}
+	if int(o) >= len(names) {
+		return "unknown"
+	}
+	return names[o]
+}
+
+// OutcomeOf returns the outcome that err stands for. A middleware calls it with what next
+// returned, and gets what the manager will make of that error, too.
+//
+//   - nil is Completed, however late.
+//   - A panic and [ErrGoexit] are Failed.
+//   - Another error after the task's own timeout is TimedOut, after a cancel Cancelled; of
+//     the two, what came first counts.
+//   - Any other error is Failed.
+//
+// It goes by the state at the moment the Func returned last. What fires after that changes
+// nothing, unless err is not the Func's but the context's own, as from a retry
+// that was interrupted while it backed off. Where the Func was not called, it goes by the state now.
+//
+// For a task made by [NewTask], an error that matches [ErrTimeout] is TimedOut, and one
+// that matches [ErrCancelled] or [ErrShutdown], or comes after Cancel, is Cancelled.
+func (t *Task) OutcomeOf(err error) (outcome Outcome) {
+	if err == nil {
+		return Completed
+	}
+	// The methods of err are the user's: As, Is and Unwrap may panic.
+	defer func() {
+		if recover() != nil {
+			outcome = Failed
+		}
+	}()
+	var panicked *PanicError
+	if errors.As(err, &panicked) || errors.Is(err, ErrGoexit) {
+		return Failed
+	}
+	switch t.causeBehind(err) {
+	case nil:
+		return Failed
+	case ErrTimeout:
+		return TimedOut
+	default:
+		return Cancelled
+	}
+}
+
+// causeBehind returns what had cancelled the task when err came up, or nil.
+func (t *Task) causeBehind(err error) error {
+	t.mu.Lock()
+	returned, fnErr, cause, early := t.returned, t.fnErr, t.fnCause, t.early
+	t.mu.Unlock()
+
+	switch {
+	case t.manager == nil:
+		return causeNamed(err, early)
+	case !returned:
+		return t.ctx.cause()
+	case cause != nil || fnErr != nil && errors.Is(err, fnErr):
+		return cause
+	}
+	if now := t.ctx.cause(); now != nil && isOwn(err, now) {
+		return now
+	}
+	return nil
+}
+
+// isOwn reports whether err is what a context returns that was cancelled with cause.
+func isOwn(err, cause error) bool {
+	if errors.Is(err, cause) {
+		return true
+	}
+	if cause == ErrTimeout {
+		return errors.Is(err, context.DeadlineExceeded)
+	}
+	return errors.Is(err, context.Canceled)
+}
+
+// causeNamed is causeBehind for a task without a context: err itself has to say it.
+func causeNamed(err, early error) error {
+	if early != nil {
+		return early
+	}
+	for _, cause := range []error{ErrTimeout, ErrCancelled, ErrShutdown} {
+		if errors.Is(err, cause) {
+			return cause
+		}
+	}
+	return nil
+}

@@ -1,0 +1,86 @@
+package core
+
+import "time"
+
+// overdueAfter is how long a task may go on after its context was cancelled before that is logged.
+const overdueAfter = 5 * time.Second
+
+// watch is the one timer of a manager that looks for overdue tasks. It only runs while
+// there is a task with a timeout, or one that was cancelled.
+type watch struct {
+	timer *time.Timer
+	at    time.Time // when it fires; zero: it does not
+}
+
+// watchLocked makes the watch look in d from now at the latest.
+func (m *Manager) watchLocked(d time.Duration) {
+	at := time.Now().Add(d)
+	if !m.watch.at.IsZero() && !at.Before(m.watch.at) {
+		return
+	}
+	m.watch.at = at
+	if m.watch.timer == nil {
+		m.watch.timer = time.AfterFunc(d, m.logOverdue)
+	} else {
+		m.watch.timer.Reset(d)
+	}
+}
+
+// stopWatchLocked stops the timer of a manager that has nothing left to watch, and never will.
+func (m *Manager) stopWatchLocked() {
+	if m.watch.timer != nil {
+		m.watch.timer.Stop()
+	}
+}
+
+// logOverdue logs, once each, what still runs though its context was cancelled a while ago.
+func (m *Manager) logOverdue() {
+	overdue := m.takeOverdue(time.Now())
+	if len(overdue) == 0 {
+		return
+	}
+	stacks := goroutineStacks()
+	for _, t := range overdue {
+		m.logTask("background task goes on though it was cancelled", t, stacks)
+	}
+}
+
+// takeOverdue returns the tasks that are overdue and were not returned before, and makes the
+// watch look again when the next one may be.
+func (m *Manager) takeOverdue(now time.Time) (overdue []*Task) {
+	const atMostEvery = time.Second
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.watch.at = time.Time{}
+	for t := m.running.first; t != nil; t = t.next {
+		if t.overdue {
+			continue
+		}
+		due, ok := t.dueLocked(now)
+		switch {
+		case !ok:
+		case due.After(now):
+			m.watchLocked(max(due.Sub(now), atMostEvery))
+		default:
+			t.overdue = true
+			overdue = append(overdue, t)
+		}
+	}
+	return overdue
+}
+
+// dueLocked returns when t will be overdue, if it has been cancelled or has a timeout.
+func (t *Task) dueLocked(now time.Time) (due time.Time, ok bool) {
+	if t.cancelled != 0 {
+		return t.created.Add(t.cancelled + overdueAfter), true
+	}
+	if t.options.timeout <= 0 {
+		return time.Time{}, false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.started {
+		return now.Add(t.options.timeout + overdueAfter), true
+	}
+	return t.ctx.deadline.Add(overdueAfter), true
+}

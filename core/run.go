@@ -1,0 +1,104 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// spawn calls the Spawns, and starts the task as soon as it has a slot. However they end, the task
+// is started, since its slot is taken and the chain has to end what earlier Spawns began.
+func (m *Manager) spawn(ctx context.Context, t *Task) {
+	t.ctx.values = detach(ctx)
+	defer m.launch(t)
+	if len(m.middleware) > 0 {
+		m.callSpawns(t)
+	}
+	m.logCreated(t)
+}
+
+func (m *Manager) callSpawns(t *Task) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		if v := recover(); v != nil {
+			t.failSpawn(recovered(v))
+		} else {
+			t.failSpawn(ErrGoexit)
+		}
+	}()
+	for i, mw := range m.middleware {
+		ctx := mw.Spawn(t.ctx.values, t)
+		if ctx == nil {
+			panic(fmt.Sprintf("core: Spawn of middleware %d (%T) returned a nil context", i, mw))
+		}
+		t.ctx.values = ctx
+	}
+	returned = true
+}
+
+// launch starts a task whose Spawns have returned.
+func (m *Manager) launch(t *Task) {
+	if m.maxRunning <= 0 { // it has had its slot from the beginning
+		go m.run(t)
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t.spawned = true
+	m.launchLocked(t)
+}
+
+// launchLocked starts t if both have come: the end of its Spawns, and a slot or a cancel.
+func (m *Manager) launchLocked(t *Task) {
+	if t.spawned && t.place != queued {
+		go m.run(t)
+	}
+}
+
+// run is the goroutine of a task. That end is given t by its address keeps t readable in a
+// traceback of run, by which goroutineStacks finds the goroutine of a task.
+func (m *Manager) run(t *Task) {
+	err := ErrGoexit // stands if the chain does not return
+	defer m.end(&t, &err)
+	t.start()
+	err = m.chain(&t.ctx, t)
+}
+
+//go:noinline
+func (m *Manager) end(running **Task, chainErr *error) {
+	t, err := *running, *chainErr
+	outcome, age := t.OutcomeOf(err), time.Since(t.created)
+	defer m.finish(t, outcome, err, age) // also if a log handler ends the goroutine
+	m.logEnd(t, outcome, err, age)
+}
+
+func (m *Manager) finish(t *Task, outcome Outcome, err error, age time.Duration) {
+	t.ctx.end()
+	t.fn = nil // the handle may be kept for long, what fn refers to need not be
+
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.releaseLocked(t)
+	m.stats.count(outcome)
+	t.settle(outcome, err, age)
+	m.fillLocked()
+	if m.isIdleLocked() {
+		m.noteIdleLocked()
+	}
+}
+
+// refuse ends a task that was not accepted.
+func (m *Manager) refuse(ctx context.Context, t *Task, err error) {
+	t.settle(Rejected, err, 0)
+	t.fn = nil
+	m.mu.Lock()
+	m.stats.count(Rejected)
+	heldBack, say := m.refusals.next(t.created)
+	m.mu.Unlock()
+	if say {
+		m.logRefused(ctx, t, err, heldBack)
+	}
+}

@@ -1,0 +1,268 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A Task is one piece of background work, and the handle on it. All its methods are safe
+// for concurrent use.
+//
+// A Task that is kept keeps the values of its context in memory, too.
+type Task struct {
+	id      uint64
+	name    string
+	manager *Manager // nil if made by NewTask
+	fn      Func
+	options taskOptions
+	created time.Time
+	ctx     runContext
+
+	// The manager's lock guards these.
+	prev, next *Task
+	place      place
+	spawned    bool          // the Spawns have returned
+	overdue    bool          // was logged as such
+	cancelled  time.Duration // when it was cancelled, after created; 0: it was not
+
+	mu        sync.Mutex // guards the fields below
+	started   bool
+	waited    time.Duration   // from created to the start of the run
+	age       time.Duration   // from created to the end, once that has come
+	early     error           // the cause of a cancel that came before the start
+	skip      error           // what the chain gets instead of a call of fn
+	innermost context.Context // what fn was called with
+	returned  bool            // fn returned once at least; then:
+	fnErr     error           // what it returned last
+	fnCause   error           // what had cancelled the context by then
+	outcome   Outcome
+	err       error
+	done      chan struct{} // made when first asked for, closed at the end
+}
+
+// place is where a manager keeps a task.
+type place uint8
+
+const (
+	nowhere   place = iota // not accepted yet, refused, or done
+	queued                 // waits for a slot
+	dequeued               // was cancelled while it waited, and passes the chain without a slot
+	holdsSlot              // runs, or is about to
+)
+
+var closedChan = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// NewTask returns a task that no manager knows: for tests of middlewares, and for engines
+// other than [Manager]. Its ID is 0, and it never starts or ends. Cancel only makes
+// [Task.OutcomeOf] say so.
+func NewTask(name string, opts ...TaskOption) *Task {
+	return newTask(name, nil, opts)
+}
+
+func newTask(name string, defaults, opts []TaskOption) *Task {
+	if name == "" {
+		name = "background_task"
+	}
+	t := &Task{name: name, created: time.Now()}
+	t.ctx.task = t
+	for _, opt := range defaults {
+		opt(&t.options)
+	}
+	for _, opt := range opts {
+		opt(&t.options)
+	}
+	return t
+}
+
+// ID returns the task's number, counted from 1 by its manager in the order of acceptance.
+// It is 0 for a refused task and for one made by [NewTask].
+func (t *Task) ID() uint64 { return t.id }
+
+// Name returns the name given to [Manager.Go], or "background_task" where that was empty.
+func (t *Task) Name() string { return t.name }
+
+// Attrs returns a copy of the task's attributes. Values that are a [slog.LogValuer] are not
+// resolved: call Resolve on each before reading it.
+func (t *Task) Attrs() []slog.Attr { return slices.Clone(t.options.attrs) }
+
+// Timeout returns how long the run may take, or 0 for no limit.
+func (t *Task) Timeout() time.Duration { return t.options.timeout }
+
+// CreatedAt returns when the task was accepted, with a monotonic reading.
+func (t *Task) CreatedAt() time.Time { return t.created }
+
+// StartedAt returns when the run started, with a monotonic reading. It is zero before that:
+// while the task is queued.
+func (t *Task) StartedAt() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.started {
+		return time.Time{}
+	}
+	return t.created.Add(t.waited)
+}
+
+// Done returns a channel that is closed when the task has ended: after Err and Outcome are
+// set, after the chain has returned. For a refused task it is closed from the beginning.
+func (t *Task) Done() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.done == nil {
+		if t.outcome != Pending {
+			t.done = closedChan
+		} else {
+			t.done = make(chan struct{})
+		}
+	}
+	return t.done
+}
+
+// Err returns the task's error: nil until it is done and where it completed, else what the chain
+// returned, a [*PanicError] or [ErrGoexit]; for a refused task [ErrClosed] or [ErrFull];
+// for one that was cancelled while queued [ErrCancelled] or [ErrShutdown].
+func (t *Task) Err() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.err
+}
+
+// Outcome returns how the task ended, or [Pending] until it has.
+func (t *Task) Outcome() Outcome {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.outcome
+}
+
+// Wait waits for the end of the task, and returns its error; or ctx's error, if ctx is done
+// before. The task goes on then.
+func (t *Task) Wait(ctx context.Context) error {
+	done := t.Done()
+	select {
+	case <-done:
+		return t.Err()
+	default:
+	}
+	select {
+	case <-done:
+		return t.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Cancel cancels the task's context with [ErrCancelled] as its cause, and does not wait.
+// A queued task ends without its Func being called. One that is done stays as it is.
+func (t *Task) Cancel() {
+	if t.manager == nil {
+		t.cancel(ErrCancelled)
+		return
+	}
+	t.manager.cancel(ErrCancelled, t)
+}
+
+// String returns the task's name and id.
+func (t *Task) String() string { return fmt.Sprintf("%s#%d", t.name, t.id) }
+
+// cancel cancels the context, now or as soon as there is one.
+func (t *Task) cancel(cause error) {
+	t.mu.Lock()
+	started := t.started
+	if !started && t.early == nil {
+		t.early = cause
+	}
+	t.mu.Unlock()
+	if started {
+		t.ctx.standard().cancel(cause)
+	}
+}
+
+// start begins the run: the timeout counts from here.
+func (t *Task) start() {
+	t.mu.Lock()
+	t.waited = time.Since(t.created)
+	if t.options.timeout > 0 {
+		t.ctx.deadline = t.created.Add(t.waited + t.options.timeout)
+	}
+	t.started = true
+	early := t.early
+	t.mu.Unlock()
+
+	switch {
+	case early != nil:
+		t.ctx.standard().cancel(early)
+	case t.ctx.values.Done() != nil: // of a Spawn's making
+		t.ctx.standard()
+	}
+}
+
+// call is the innermost Handler of every chain: it calls the task's Func.
+func call(ctx context.Context, t *Task) error {
+	if err := t.enter(ctx); err != nil {
+		return err
+	}
+	err := ErrGoexit // stands if fn does not return
+	defer func() { t.leave(err) }()
+	err = t.fn(ctx)
+	return err
+}
+
+// enter takes down the innermost context, and returns what the chain gets instead of a
+// call of the Func, if anything.
+func (t *Task) enter(ctx context.Context) (instead error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.innermost = ctx
+	return t.skip
+}
+
+// skipFor makes a cancelled task that has not started skip its Func.
+func (t *Task) skipFor(cause error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.skip == nil {
+		t.skip = cause
+	}
+	if t.early == nil {
+		t.early = cause
+	}
+}
+
+// failSpawn makes a task skip its Func since a Spawn did not return.
+func (t *Task) failSpawn(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.skip = err
+}
+
+// settle ends the task.
+func (t *Task) settle(outcome Outcome, err error, age time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.outcome, t.err, t.age = outcome, err, age
+	t.innermost = nil
+	if t.done != nil {
+		close(t.done)
+	}
+}
+
+// logContext returns the context to log the task with.
+func (t *Task) logContext() context.Context {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.innermost != nil {
+		return t.innermost
+	}
+	return &t.ctx
+}
+
+// leave takes down the state at the moment the Func returned: the outcome is decided by it.
+func (t *Task) leave(err error) {
+	cause := t.ctx.cause()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.returned, t.fnErr, t.fnCause = true, err, cause
+}
