@@ -1,0 +1,181 @@
+package otelmw
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/baggage"
+
+	"github.com/afterspan/afterspan/core"
+)
+
+// The attributes of afterspan. The whole of afterspan.* is ours: what comes from elsewhere under such a key is dropped.
+const (
+	ourPrefix = "afterspan."
+
+	taskNameKey       = attribute.Key("afterspan.task.name")
+	taskIDKey         = attribute.Key("afterspan.task.id")
+	taskTimeoutKey    = attribute.Key("afterspan.task.timeout")
+	taskQueueTimeKey  = attribute.Key("afterspan.task.queue_time")
+	taskAttemptKey    = attribute.Key("afterspan.task.attempt")
+	taskOutcomeKey    = attribute.Key("afterspan.task.outcome")
+	taskStateKey      = attribute.Key("afterspan.task.state")
+	spawnerTraceIDKey = attribute.Key("afterspan.spawner.trace_id")
+	spawnerSpanIDKey  = attribute.Key("afterspan.spawner.span_id")
+	managerNameKey    = attribute.Key("afterspan.manager.name")
+)
+
+const (
+	mostAttributes = 512     // of a span: over the SDK's default limit, so that the SDK counts what it drops
+	longestText    = 4 << 10 // bytes of one value
+	longestStack   = 32 << 10
+)
+
+// attributes are those of one span, each key once.
+type attributes []attribute.KeyValue
+
+// set adds kv in place of what was there under its key.
+func (a *attributes) set(kv attribute.KeyValue) {
+	if i := a.index(kv.Key); i >= 0 {
+		(*a)[i] = kv
+		return
+	}
+	a.append(kv)
+}
+
+// add adds kv unless its key is there.
+func (a *attributes) add(kv attribute.KeyValue) {
+	if a.index(kv.Key) < 0 {
+		a.append(kv)
+	}
+}
+
+func (a *attributes) append(kv attribute.KeyValue) {
+	if kv.Valid() && len(*a) < mostAttributes {
+		*a = append(*a, kv)
+	}
+}
+
+func (a *attributes) index(key attribute.Key) int {
+	for i := range *a {
+		if (*a)[i].Key == key {
+			return i
+		}
+	}
+	return -1
+}
+
+// addForeign adds what users and baggage say, but for afterspan.* keys.
+func (a *attributes) addForeign(kvs ...attribute.KeyValue) {
+	for _, kv := range kvs {
+		if !isOurs(string(kv.Key)) {
+			a.add(kv)
+		}
+	}
+}
+
+func isOurs(key string) bool { return strings.HasPrefix(key, ourPrefix) }
+
+// addTask adds the task's own attributes.
+func (mw *middleware) addTask(a *attributes, t *core.Task) {
+	for _, attr := range t.Attrs() {
+		mw.flatten(a, "", attr)
+	}
+}
+
+// flatten adds attr with prefix before its key, and the members of a group each by itself.
+func (mw *middleware) flatten(a *attributes, prefix string, attr slog.Attr) {
+	attr.Key = prefix + attr.Key
+	attr.Value = attr.Value.Resolve()
+	if attr.Value.Kind() == slog.KindGroup {
+		if attr.Key != prefix { // a group without a name has its members in the one around it
+			prefix = attr.Key + "."
+		}
+		for _, member := range attr.Value.Group() {
+			mw.flatten(a, prefix, member)
+		}
+		return
+	}
+	if isOurs(attr.Key) {
+		return
+	}
+	if attr = mw.replace(attr); attr.Key != "" && !isOurs(attr.Key) {
+		a.set(attribute.KeyValue{Key: attribute.Key(text(attr.Key)), Value: value(attr.Value)})
+	}
+}
+
+// replace returns what the user's callback makes of attr: nothing, if it panics.
+func (mw *middleware) replace(attr slog.Attr) (replaced slog.Attr) {
+	if mw.replaceAttr == nil {
+		return attr
+	}
+	defer contain("the callback of WithReplaceAttr")
+	return mw.replaceAttr(attr)
+}
+
+// addOptional adds what the options ask for beside the task's own attributes.
+func (mw *middleware) addOptional(ctx context.Context, a *attributes, t *core.Task) {
+	for _, f := range mw.attributesFuncs {
+		a.addForeign(callForAttributes(ctx, t, f, "the callback of WithAttributesFunc")...)
+	}
+	if len(mw.baggageKeys) > 0 {
+		members := baggage.FromContext(ctx)
+		for _, key := range mw.baggageKeys {
+			if m := members.Member(key); m.Key() != "" {
+				a.addForeign(attribute.String(key, text(m.Value())))
+			}
+		}
+	}
+	a.addForeign(mw.attributes...)
+}
+
+func callForAttributes(
+	ctx context.Context, t *core.Task, f func(context.Context, *core.Task) []attribute.KeyValue, what string,
+) []attribute.KeyValue {
+	defer contain(what)
+	return f(ctx, t)
+}
+
+// value returns v as an attribute's value. Strings, ints, bools and floats keep their types.
+func value(v slog.Value) attribute.Value {
+	v = v.Resolve()
+	switch v.Kind() {
+	case slog.KindString:
+		return attribute.StringValue(text(v.String()))
+	case slog.KindInt64:
+		return attribute.Int64Value(v.Int64())
+	case slog.KindUint64:
+		if n := v.Uint64(); n <= math.MaxInt64 {
+			return attribute.Int64Value(int64(n))
+		}
+	case slog.KindFloat64:
+		return attribute.Float64Value(v.Float64())
+	case slog.KindBool:
+		return attribute.BoolValue(v.Bool())
+	case slog.KindTime:
+		return attribute.StringValue(v.Time().Format(time.RFC3339Nano))
+	}
+	return attribute.StringValue(text(fmt.Sprint(v.Any()))) // fmt contains the panics of String and Error
+}
+
+// text makes s fit for a trace: valid UTF-8, which the protocol demands, and no longer than is of use.
+func text(s string) string { return cut(s, longestText) }
+
+func cut(s string, longest int) string {
+	if whole := len(s); whole > longest {
+		end := longest
+		for end > longest-utf8.UTFMax && !utf8.RuneStart(s[end]) { // not within a rune
+			end--
+		}
+		s = fmt.Sprintf("%s… (cut, %d bytes in all)", s[:end], whole)
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+func seconds(key attribute.Key, d time.Duration) attribute.KeyValue { return key.Float64(d.Seconds()) }

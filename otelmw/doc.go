@@ -1,0 +1,54 @@
+// Package otelmw traces and meters background tasks with OpenTelemetry.
+//
+// [New] returns a middleware for [core.New] that makes a span of every task:
+//
+//	tasks := core.New(core.WithMiddleware(otelmw.New()))
+//
+// It imports the OpenTelemetry API alone. Without an SDK in the program it records nothing.
+//
+// # Spans
+//
+// A task goes on after the span that started it has ended, so by default its span is not a child
+// of that one but the root of a trace of its own, and the two are linked both ways (see [Relation]):
+//
+//   - In the spawner's trace a short PRODUCER span "spawn NAME" stands for the task. It lasts until
+//     the run starts, and so shows the wait in the queue, and links to the task's span.
+//   - The task's span is a CONSUMER span, called like the task, that links to "spawn NAME".
+//
+// Where the spawner's span does not record (it is not sampled, or of another process) the task links
+// to that span itself, and without any span in the context its span is a root without links.
+//
+// These attributes are set at the start, so that samplers see them: afterspan.task.name,
+// afterspan.task.id, afterspan.task.timeout (seconds, if there is one), afterspan.task.queue_time (seconds),
+// afterspan.task.attempt (from 2 on, when a retry outside this middleware calls again),
+// afterspan.spawner.trace_id and afterspan.spawner.span_id (with a link: trace stores cannot look
+// links up backwards), and the task's own attributes under their own keys, groups joined by dots.
+//
+// At the end comes afterspan.task.outcome: completed, failed, cancelled or timed_out. Failed and timed_out set
+// error.type and the status Error; the others leave the status alone. A panic is one "exception" event with its stack.
+// error.type is timeout, panic, goexit, what a method ErrorType() string of the error says, or else
+// the innermost type of the error that tells anything.
+//
+// # Metrics
+//
+//	afterspan.task.duration        histogram        s       name, outcome, error.type
+//	afterspan.task.queue.duration  histogram        s       name
+//	afterspan.task.active          up-down counter  {task}  name
+//
+// Their attributes are afterspan.task.name, afterspan.task.outcome and error.type, never an id or what a
+// task says of itself. Names ought to be few: an SDK keeps a time series for each, up to its limit.
+// [ObserveManager] adds what a manager holds and refuses.
+//
+// # Sampling
+//
+// A task's trace is another than its spawner's, so a sampler that decides by trace id decides anew: with
+// 10 % of each, only 1 % of the pairs are there whole. Package linksampler makes the task follow its spawner.
+//
+// # Shutdown
+//
+// The manager's Shutdown comes before the tracer provider's: a span that ends later is lost.
+//
+// # Errors
+//
+// Nothing in here stops a task. What the SDK or a callback does wrong goes to [otel.Handle].
+package otelmw

@@ -1,0 +1,120 @@
+package otelmw
+
+import (
+	"context"
+
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/afterspan/afterspan/core"
+)
+
+// ScopeName is the instrumentation scope of the spans and metrics.
+const ScopeName = "github.com/afterspan/afterspan/otelmw"
+
+// Version is the version of this module, and that of the instrumentation scope.
+const Version = "0.1.0"
+
+// New returns a middleware that makes a span of every task, linked with the span that spawned it, and metrics
+// of all tasks. Put it first in the chain, so that it sees what the others do.
+//
+// One middleware may serve several managers. It keeps nothing of a task after its end.
+func New(opts ...Option) core.Middleware {
+	mw := &middleware{config: newConfig(opts)}
+	if !mw.tracesNothing() {
+		mw.tracer = mw.tracerProvider.Tracer(ScopeName,
+			trace.WithInstrumentationVersion(Version), trace.WithSchemaURL(semconv.SchemaURL))
+	}
+	if !mw.metersNothing() {
+		mw.instruments = newInstruments(mw.meterProvider)
+	}
+	return mw
+}
+
+type middleware struct {
+	config
+	tracer      trace.Tracer // nil: no spans
+	instruments *instruments // nil: no metrics
+}
+
+func (mw *middleware) isOff() bool { return mw.tracer == nil && mw.instruments == nil }
+
+// Spawn implements core.Middleware.
+func (mw *middleware) Spawn(ctx context.Context, t *core.Task) context.Context {
+	// The spawner's span will have ended when the task runs: whoever found it in the context would write to a
+	// dead span. Its SpanContext is all that is of use, and does not keep the span in memory.
+	spawner := trace.SpanFromContext(ctx)
+	detached := ctx
+	if spawner.SpanContext().IsValid() {
+		detached = trace.ContextWithSpanContext(ctx, spawner.SpanContext())
+	}
+	if mw.isOff() {
+		return detached
+	}
+	s := mw.newSpawn(ctx, t, spawner)
+	return context.WithValue(detached, spawnKey{mw}, s)
+}
+
+// Wrap implements core.Middleware.
+func (mw *middleware) Wrap(next core.Handler) core.Handler {
+	if mw.isOff() {
+		return next
+	}
+	return func(ctx context.Context, t *core.Task) error {
+		s := mw.spawnOf(ctx, t)
+		if s.filtered {
+			return next(ctx, t)
+		}
+		r := run{mw: mw, task: t, spawn: s}
+		ctx = r.start(ctx)
+		defer r.end()
+		r.err = next(ctx, t)
+		r.returned = true
+		return r.err
+	}
+}
+
+// record asks the filters whether t is recorded.
+func (mw *middleware) record(ctx context.Context, t *core.Task) bool {
+	for _, filter := range mw.filters {
+		if !passes(ctx, t, filter) {
+			return false
+		}
+	}
+	return true
+}
+
+func passes(ctx context.Context, t *core.Task, filter func(context.Context, *core.Task) bool) (yes bool) {
+	yes = true
+	defer contain("the callback of WithFilter")
+	return filter(ctx, t)
+}
+
+// relationOf returns how t's span is to relate to its spawner's.
+func (mw *middleware) relationOf(ctx context.Context, t *core.Task) (r Relation) {
+	r = mw.relation
+	if mw.relationFunc == nil {
+		return r
+	}
+	defer contain("the callback of WithRelationFunc")
+	return mw.relationFunc(ctx, t)
+}
+
+// spanName returns what t's span is called.
+func (mw *middleware) spanName(t *core.Task) (name string) {
+	name = text(t.Name())
+	if mw.nameFormatter == nil {
+		return name
+	}
+	defer contain("the callback of WithSpanNameFormatter")
+	return text(mw.nameFormatter(t))
+}
+
+// describe returns what may be written of err.
+func (mw *middleware) describe(err error) (description string) {
+	defer contain("the text of an error")
+	if mw.errorDescription != nil {
+		return text(mw.errorDescription(err))
+	}
+	return text(err.Error())
+}

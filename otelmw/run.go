@@ -1,0 +1,204 @@
+package otelmw
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/afterspan/afterspan/core"
+)
+
+// A run is one pass of a task through what is further in: the task's only one, or one attempt of a retry outside.
+type run struct {
+	mw    *middleware
+	task  *core.Task
+	spawn *spawn
+
+	ctx      context.Context
+	span     trace.Span // nil: none
+	began    time.Time
+	active   bool                 // was counted as running
+	extra    []attribute.KeyValue // of WithMetricAttributesFunc
+	err      error
+	returned bool // by return: neither a panic nor Goexit
+}
+
+// An ending is how a run ended, in the words of spans and metrics.
+type ending struct {
+	outcome   core.Outcome
+	errorType string // of Failed and TimedOut
+}
+
+// start starts the span and returns the context of what is further in.
+func (r *run) start(ctx context.Context) context.Context {
+	r.began = time.Now()
+	r.ctx = ctx
+	attempt := r.spawn.attempts.Add(1)
+	if r.mw.tracer != nil {
+		r.startSpan(attempt)
+	}
+	if r.mw.instruments != nil {
+		r.countStart(attempt)
+	}
+	return r.ctx
+}
+
+func (r *run) startSpan(attempt int64) {
+	defer contain("the start of a span")
+	var to trace.SpanContext
+	defer func() { r.spawn.endSpan(to) }()
+	ctx, span := r.mw.tracer.Start(r.parentContext(), r.mw.spanName(r.task), r.startOptions(attempt)...)
+	r.ctx, r.span = ctx, span
+	to = span.SpanContext()
+}
+
+// parentContext returns the context to start the span in. For Child that is the spawner's, whatever
+// span a middleware outside may have put into the run's.
+func (r *run) parentContext() context.Context {
+	s := r.spawn
+	if s.relation != Child || trace.SpanContextFromContext(r.ctx).Equal(s.spawner) {
+		return r.ctx
+	}
+	return trace.ContextWithSpanContext(r.ctx, s.spawner)
+}
+
+func (r *run) startOptions(attempt int64) []trace.SpanStartOption {
+	opts := make([]trace.SpanStartOption, 0, 4+len(r.mw.config.startOptions))
+	opts = append(opts, consumerKind)
+	opts = append(opts, r.mw.config.startOptions...)
+	if r.spawn.relation != Child {
+		opts = append(opts, trace.WithNewRoot())
+	}
+	if r.spawn.link.IsValid() { // the SDK keeps an invalid link that has attributes
+		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: r.spawn.link}))
+	}
+	return append(opts, trace.WithAttributes(r.attributes(attempt)...))
+}
+
+var consumerKind = trace.WithSpanKind(trace.SpanKindConsumer)
+
+// attributes returns all that is known at the start, since samplers see only that. Ours come first, so that
+// a limit on their number never costs one of them.
+func (r *run) attributes(attempt int64) attributes {
+	t, s := r.task, r.spawn
+	a := make(attributes, 0, 12)
+	a.append(taskNameKey.String(text(t.Name())))
+	a.append(taskIDKey.Int64(int64(t.ID())))
+	if t.Timeout() > 0 {
+		a.append(seconds(taskTimeoutKey, t.Timeout()))
+	}
+	a.append(seconds(taskQueueTimeKey, r.queueTime()))
+	if attempt > 1 {
+		a.append(taskAttemptKey.Int64(attempt))
+	}
+	if s.link.IsValid() {
+		a.append(spawnerTraceIDKey.String(s.spawner.TraceID().String()))
+		a.append(spawnerSpanIDKey.String(s.spawner.SpanID().String()))
+	}
+	r.mw.addTask(&a, t)
+	r.mw.addOptional(r.ctx, &a, t)
+	return a
+}
+
+// queueTime returns how long the task waited for its start.
+func (r *run) queueTime() time.Duration {
+	started := r.task.StartedAt()
+	if started.IsZero() { // of an engine that is not core's
+		started = r.began
+	}
+	return started.Sub(r.task.CreatedAt())
+}
+
+func (r *run) countStart(attempt int64) {
+	defer contain("a metric")
+	in := r.mw.instruments
+	for _, f := range r.mw.metricAttributesFunc {
+		r.extra = append(r.extra, callForAttributes(r.ctx, r.task, f, "the callback of WithMetricAttributesFunc")...)
+	}
+	if attempt == 1 {
+		in.recordQueue(r.ctx, r.task, r.queueTime(), r.extra)
+	}
+	if in.active.Enabled(r.ctx) {
+		in.addActive(r.ctx, r.task, 1)
+		r.active = true
+	}
+}
+
+// end is deferred, and so called on every way out.
+func (r *run) end() {
+	if !r.returned {
+		r.err = unreturned()
+	}
+	end := ending{outcome: r.task.OutcomeOf(r.err)}
+	if end.outcome == core.Failed || end.outcome == core.TimedOut {
+		end.errorType = errorType(r.err, end.outcome)
+	}
+	if r.mw.instruments != nil {
+		r.countEnd(end)
+	}
+	if r.span != nil {
+		r.endSpan(end)
+	}
+}
+
+func (r *run) countEnd(end ending) {
+	defer contain("a metric")
+	in := r.mw.instruments
+	if r.active {
+		in.addActive(r.ctx, r.task, -1)
+	}
+	in.recordDuration(r.ctx, r.task, time.Since(r.began), end, r.extra)
+}
+
+func (r *run) endSpan(end ending) {
+	defer contain("the end of a span")
+	defer func() { r.span.End() }() // not deferred itself: End would take a panic for the task's, and record it
+	if !r.span.IsRecording() {
+		return
+	}
+	r.span.SetAttributes(taskOutcomeKey.String(end.outcome.String()))
+	if end.errorType == "" {
+		return
+	}
+	description := r.mw.describe(r.err)
+	r.span.SetAttributes(semconv.ErrorTypeKey.String(end.errorType))
+	r.span.SetStatus(codes.Error, description)
+	if panicked, ok := panicOf(r.err); ok {
+		r.span.AddEvent("exception", trace.WithAttributes(
+			semconv.ExceptionType(fmt.Sprintf("%T", panicked.Value)),
+			semconv.ExceptionMessage(description),
+			semconv.ExceptionStacktrace(cut(string(panicked.Stack), longestStack))))
+	}
+}
+
+// panicOf returns the panic in err's chain.
+func panicOf(err error) (panicked *core.PanicError, ok bool) {
+	defer contain("a method of an error")
+	ok = errors.As(err, &panicked)
+	return panicked, ok
+}
+
+// unreturned says why the handler further in does not return. A manager's chain turns panics into errors, so
+// with one it is Goexit. Another engine's may let a panic pass, and then its value cannot be seen without stopping it.
+func unreturned() error {
+	var frames [32]uintptr
+	n := runtime.Callers(0, frames[:])
+	for iter := runtime.CallersFrames(frames[:n]); ; {
+		frame, more := iter.Next()
+		switch {
+		case strings.HasPrefix(frame.Function, "runtime.gopanic"):
+			return &core.PanicError{Value: "see the stack", Stack: debug.Stack()}
+		case frame.Function == "runtime.Goexit", !more:
+			return core.ErrGoexit
+		}
+	}
+}
