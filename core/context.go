@@ -16,13 +16,13 @@ import (
 // A timeout needs no timer before that either: nobody is waiting for it, and whoever asks
 // for Err compares the clock.
 //
-// values and deadline are set before the run starts and never change after.
+// values and limit are set before the run starts and never change after.
 type runContext struct {
-	task     *Task
-	values   context.Context // what the last Spawn returned
-	deadline time.Time       // zero: the task has no timeout
-	ended    atomic.Bool     // the run is over
-	std      atomic.Pointer[stdContext]
+	task   *Task
+	values context.Context // what the last Spawn returned
+	limit  time.Duration   // from the task's creation to its deadline; 0: it has no timeout
+	ended  atomic.Bool     // the run is over
+	std    atomic.Pointer[stdContext]
 }
 
 // stdContext is the standard context that answers for a runContext.
@@ -61,10 +61,11 @@ func (c *runContext) newStandard() *stdContext {
 	if c.ended.Load() {
 		cancel(nil) // before the deadline, which may have passed since
 	}
-	if c.deadline.IsZero() {
+	deadline, ok := c.ownDeadline()
+	if !ok {
 		return &stdContext{Context: ctx, cancel: cancel}
 	}
-	ctx, stop := context.WithDeadlineCause(ctx, c.deadline, ErrTimeout)
+	ctx, stop := context.WithDeadlineCause(ctx, deadline, ErrTimeout)
 	return &stdContext{Context: ctx, cancel: func(cause error) {
 		cancel(cause)
 		stop()
@@ -96,7 +97,15 @@ func (c *runContext) cause() error {
 }
 
 func (c *runContext) expired() bool {
-	return !c.deadline.IsZero() && !time.Now().Before(c.deadline)
+	return c.limit > 0 && time.Since(c.task.created) >= c.limit
+}
+
+// ownDeadline returns the end of the task's timeout, if it has one.
+func (c *runContext) ownDeadline() (deadline time.Time, ok bool) {
+	if c.limit <= 0 {
+		return time.Time{}, false
+	}
+	return c.task.created.Add(c.limit), true
 }
 
 // Deadline implements context.Context.
@@ -104,7 +113,7 @@ func (c *runContext) Deadline() (deadline time.Time, ok bool) {
 	if std := c.std.Load(); std != nil {
 		return std.Deadline()
 	}
-	return c.deadline, !c.deadline.IsZero()
+	return c.ownDeadline()
 }
 
 // Done implements context.Context.

@@ -35,6 +35,10 @@ var (
 // package testing does. The deferred calls of the middlewares have run.
 var ErrGoexit = errors.New("core: task called runtime.Goexit")
 
+// errEnded is what a middleware gets that calls next after the chain has returned, from a
+// goroutine that it left behind.
+var errEnded = errors.New("core: the task has ended: next called too late")
+
 // A PanicError is the error of a task that panicked.
 type PanicError struct {
 	Value any    // what panic was called with
@@ -67,7 +71,7 @@ type ShutdownError struct {
 func (e *ShutdownError) Error() string {
 	const most = 5
 	var b strings.Builder
-	fmt.Fprintf(&b, "core: %d tasks did not stop within %v", e.Stats.RemainingTasks, e.Stats.Duration.Round(time.Millisecond))
+	fmt.Fprintf(&b, "core: %d task(s) did not stop within %v", e.Stats.RemainingTasks, e.Stats.Duration.Round(time.Millisecond))
 	for i, t := range e.Tasks {
 		if i == most {
 			fmt.Fprintf(&b, ", and %d more", len(e.Tasks)-most)

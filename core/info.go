@@ -13,7 +13,7 @@ type TaskInfo struct {
 	ID      uint64
 	Name    string
 	State   string        // "queued", "running", "cancelling" (cancelled or past its timeout, but not ended), or the outcome
-	Age     time.Duration // since CreatedAt; of a task that is done, until its end
+	Age     time.Duration // since CreatedAt
 	Timeout time.Duration // 0: none
 	Attrs   []slog.Attr   // as [Task.Attrs]
 	Done    bool
@@ -22,15 +22,11 @@ type TaskInfo struct {
 // Info returns what there is to say of the task now.
 func (t *Task) Info() TaskInfo {
 	place, cancelled := t.position()
-	info := TaskInfo{ID: t.id, Name: t.name, Timeout: t.Timeout(), Attrs: t.Attrs()}
+	info := TaskInfo{ID: t.id, Name: t.name, Age: time.Since(t.created), Timeout: t.Timeout(), Attrs: t.Attrs()}
 
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	info.Done = t.outcome != Pending
-	info.Age = t.age
-	if !info.Done {
-		info.Age = time.Since(t.created)
-	}
 	switch {
 	case info.Done:
 		info.State = t.outcome.String()

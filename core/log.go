@@ -27,12 +27,12 @@ func (m *Manager) logCreated(t *Task) {
 	}
 }
 
-func (m *Manager) logEnd(t *Task, outcome Outcome, err error, age time.Duration) {
+func (m *Manager) logEnd(t *Task, outcome Outcome, err error) {
 	defer contain()
 	level := endLevel(outcome)
 	ctx := t.logContext()
 	if l, ok := m.log(ctx, level); ok {
-		l.LogAttrs(ctx, level, "background task "+endWord(outcome), endAttrs(t, outcome, err, age)...)
+		l.LogAttrs(ctx, level, "background task "+endWord(outcome), endAttrs(t, outcome, err)...)
 	}
 }
 
@@ -54,9 +54,9 @@ func endWord(o Outcome) string {
 	return o.String()
 }
 
-func endAttrs(t *Task, outcome Outcome, err error, age time.Duration) []slog.Attr {
+func endAttrs(t *Task, outcome Outcome, err error) []slog.Attr {
 	attrs := withAttrs(t, slog.Group("task",
-		"name", t.name, "id", t.id, "duration", age, "outcome", outcome.String()))
+		"name", t.name, "id", t.id, "duration", time.Since(t.StartedAt()), "outcome", outcome.String()))
 	if err == nil {
 		return attrs
 	}

@@ -176,4 +176,3 @@ func (m *Manager) noteIdleLocked() {
 }
 
 func (m *Manager) isIdleLocked() bool { return m.stats.Running+m.stats.Queued == 0 }
-

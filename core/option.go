@@ -104,5 +104,5 @@ func WithTimeout(d time.Duration) TaskOption {
 // the conversation that it belongs to. The slice is copied, a [slog.LogValuer] in it is not
 // resolved until it is read.
 func WithAttrs(attrs ...slog.Attr) TaskOption {
-	return func(o *taskOptions) { o.attrs = append(o.attrs[:len(o.attrs):len(o.attrs)], attrs...) }
+	return func(o *taskOptions) { o.attrs = append(o.attrs, attrs...) }
 }

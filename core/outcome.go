@@ -70,7 +70,7 @@ func (t *Task) OutcomeOf(err error) (outcome Outcome) {
 // causeBehind returns what had cancelled the task when err came up, or nil.
 func (t *Task) causeBehind(err error) error {
 	t.mu.Lock()
-	returned, fnErr, cause, early := t.returned, t.fnErr, t.fnCause, t.early
+	returned, fnErr, cause, early := t.returned, t.err, t.fnCause, t.early
 	t.mu.Unlock()
 
 	switch {

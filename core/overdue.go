@@ -82,5 +82,5 @@ func (t *Task) dueLocked(now time.Time) (due time.Time, ok bool) {
 	if !t.started {
 		return now.Add(t.options.timeout + overdueAfter), true
 	}
-	return t.ctx.deadline.Add(overdueAfter), true
+	return t.created.Add(t.ctx.limit + overdueAfter), true
 }

@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"fmt"
-	"time"
 )
 
 // spawn calls the Spawns, and starts the task as soon as it has a slot. However they end, the task
@@ -70,20 +69,18 @@ func (m *Manager) run(t *Task) {
 //go:noinline
 func (m *Manager) end(running **Task, chainErr *error) {
 	t, err := *running, *chainErr
-	outcome, age := t.OutcomeOf(err), time.Since(t.created)
-	defer m.finish(t, outcome, err, age) // also if a log handler ends the goroutine
-	m.logEnd(t, outcome, err, age)
+	outcome := t.OutcomeOf(err)
+	defer m.finish(t, outcome, err) // also if a log handler ends the goroutine
+	m.logEnd(t, outcome, err)
 }
 
-func (m *Manager) finish(t *Task, outcome Outcome, err error, age time.Duration) {
+func (m *Manager) finish(t *Task, outcome Outcome, err error) {
 	t.ctx.end()
-	t.fn = nil // the handle may be kept for long, what fn refers to need not be
-
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.releaseLocked(t)
 	m.stats.count(outcome)
-	t.settle(outcome, err, age)
+	t.settle(outcome, err)
 	m.fillLocked()
 	if m.isIdleLocked() {
 		m.noteIdleLocked()
@@ -92,8 +89,7 @@ func (m *Manager) finish(t *Task, outcome Outcome, err error, age time.Duration)
 
 // refuse ends a task that was not accepted.
 func (m *Manager) refuse(ctx context.Context, t *Task, err error) {
-	t.settle(Rejected, err, 0)
-	t.fn = nil
+	t.settle(Rejected, err)
 	m.mu.Lock()
 	m.stats.count(Rejected)
 	heldBack, say := m.refusals.next(t.created)

@@ -17,7 +17,6 @@ type Task struct {
 	id      uint64
 	name    string
 	manager *Manager // nil if made by NewTask
-	fn      Func
 	options taskOptions
 	created time.Time
 	ctx     runContext
@@ -30,17 +29,16 @@ type Task struct {
 	cancelled  time.Duration // when it was cancelled, after created; 0: it was not
 
 	mu        sync.Mutex // guards the fields below
+	fn        Func
 	started   bool
 	waited    time.Duration   // from created to the start of the run
-	age       time.Duration   // from created to the end, once that has come
 	early     error           // the cause of a cancel that came before the start
 	skip      error           // what the chain gets instead of a call of fn
 	innermost context.Context // what fn was called with
-	returned  bool            // fn returned once at least; then:
-	fnErr     error           // what it returned last
-	fnCause   error           // what had cancelled the context by then
+	returned  bool            // fn returned once at least
+	fnCause   error           // what had cancelled the context when fn returned last
+	err       error           // what fn returned last; once the task is done, its error
 	outcome   Outcome
-	err       error
 	done      chan struct{} // made when first asked for, closed at the end
 }
 
@@ -127,6 +125,9 @@ func (t *Task) Done() <-chan struct{} {
 func (t *Task) Err() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.outcome == Pending {
+		return nil
+	}
 	return t.err
 }
 
@@ -185,7 +186,7 @@ func (t *Task) start() {
 	t.mu.Lock()
 	t.waited = time.Since(t.created)
 	if t.options.timeout > 0 {
-		t.ctx.deadline = t.created.Add(t.waited + t.options.timeout)
+		t.ctx.limit = t.waited + t.options.timeout
 	}
 	t.started = true
 	early := t.early
@@ -201,22 +202,26 @@ func (t *Task) start() {
 
 // call is the innermost Handler of every chain: it calls the task's Func.
 func call(ctx context.Context, t *Task) error {
-	if err := t.enter(ctx); err != nil {
+	fn, err := t.enter(ctx)
+	if err != nil {
 		return err
 	}
-	err := ErrGoexit // stands if fn does not return
+	err = ErrGoexit // stands if fn does not return
 	defer func() { t.leave(err) }()
-	err = t.fn(ctx)
+	err = fn(ctx)
 	return err
 }
 
-// enter takes down the innermost context, and returns what the chain gets instead of a
-// call of the Func, if anything.
-func (t *Task) enter(ctx context.Context) (instead error) {
+// enter takes down the innermost context, and returns the Func, or what the chain gets
+// instead of a call of it.
+func (t *Task) enter(ctx context.Context) (fn Func, instead error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.outcome != Pending {
+		return nil, errEnded
+	}
 	t.innermost = ctx
-	return t.skip
+	return t.fn, t.skip
 }
 
 // skipFor makes a cancelled task that has not started skip its Func.
@@ -239,11 +244,11 @@ func (t *Task) failSpawn(err error) {
 }
 
 // settle ends the task.
-func (t *Task) settle(outcome Outcome, err error, age time.Duration) {
+func (t *Task) settle(outcome Outcome, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.outcome, t.err, t.age = outcome, err, age
-	t.innermost = nil
+	t.outcome, t.err = outcome, err
+	t.fn, t.innermost = nil, nil // the handle may be kept for long, what they refer to need not be
 	if t.done != nil {
 		close(t.done)
 	}
@@ -264,5 +269,7 @@ func (t *Task) leave(err error) {
 	cause := t.ctx.cause()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.returned, t.fnErr, t.fnCause = true, err, cause
+	if t.outcome == Pending {
+		t.returned, t.err, t.fnCause = true, err, cause
+	}
 }

@@ -72,9 +72,9 @@ func (r *run) parentContext() context.Context {
 }
 
 func (r *run) startOptions(attempt int64) []trace.SpanStartOption {
-	opts := make([]trace.SpanStartOption, 0, 4+len(r.mw.config.startOptions))
+	opts := make([]trace.SpanStartOption, 0, 4+len(r.mw.startOptions))
 	opts = append(opts, consumerKind)
-	opts = append(opts, r.mw.config.startOptions...)
+	opts = append(opts, r.mw.startOptions...)
 	if r.spawn.relation != Child {
 		opts = append(opts, trace.WithNewRoot())
 	}

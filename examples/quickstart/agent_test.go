@@ -1,0 +1,38 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/afterspan/afterspan/core"
+)
+
+// The index is the one task whose result the agent needs, so its error is the agent's.
+func TestAgentNeedsItsIndex(t *testing.T) {
+	t.Parallel()
+	tasks := core.New()
+	require.NoError(t, tasks.Close())
+	a := &agent{
+		docs: os.DirFS(testFolder), tracer: noop.NewTracerProvider().Tracer(""), tasks: tasks, events: newEventLog(failing{}),
+	}
+	_, err := a.invoke(t.Context(), testQuestion)
+	assert.ErrorIs(t, err, core.ErrClosed)
+}
+
+func TestFailedPublishIsAFailedTask(t *testing.T) {
+	t.Parallel()
+	tasks := core.New()
+	a := &agent{tasks: tasks, events: newEventLog(failing{})}
+	a.publishEvent(t.Context(), event{Type: "start"})
+	require.NoError(t, tasks.Wait(t.Context()))
+	assert.Equal(t, core.Stats{Created: 1, Failed: 1}, tasks.Stats())
+}
+
+type failing struct{}
+
+func (failing) Write([]byte) (int, error) { return 0, errors.New("the broker is down") }

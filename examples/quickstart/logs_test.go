@@ -1,0 +1,46 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/afterspan/afterspan/core"
+)
+
+func TestTraceHandler(t *testing.T) {
+	ctx := trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: trace.TraceID{0: 0xab, 15: 1}, SpanID: trace.SpanID{0: 0xcd, 7: 1},
+	}))
+	var out bytes.Buffer
+	log := slog.New(traceHandler{newScreenHandler(&out)}).With("thread_id", "thread-1")
+	log.InfoContext(t.Context(), "outside of a span")
+	log.InfoContext(ctx, "within one")
+	log.WithGroup("task").InfoContext(ctx, "grouped")
+	assert.Equal(t, `level=INFO msg="outside of a span" thread_id=thread-1
+level=INFO msg="within one" thread_id=thread-1 trace_id=ab000000 span_id=cd000000
+level=INFO msg=grouped thread_id=thread-1 task.trace_id=ab000000000000000000000000000001 task.span_id=cd00000000000001
+`, out.String())
+}
+
+func TestPanicSite(t *testing.T) {
+	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
+	for name, bug := range map[string]func(){
+		"by the runtime": func() { var none []int; _ = none[len(t.Name())] },
+		"by a call":      func() { panic("no") },
+		"by a nil map":   func() { var none map[string]int; none["a"] = 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := tasks.Go(t.Context(), "bug", func(context.Context) error { bug(); return nil }).Wait(t.Context())
+			var panicked *core.PanicError
+			assert.ErrorAs(t, err, &panicked)
+			assert.Regexp(t, regexp.MustCompile(`^logs_test\.go:\d+$`), panicSite(string(panicked.Stack)))
+		})
+	}
+	assert.Equal(t, "unknown", panicSite("no stack"))
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"time"
+)
+
+// A forest is spans put together to their traces.
+type forest struct {
+	spans    map[spanID]span
+	children map[spanID][]span
+	roots    []span // those whose parent is not there
+}
+
+// newForest puts spans in the order of their start. A task counts from its spawn: whichever ran first, they
+// come as in the code that spawned them.
+func newForest(spans []span) forest {
+	f := forest{spans: make(map[spanID]span), children: make(map[spanID][]span)}
+	for _, s := range spans {
+		f.spans[s.SpanContext] = s
+	}
+	inOrder := slices.Clone(spans)
+	slices.SortStableFunc(inOrder, func(a, b span) int { return f.origin(a).Compare(f.origin(b)) })
+	for _, s := range inOrder {
+		if _, ok := f.spans[s.Parent]; ok {
+			f.children[s.Parent] = append(f.children[s.Parent], s)
+		} else {
+			f.roots = append(f.roots, s)
+		}
+	}
+	return f
+}
+
+func (f forest) origin(s span) time.Time {
+	if spawn, ok := f.linked(s); ok && s.isTask() {
+		return spawn.StartTime
+	}
+	return s.StartTime
+}
+
+// linked returns the span that s links to, if it is there.
+func (f forest) linked(s span) (other span, ok bool) {
+	if len(s.Links) == 0 {
+		return span{}, false
+	}
+	other, ok = f.spans[s.Links[0].SpanContext]
+	return other, ok
+}
+
+// tables returns the rows of the background tasks, and of everything else.
+func (f forest) tables() (agent, tasks table) {
+	for _, root := range f.roots {
+		if root.isTask() {
+			tasks = f.appendRows(tasks, root, "", "")
+		} else {
+			agent = f.appendRows(agent, root, "", "")
+		}
+	}
+	return agent, tasks
+}
+
+// appendRows appends the row of a span, and those of all beneath it: branch stands before its own name, and
+// indent before those of its children.
+func (f forest) appendRows(t table, s span, branch, indent string) table {
+	t = append(t, f.row(s, branch))
+	children := f.children[s.SpanContext]
+	for i, child := range children {
+		if i < len(children)-1 {
+			t = f.appendRows(t, child, indent+"├─ ", indent+"│  ")
+		} else {
+			t = f.appendRows(t, child, indent+"└─ ", indent+"   ")
+		}
+	}
+	return t
+}
+
+// printTraces prints the trace of the agent, then those of its background tasks. The time at which a span
+// ended counts from the start of the agent.
+func printTraces(w io.Writer, spans []span) {
+	agent, tasks := newForest(spans).tables()
+	if len(agent) == 0 {
+		return
+	}
+	root := agent[0].span
+	width := max(agent.width(), tasks.width())
+
+	fmt.Fprintf(w, "The agent's trace, of conversation %s. Its own span was over after %s.\n",
+		root.Attributes.get(string(conversationIDKey)), inWords(root.took()))
+	printColumns(w, width, "TRACE", "SPAN", "TOOK", "ENDED", "LINKED TO")
+	agent.print(w, width, root.StartTime)
+
+	late, all := tasks.endedAfter(root.EndTime)
+	fmt.Fprintf(w, "\nIts background tasks, each with a trace of its own. %d of %d ended after the agent's span had.\n", late, all)
+	printColumns(w, width, "TRACE", fmt.Sprintf("%-17s %s", "TASK", "OUTCOME"), "TOOK", "ENDED", "LINKED TO")
+	tasks.print(w, width, root.StartTime)
+}
+
+// endedAfter returns how many of the tasks ended after end, and how many there are.
+func (t table) endedAfter(end time.Time) (late, all int) {
+	for _, r := range t {
+		if !r.span.isTask() {
+			continue
+		}
+		all++
+		if r.span.EndTime.After(end) {
+			late++
+		}
+	}
+	return late, all
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func TestPrintTraces(t *testing.T) {
+	in, err := os.Open("testdata/spans.json")
+	require.NoError(t, err)
+	defer in.Close()
+	spans, err := readSpans(in)
+	require.NoError(t, err)
+
+	var out bytes.Buffer
+	printTraces(&out, spans)
+	const golden = "testdata/tree.golden"
+	if *update {
+		require.NoError(t, os.WriteFile(golden, out.Bytes(), 0o644))
+	}
+	want, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), out.String())
+}
+
+func TestReadSpansRefusesWhatIsNoJSON(t *testing.T) {
+	_, err := readSpans(bytes.NewBufferString(`{"Name": "a"} what`))
+	assert.ErrorContains(t, err, "reading the spans")
+}
+
+func TestInWords(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0:                       "0µs",
+		999 * time.Microsecond:  "999µs",
+		1500 * time.Microsecond: "1.5ms",
+		150 * time.Millisecond:  "150.0ms",
+		2345 * time.Millisecond: "2.35s",
+		-20 * time.Microsecond:  "-20µs",
+		100 * time.Second:       "100.00s",
+	} {
+		assert.Equal(t, want, inWords(d))
+	}
+}
+
+func TestClipAndWrap(t *testing.T) {
+	long := string(bytes.Repeat([]byte("word "), 30))
+	assert.Len(t, []rune(clip(long)), columns)
+	assert.Equal(t, "short", clip("short"))
+	assert.Equal(t, string(bytes.Repeat([]byte("word "), 19))+"word\n  "+
+		string(bytes.Repeat([]byte("word "), 9))+"word", wrap(long[:len(long)-1], "  "))
+}
