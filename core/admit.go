@@ -102,7 +102,7 @@ func (m *Manager) giveSlotLocked(t *Task) {
 	m.running.push(t)
 	m.stats.Running++
 	if t.options.timeout > 0 {
-		m.watchLocked(t.options.timeout + overdueAfter)
+		m.watchLocked(plus(t.options.timeout, overdueAfter))
 	}
 }
 

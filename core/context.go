@@ -16,11 +16,12 @@ import (
 // A timeout needs no timer before that either: nobody is waiting for it, and whoever asks
 // for Err compares the clock.
 //
-// values and limit are set before the run starts and never change after.
+// values, linked and limit are set before the run starts and never change after.
 type runContext struct {
 	task   *Task
 	values context.Context // what the last Spawn returned
 	limit  time.Duration   // from the task's creation to its deadline; 0: it has no timeout
+	linked bool            // values can be cancelled: a Spawn made them so
 	ended  atomic.Bool     // the run is over
 	std    atomic.Pointer[stdContext]
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"os"
+	"os/exec"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -40,6 +42,20 @@ func bubble(t *testing.T, test func(*testing.T)) {
 func inBubble(t *testing.T, name string, test func(*testing.T)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) { bubble(t, test) })
+}
+
+// inProcess runs the whole of a test in a process of its own, since what it is about would end this one.
+func inProcess(t *testing.T, test func(*testing.T)) {
+	t.Helper()
+	const marker = "AFTERSPAN_TEST_PROCESS"
+	if os.Getenv(marker) != "" {
+		test(t)
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), marker+"=1")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
 }
 
 // What the tasks of these tests do.

@@ -1,6 +1,9 @@
 package core
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // overdueAfter is how long a task may go on after its context was cancelled before that is logged.
 const overdueAfter = 5 * time.Second
@@ -80,7 +83,16 @@ func (t *Task) dueLocked(now time.Time) (due time.Time, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.started {
-		return now.Add(t.options.timeout + overdueAfter), true
+		return now.Add(plus(t.options.timeout, overdueAfter)), true
 	}
-	return t.created.Add(t.ctx.limit + overdueAfter), true
+	return t.created.Add(plus(t.ctx.limit, overdueAfter)), true
+}
+
+// plus returns the sum of two durations that are not negative, or the longest there is: a
+// timeout may be that, too.
+func plus(a, b time.Duration) time.Duration {
+	if sum := a + b; sum >= 0 {
+		return sum
+	}
+	return math.MaxInt64
 }

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // spawn calls the Spawns, and starts the task as soon as it has a slot. However they end, the task
@@ -33,6 +34,7 @@ func (m *Manager) callSpawns(t *Task) {
 		if ctx == nil {
 			panic(fmt.Sprintf("core: Spawn of middleware %d (%T) returned a nil context", i, mw))
 		}
+		t.ctx.linked = ctx.Done() != nil // asked for here, where a context that panics does no harm
 		t.ctx.values = ctx
 	}
 	returned = true
@@ -92,7 +94,7 @@ func (m *Manager) refuse(ctx context.Context, t *Task, err error) {
 	t.settle(Rejected, err)
 	m.mu.Lock()
 	m.stats.count(Rejected)
-	heldBack, say := m.refusals.next(t.created)
+	heldBack, say := m.refusals.next(time.Now())
 	m.mu.Unlock()
 	if say {
 		m.logRefused(ctx, t, err, heldBack)

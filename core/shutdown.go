@@ -96,6 +96,9 @@ func (m *Manager) beginShutdown() (first bool) {
 	for e := m.waiters.Front(); e != nil; e = m.waiters.Front() {
 		m.decideLocked(e.Value.(*waiter), ErrClosed)
 	}
+	if m.isIdleLocked() {
+		m.noteIdleLocked()
+	}
 	return true
 }
 

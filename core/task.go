@@ -186,7 +186,7 @@ func (t *Task) start() {
 	t.mu.Lock()
 	t.waited = time.Since(t.created)
 	if t.options.timeout > 0 {
-		t.ctx.limit = t.waited + t.options.timeout
+		t.ctx.limit = plus(t.waited, t.options.timeout)
 	}
 	t.started = true
 	early := t.early
@@ -195,7 +195,7 @@ func (t *Task) start() {
 	switch {
 	case early != nil:
 		t.ctx.standard().cancel(early)
-	case t.ctx.values.Done() != nil: // of a Spawn's making
+	case t.ctx.linked:
 		t.ctx.standard()
 	}
 }
@@ -222,6 +222,16 @@ func (t *Task) enter(ctx context.Context) (fn Func, instead error) {
 	}
 	t.innermost = ctx
 	return t.fn, t.skip
+}
+
+// leave takes down the state at the moment the Func returned: the outcome is decided by it.
+func (t *Task) leave(err error) {
+	cause := t.ctx.cause()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.outcome == Pending {
+		t.returned, t.err, t.fnCause = true, err, cause
+	}
 }
 
 // skipFor makes a cancelled task that has not started skip its Func.
@@ -254,22 +264,17 @@ func (t *Task) settle(outcome Outcome, err error) {
 	}
 }
 
-// logContext returns the context to log the task with.
+// logContext returns the context to log the task with: the innermost there is. Before the start there is
+// none yet that others may look at.
 func (t *Task) logContext() context.Context {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.innermost != nil {
+	switch {
+	case t.innermost != nil:
 		return t.innermost
-	}
-	return &t.ctx
-}
-
-// leave takes down the state at the moment the Func returned: the outcome is decided by it.
-func (t *Task) leave(err error) {
-	cause := t.ctx.cause()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.outcome == Pending {
-		t.returned, t.err, t.fnCause = true, err, cause
+	case t.started:
+		return &t.ctx
+	default:
+		return context.Background()
 	}
 }

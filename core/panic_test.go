@@ -1,0 +1,331 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterspan/afterspan/core"
+)
+
+// Promise 4: panics stay inside.
+
+func explode(context.Context) error { panic("no such template") }
+
+func TestPanicIsTheErrorOfTheTask(t *testing.T) {
+	for name, tc := range map[string]struct {
+		value any
+		text  string
+		is    error
+	}{
+		"a string":    {"no such template", "panic: no such template", nil},
+		"an error":    {io.ErrUnexpectedEOF, "panic: unexpected EOF", io.ErrUnexpectedEOF},
+		"a number":    {42, "panic: 42", nil},
+		"a nil error": {error(nil), "panic: panic called with nil argument", nil},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			m := newManager()
+			task := m.Go(t.Context(), "panics", func(context.Context) error { panic(tc.value) })
+			assertOutcome(t, core.Failed, task)
+
+			var panicked *core.PanicError
+			require.ErrorAs(t, task.Err(), &panicked)
+			require.Contains(t, panicked.Error(), tc.text)
+			require.Contains(t, string(panicked.Stack), "panic_test.go", "where it came from")
+			require.Equal(t, "panic", panicked.ErrorType())
+			if tc.value != nil {
+				require.Equal(t, tc.value, panicked.Value)
+			} else {
+				require.IsType(t, new(runtime.PanicNilError), panicked.Value)
+			}
+			if tc.is != nil {
+				require.ErrorIs(t, task.Err(), tc.is)
+			}
+		})
+	}
+}
+
+func TestRuntimeErrorIsAPanicToo(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newManager()
+		var none map[string]int
+		task := m.Go(t.Context(), "panics", func(context.Context) error { none["x"] = 1; return nil })
+		var asRuntime runtime.Error
+		require.ErrorAs(t, task.Wait(t.Context()), &asRuntime)
+		require.Equal(t, core.Failed, task.Outcome())
+	})
+}
+
+// Each middleware sees it as an ordinary error, and may make another of it.
+func TestEveryLayerSeesAPanicAsAnError(t *testing.T) {
+	errOuter := errors.New("outer")
+	sees := func(name string, seen *journal, result func(error) error) core.Middleware {
+		return around(func(ctx context.Context, task *core.Task, next core.Handler) error {
+			err := next(ctx, task)
+			var panicked *core.PanicError
+			assert.ErrorAs(t, err, &panicked, "%s", name)
+			assert.Equal(t, core.Failed, task.OutcomeOf(err))
+			seen.add(name + ": " + err.Error())
+			return result(err)
+		})
+	}
+	same := func(err error) error { return err }
+	for name, tc := range map[string]struct {
+		inner   func(error) error // of what the innermost middleware makes of the panic
+		outcome core.Outcome
+		seen    []string
+		err     error
+	}{
+		"passed on":    {same, core.Failed, []string{"inner: panic: no such template", "outer: panic: no such template"}, nil},
+		"thrown again": {func(err error) error { panic(err) }, core.Failed, []string{"inner: panic: no such template", "outer: panic: no such template"}, nil},
+		"replaced by a panic of its own": {func(error) error { panic(errOuter) }, core.Failed,
+			[]string{"inner: panic: no such template", "outer: panic: outer"}, errOuter},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			var seen journal
+			m := newManager(core.WithMiddleware(sees("outer", &seen, same), sees("inner", &seen, tc.inner)))
+			task := m.Go(t.Context(), "panics", explode)
+			assertOutcome(t, tc.outcome, task)
+			require.Equal(t, tc.seen, seen.all())
+			if tc.err != nil {
+				require.ErrorIs(t, task.Err(), tc.err)
+			}
+		})
+	}
+	inBubble(t, "the first stack is kept where it is thrown again", func(t *testing.T) {
+		m := newManager(core.WithMiddleware(around(func(ctx context.Context, task *core.Task, next core.Handler) error {
+			panic(next(ctx, task))
+		})))
+		var panicked *core.PanicError
+		require.ErrorAs(t, m.Go(t.Context(), "panics", explode).Wait(t.Context()), &panicked)
+		require.Contains(t, string(panicked.Stack), "explode")
+	})
+	inBubble(t, "swallowed", func(t *testing.T) {
+		m := newManager(core.WithMiddleware(around(func(ctx context.Context, task *core.Task, next core.Handler) error {
+			_ = next(ctx, task)
+			return nil
+		})))
+		assertOutcome(t, core.Completed, m.Go(t.Context(), "panics", explode))
+	})
+}
+
+func TestPanicOfAMiddlewaresHandler(t *testing.T) {
+	for name, h := range map[string]func(context.Context, *core.Task, core.Handler) error{
+		"before next": func(context.Context, *core.Task, core.Handler) error { panic("handler") },
+		"after next": func(ctx context.Context, task *core.Task, next core.Handler) error {
+			_ = next(ctx, task)
+			panic("handler")
+		},
+		"in a deferred call": func(ctx context.Context, task *core.Task, next core.Handler) error {
+			defer func() { panic("handler") }()
+			return next(ctx, task)
+		},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			m := newManager(core.WithLimit(1, 0), core.WithMiddleware(around(h)))
+			for range 2 {
+				task := m.Go(t.Context(), "x", succeed)
+				assertOutcome(t, core.Failed, task)
+				require.EqualError(t, task.Err(), "panic: handler")
+			}
+		})
+	}
+}
+
+// spawnAndRun notes both moments of a task.
+type spawnAndRun struct {
+	name  string
+	notes *journal
+	spawn func(context.Context) context.Context
+}
+
+func (mw spawnAndRun) Spawn(ctx context.Context, _ *core.Task) context.Context {
+	mw.notes.add("spawn " + mw.name)
+	if mw.spawn != nil {
+		return mw.spawn(ctx)
+	}
+	return context.WithValue(ctx, key(mw.name), "begun")
+}
+
+func (mw spawnAndRun) Wrap(next core.Handler) core.Handler {
+	return func(ctx context.Context, t *core.Task) error {
+		mw.notes.add("run " + mw.name)
+		defer mw.notes.add("end " + mw.name)
+		return next(ctx, t)
+	}
+}
+
+// What earlier Spawns began has to be ended: so the chain runs, but neither the later Spawns nor fn.
+func TestSpawnThatDoesNotReturnAContext(t *testing.T) {
+	for name, tc := range map[string]struct {
+		spawn func(context.Context) context.Context
+		err   string
+	}{
+		"panics":          {func(context.Context) context.Context { panic("spawn") }, "panic: spawn"},
+		"panics with nil": {func(context.Context) context.Context { panic(nil) }, "panic: panic called with nil argument"},
+		"returns nil":     {func(context.Context) context.Context { return nil }, "panic: core: Spawn of middleware 1 (core_test.spawnAndRun) returned a nil context"},
+	} {
+		for limit, opt := range map[string]core.Option{"no limit": core.WithLimit(0, 0), "limit": core.WithLimit(1, 1)} {
+			inBubble(t, name+"/"+limit, func(t *testing.T) {
+				var notes journal
+				broken := spawnAndRun{"b", &notes, tc.spawn}
+				m := newManager(opt, core.WithMiddleware(spawnAndRun{"a", &notes, nil}, broken, spawnAndRun{"c", &notes, nil}))
+				for range 3 { // no slot stays reserved
+					notes = journal{}
+					task := m.Go(t.Context(), "x", func(context.Context) error {
+						assert.Fail(t, "Func was called")
+						return nil
+					})
+					assertOutcome(t, core.Failed, task)
+					require.ErrorContains(t, task.Err(), tc.err)
+					require.Equal(t, []string{"spawn a", "spawn b", "run a", "run b", "run c", "end c", "end b", "end a"}, notes.all())
+				}
+				require.Equal(t, core.Stats{Created: 3, Failed: 3}, m.Stats())
+				require.NoError(t, m.Close())
+			})
+		}
+	}
+}
+
+// lost is a context that looks like one and is none.
+type lost struct{ context.Context }
+
+// halfLost is one whose Done alone works.
+type halfLost struct{ lost }
+
+func (halfLost) Done() <-chan struct{} { return make(chan struct{}) }
+
+func TestContextOfASpawnThatPanicsDoesNotEndTheProcess(t *testing.T) {
+	inProcess(t, func(t *testing.T) {
+		for name, broken := range map[string]context.Context{
+			"a nil struct":    (*lost)(nil),
+			"an empty struct": lost{},
+			"half a context":  halfLost{},
+		} {
+			inBubble(t, name, func(t *testing.T) {
+				m := newManager(core.WithLimit(1, 0), core.WithMiddleware(spawnFunc(
+					func(context.Context, *core.Task) context.Context { return broken })))
+				for range 2 {
+					assertOutcome(t, core.Failed, m.Go(t.Context(), "x", succeed))
+				}
+			})
+		}
+	})
+}
+
+// The task that waits behind it gets the slot.
+func TestPanicOfASpawnInTheQueue(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newManager(core.WithLimit(1, 2), core.WithMiddleware(spawnFunc(func(ctx context.Context, task *core.Task) context.Context {
+			if task.Name() == "broken" {
+				panic("spawn")
+			}
+			return ctx
+		})))
+		m.Go(t.Context(), "first", ignore(time.Second))
+		broken := m.Go(t.Context(), "broken", succeed)
+		last := m.Go(t.Context(), "last", succeed)
+		require.Equal(t, core.Stats{Created: 3, Running: 1, Queued: 2}, m.Stats())
+		assertOutcome(t, core.Failed, broken)
+		assertOutcome(t, core.Completed, last)
+		require.EqualError(t, broken.Err(), "panic: spawn")
+	})
+}
+
+// What a middleware of its own makes of the error, it makes of a Spawn's, too.
+func TestErrorOfASpawnPassesTheChain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newManager(core.WithMiddleware(
+			around(func(ctx context.Context, task *core.Task, next core.Handler) error {
+				first, second := next(ctx, task), next(ctx, task) // a retry
+				assert.Equal(t, first, second)
+				assert.Equal(t, core.Failed, task.OutcomeOf(first))
+				return nil
+			}),
+			spawnFunc(func(context.Context, *core.Task) context.Context { panic("spawn") })))
+		assertOutcome(t, core.Completed, m.Go(t.Context(), "x", succeed))
+	})
+}
+
+// runtime.Goexit cannot be stopped: the deferred calls run, and the task still ends.
+func TestGoexit(t *testing.T) {
+	exit := func() { runtime.Goexit() }
+	for name, tc := range map[string]struct {
+		fn    core.Func
+		inner func(context.Context, *core.Task, core.Handler) error
+	}{
+		"of fn":                    {func(context.Context) error { exit(); return nil }, nil},
+		"of a handler before next": {succeed, func(context.Context, *core.Task, core.Handler) error { exit(); return nil }},
+		"of a handler after next": {succeed, func(ctx context.Context, task *core.Task, next core.Handler) error {
+			defer exit()
+			return next(ctx, task)
+		}},
+		"after a panic": {explode, func(ctx context.Context, task *core.Task, next core.Handler) error {
+			if next(ctx, task) != nil {
+				exit()
+			}
+			return nil
+		}},
+		"with a panic in a deferred call": {succeed, func(context.Context, *core.Task, core.Handler) error {
+			defer func() { panic("late") }()
+			exit()
+			return nil
+		}},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			var notes journal
+			var chain []core.Middleware
+			if tc.inner != nil {
+				chain = append(chain, around(tc.inner))
+			}
+			outer := around(func(ctx context.Context, task *core.Task, next core.Handler) error {
+				defer notes.add("deferred")
+				err := next(ctx, task)
+				notes.add("returned")
+				return err
+			})
+			m := newManager(core.WithLimit(1, 0), core.WithMiddleware(append([]core.Middleware{outer}, chain...)...))
+			for range 2 {
+				notes = journal{}
+				task := m.Go(t.Context(), "exits", tc.fn)
+				assertOutcome(t, core.Failed, task)
+				require.Equal(t, core.ErrGoexit, task.Err())
+				require.Equal(t, []string{"deferred"}, notes.all())
+			}
+		})
+	}
+}
+
+// Then it is the goroutine of the caller that ends. The task is not left behind.
+func TestGoexitOfASpawn(t *testing.T) {
+	for limit, opt := range map[string]core.Option{"no limit": core.WithLimit(0, 0), "limit": core.WithLimit(1, 0)} {
+		inBubble(t, limit, func(t *testing.T) {
+			var notes journal
+			var spawned *core.Task
+			m := newManager(opt, core.WithMiddleware(
+				spawnAndRun{"a", &notes, nil},
+				spawnFunc(func(ctx context.Context, task *core.Task) context.Context {
+					spawned = task
+					runtime.Goexit()
+					return ctx
+				})))
+			caller := make(chan struct{})
+			go func() {
+				defer close(caller)
+				m.Go(t.Context(), "x", succeed)
+				assert.Fail(t, "Go has returned")
+			}()
+			<-caller
+			assertOutcome(t, core.Failed, spawned)
+			require.Equal(t, core.ErrGoexit, spawned.Err())
+			require.Equal(t, []string{"spawn a", "run a", "end a"}, notes.all())
+			require.Equal(t, core.Stats{Created: 1, Failed: 1}, m.Stats())
+		})
+	}
+}
