@@ -29,7 +29,15 @@ type runContext struct {
 // stdContext is the standard context that answers for a runContext.
 type stdContext struct {
 	context.Context
-	cancel context.CancelCauseFunc
+	cancelCause context.CancelCauseFunc
+	stopTimer   context.CancelFunc // nil: the task has no timeout
+}
+
+func (c *stdContext) cancel(cause error) {
+	c.cancelCause(cause)
+	if c.stopTimer != nil {
+		c.stopTimer()
+	}
 }
 
 // detach returns ctx without its cancellation and deadline.
@@ -62,15 +70,11 @@ func (c *runContext) newStandard() *stdContext {
 	if c.ended.Load() {
 		cancel(nil) // before the deadline, which may have passed since
 	}
-	deadline, ok := c.ownDeadline()
-	if !ok {
-		return &stdContext{Context: ctx, cancel: cancel}
+	std := &stdContext{Context: ctx, cancelCause: cancel}
+	if deadline, ok := c.ownDeadline(); ok {
+		std.Context, std.stopTimer = context.WithDeadlineCause(ctx, deadline, ErrTimeout)
 	}
-	ctx, stop := context.WithDeadlineCause(ctx, deadline, ErrTimeout)
-	return &stdContext{Context: ctx, cancel: func(cause error) {
-		cancel(cause)
-		stop()
-	}}
+	return std
 }
 
 // end cancels the context once the run is over, as everybody does who made one.

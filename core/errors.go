@@ -58,6 +58,13 @@ func (e *PanicError) Unwrap() error {
 // https://opentelemetry.io/docs/specs/semconv/attributes-registry/error/
 func (e *PanicError) ErrorType() string { return "panic" }
 
+// panicIn returns the panic in err's chain. The methods of err are the user's: As and Unwrap may panic.
+func panicIn(err error) (panicked *PanicError, ok bool) {
+	defer contain()
+	ok = errors.As(err, &panicked) && panicked != nil
+	return panicked, ok
+}
+
 // A ShutdownError is returned by [Manager.Shutdown] and [Manager.Close] when tasks were
 // still there at the end of the time they had.
 type ShutdownError struct {

@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 )
@@ -16,7 +15,8 @@ func (m *Manager) log(ctx context.Context, level slog.Level) (l *slog.Logger, en
 	return l, l.Enabled(ctx, level)
 }
 
-// contain is deferred around calls of the user's log handler: a panic in it must not harm a task.
+// contain is deferred around calls of what is the user's, a log handler or an error: a panic in it must
+// not harm a task.
 func contain() { _ = recover() }
 
 func (m *Manager) logCreated(t *Task) {
@@ -61,8 +61,7 @@ func endAttrs(t *Task, outcome Outcome, err error) []slog.Attr {
 		return attrs
 	}
 	attrs = append(attrs, slog.Any("error", err))
-	var panicked *PanicError
-	if outcome == Failed && errors.As(err, &panicked) {
+	if panicked, ok := panicIn(err); ok {
 		attrs = append(attrs, slog.String("stack", string(panicked.Stack)))
 	}
 	return attrs

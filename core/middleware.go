@@ -86,12 +86,11 @@ func guard(h Handler) Handler {
 // A nil v is either runtime.Goexit, and then nobody will see the error, or a panic(nil)
 // in a program that runs with GODEBUG=panicnil=1.
 func recovered(v any) error {
-	switch v := v.(type) {
-	case nil:
-		return &PanicError{Value: new(runtime.PanicNilError), Stack: debug.Stack()}
-	case *PanicError: // thrown again by a middleware: the first stack tells more
-		return v
-	default:
-		return &PanicError{Value: v, Stack: debug.Stack()}
+	if v == nil {
+		v = new(runtime.PanicNilError)
 	}
+	if again, ok := v.(*PanicError); ok && again != nil { // a middleware's: the first stack tells more
+		return again
+	}
+	return &PanicError{Value: v, Stack: debug.Stack()}
 }

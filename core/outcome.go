@@ -53,9 +53,11 @@ func (t *Task) OutcomeOf(err error) (outcome Outcome) {
 			outcome = Failed
 		}
 	}()
-	var panicked *PanicError
-	if errors.As(err, &panicked) || errors.Is(err, ErrGoexit) {
+	if _, panicked := panicIn(err); panicked || errors.Is(err, ErrGoexit) {
 		return Failed
+	}
+	if ended := t.Outcome(); ended != Pending && errors.Is(err, t.Err()) {
+		return ended
 	}
 	switch t.causeBehind(err) {
 	case nil:
@@ -69,37 +71,49 @@ func (t *Task) OutcomeOf(err error) (outcome Outcome) {
 
 // causeBehind returns what had cancelled the task when err came up, or nil.
 func (t *Task) causeBehind(err error) error {
+	if t.manager == nil {
+		return t.causeNamed(err)
+	}
 	t.mu.Lock()
-	returned, fnErr, cause, early := t.returned, t.err, t.fnCause, t.early
+	returned, fnErr, cause := t.returned, t.fnErr, t.fnCause
 	t.mu.Unlock()
 
+	now := t.ctx.cause()
 	switch {
-	case t.manager == nil:
-		return causeNamed(err, early)
 	case !returned:
-		return t.ctx.cause()
-	case cause != nil || fnErr != nil && errors.Is(err, fnErr):
+		return now
+	case cause == nil && isOwn(err, now) && !isSame(err, fnErr, now):
+		return now
+	default:
 		return cause
 	}
-	if now := t.ctx.cause(); now != nil && isOwn(err, now) {
-		return now
-	}
-	return nil
 }
 
 // isOwn reports whether err is what a context returns that was cancelled with cause.
 func isOwn(err, cause error) bool {
-	if errors.Is(err, cause) {
+	switch {
+	case cause == nil:
+		return false
+	case errors.Is(err, cause):
 		return true
-	}
-	if cause == ErrTimeout {
+	case cause == ErrTimeout:
 		return errors.Is(err, context.DeadlineExceeded)
+	default:
+		return errors.Is(err, context.Canceled)
 	}
-	return errors.Is(err, context.Canceled)
+}
+
+// isSame reports whether err is the Func's own error, though it may look like one of the context's. A Func whose
+// call to a server timed out, say, returns context.DeadlineExceeded, too; only the cause itself is beyond doubt.
+func isSame(err, fnErr, cause error) bool {
+	return fnErr != nil && errors.Is(err, fnErr) && errors.Is(err, cause) == errors.Is(fnErr, cause)
 }
 
 // causeNamed is causeBehind for a task without a context: err itself has to say it.
-func causeNamed(err, early error) error {
+func (t *Task) causeNamed(err error) error {
+	t.mu.Lock()
+	early := t.early
+	t.mu.Unlock()
 	if early != nil {
 		return early
 	}

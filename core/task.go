@@ -36,9 +36,10 @@ type Task struct {
 	skip      error           // what the chain gets instead of a call of fn
 	innermost context.Context // what fn was called with
 	returned  bool            // fn returned once at least
-	fnCause   error           // what had cancelled the context when fn returned last
-	err       error           // what fn returned last; once the task is done, its error
+	fnErr     error           // what it returned last
+	fnCause   error           // what had cancelled the context by then
 	outcome   Outcome
+	err       error
 	done      chan struct{} // made when first asked for, closed at the end
 }
 
@@ -125,9 +126,6 @@ func (t *Task) Done() <-chan struct{} {
 func (t *Task) Err() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.outcome == Pending {
-		return nil
-	}
 	return t.err
 }
 
@@ -229,9 +227,7 @@ func (t *Task) leave(err error) {
 	cause := t.ctx.cause()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.outcome == Pending {
-		t.returned, t.err, t.fnCause = true, err, cause
-	}
+	t.returned, t.fnErr, t.fnCause = true, err, cause
 }
 
 // skipFor makes a cancelled task that has not started skip its Func.
