@@ -48,8 +48,9 @@ type shutdown struct {
 // While anything is left the error is a [*ShutdownError] that names it. A later call waits, within its own
 // bound, for what remains, and reports the figures as they then are.
 //
-// Shut the manager down before the tracer provider, or the last spans are lost. Do not call it
-// from inside a task: it would wait for it.
+// Shut the manager down before the tracer provider, or the last spans are lost, and give the provider time of
+// its own: a task that does not stop uses up all of ctx. Do not call Shutdown from inside a task: it would wait
+// for it.
 func (m *Manager) Shutdown(ctx context.Context) (ShutdownStats, error) {
 	if ctx == nil {
 		panic("core: Shutdown: ctx is nil")

@@ -137,7 +137,8 @@ func (t *Task) Outcome() Outcome {
 }
 
 // Wait waits for the end of the task, and returns its error; or ctx's error, if ctx is done
-// before. The task goes on then.
+// before: the task goes on then, and its Outcome is still [Pending]. What the task wrote before its end can be
+// read without a lock after Wait has returned nil: that is how a result gets out.
 func (t *Task) Wait(ctx context.Context) error {
 	done := t.Done()
 	select {

@@ -46,7 +46,8 @@
 //
 // # Shutdown
 //
-// The manager's Shutdown comes before the tracer provider's: a span that ends later is lost.
+// The manager's Shutdown comes before the tracer provider's, since a span that ends later is lost. The provider
+// needs a deadline of its own: a task that does not stop uses up all of the manager's, and nothing would be exported.
 //
 // # Errors
 //

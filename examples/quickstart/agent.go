@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -16,14 +17,16 @@ import (
 type agent struct {
 	name   string
 	thread string // the conversation
+	folder string // of the documents
 	docs   fs.FS
 
 	tracer trace.Tracer
 	tasks  *core.Manager
 
-	outDir     string // where the transcript goes
-	events     *eventLog
-	webhookURL string
+	outDir        string // where the transcript goes
+	events        *eventLog
+	webhookURL    string
+	notifyTimeout time.Duration
 
 	transcript []message
 	published  int // events
@@ -51,14 +54,16 @@ type findings struct {
 
 func newAgent(r *resources, tp trace.TracerProvider, tasks *core.Manager) *agent {
 	return &agent{
-		name:       "docs_agent",
-		thread:     "thread-1",
-		docs:       r.docs.FS(),
-		tracer:     tp.Tracer(scopeName),
-		tasks:      tasks,
-		outDir:     r.outDir,
-		events:     newEventLog(r.events),
-		webhookURL: "http://" + r.webhook.Addr().String(),
+		name:          "docs_agent",
+		thread:        "thread-1",
+		folder:        r.docs.Name(),
+		docs:          r.docs.FS(),
+		tracer:        tp.Tracer(scopeName),
+		tasks:         tasks,
+		outDir:        r.outDir,
+		events:        newEventLog(r.events),
+		webhookURL:    "http://" + r.webhook.Addr().String(),
+		notifyTimeout: 150 * time.Millisecond,
 	}
 }
 
@@ -92,7 +97,7 @@ func (a *agent) plan(ctx context.Context, question string) (plan, error) {
 		return a.tool(ctx, "list_files", func(ctx context.Context) (out string, err error) {
 			p.files, err = listFiles(ctx, a.docs)
 			if err == nil && len(p.files) == 0 {
-				err = errNoDocuments
+				err = fmt.Errorf("%s: %w", a.folder, errNoDocuments)
 			}
 			return fmt.Sprintf("%d files", len(p.files)), err
 		})
@@ -126,7 +131,7 @@ func (a *agent) search(ctx context.Context, p plan) (findings, error) {
 func (a *agent) answer(ctx context.Context, p plan, found findings) (answer, error) {
 	var result answer
 	err := a.node(ctx, "answer", func(ctx context.Context) error {
-		index, err := found.index(ctx)
+		index, err := found.index(ctx) // the one task that has to be waited for
 		if err != nil {
 			return err
 		}

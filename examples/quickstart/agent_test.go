@@ -2,8 +2,11 @@ package main
 
 import (
 	"errors"
+	"log/slog"
 	"os"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -12,10 +15,26 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
+func TestAnswerDoesNotWaitForTheNotification(t *testing.T) {
+	t.Parallel()
+	r, err := openResources(options{folder: testFolder, outDir: t.TempDir()})
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, r.close()) }()
+	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
+	a := newAgent(r, noop.NewTracerProvider(), tasks)
+	a.notifyTimeout = time.Hour
+
+	_, err = a.invoke(t.Context(), testQuestion)
+	require.NoError(t, err)
+	assert.True(t, slices.ContainsFunc(tasks.Tasks(), func(i core.TaskInfo) bool { return i.Name == "notify" }))
+	require.NoError(t, tasks.Close())
+	assert.EqualValues(t, 1, tasks.Stats().Cancelled)
+}
+
 // The index is the one task whose result the agent needs, so its error is the agent's.
 func TestAgentNeedsItsIndex(t *testing.T) {
 	t.Parallel()
-	tasks := core.New()
+	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
 	require.NoError(t, tasks.Close())
 	a := &agent{
 		docs: os.DirFS(testFolder), tracer: noop.NewTracerProvider().Tracer(""), tasks: tasks, events: newEventLog(failing{}),
@@ -26,7 +45,7 @@ func TestAgentNeedsItsIndex(t *testing.T) {
 
 func TestFailedPublishIsAFailedTask(t *testing.T) {
 	t.Parallel()
-	tasks := core.New()
+	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
 	a := &agent{tasks: tasks, events: newEventLog(failing{})}
 	a.publishEvent(t.Context(), event{Type: "start"})
 	require.NoError(t, tasks.Wait(t.Context()))

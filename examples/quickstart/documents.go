@@ -10,7 +10,7 @@ import (
 )
 
 // errNoDocuments is what the agent fails with where there is nothing to read.
-var errNoDocuments = errors.New("no documents in it: want *.md files, or Go files with doc comments")
+var errNoDocuments = errors.New("nothing to read: want *.md files, or Go files with doc comments")
 
 // A section is what stands beneath one heading of a Markdown file, or the doc comment of one Go declaration.
 type section struct {

@@ -30,13 +30,15 @@ level=INFO msg=grouped thread_id=thread-1 task.trace_id=ab0000000000000000000000
 
 func TestPanicSite(t *testing.T) {
 	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
-	for name, bug := range map[string]func(){
-		"by the runtime": func() { var none []int; _ = none[len(t.Name())] },
-		"by a call":      func() { panic("no") },
-		"by a nil map":   func() { var none map[string]int; none["a"] = 1 },
+	var list []int
+	var names map[string]int
+	for name, bug := range map[string]func(int){
+		"by the runtime": func(i int) { list[i] = 1 },
+		"by a nil map":   func(i int) { names["a"] = i },
+		"by a call":      func(int) { panic("no") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := tasks.Go(t.Context(), "bug", func(context.Context) error { bug(); return nil }).Wait(t.Context())
+			err := tasks.Go(t.Context(), "bug", func(context.Context) error { bug(1); return nil }).Wait(t.Context())
 			var panicked *core.PanicError
 			assert.ErrorAs(t, err, &panicked)
 			assert.Regexp(t, regexp.MustCompile(`^logs_test\.go:\d+$`), panicSite(string(panicked.Stack)))

@@ -1,6 +1,6 @@
 // Quickstart is an agent that answers a question from documents, and leaves to background tasks what must not
 // hold the answer up: it publishes its progress, indexes what it reads, keeps a transcript, and notifies
-// somebody. One task times out and one panics, as tasks do. Run it from anywhere in the module:
+// somebody. One task times out and one panics, as tasks do. From the root of the module:
 //
 //	go run ./examples/quickstart
 //
@@ -11,7 +11,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -28,9 +27,12 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
-	os.Exit(code)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(exitCode(err))
 }
 
 // answerQuestion is the life of a program with background tasks: make a manager, work, shut down.
@@ -53,7 +55,7 @@ func answerQuestion(
 
 	result, err := newAgent(r, tp, tasks).invoke(ctx, o.question)
 	if err == nil {
-		printAnswer(out, o, result, r.outDir)
+		_, err = io.WriteString(out, answerText(o, result, r.outDir))
 	}
 
 	// First the tasks, then the provider: the other way round, the spans of all that still runs are lost.
@@ -65,22 +67,19 @@ func answerQuestion(
 	return stats, errors.Join(err, shutdownErr, tp.Shutdown(ctx))
 }
 
-// run is main with everything that a test wants to replace. It returns the exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	o, err := parseOptions(args, stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		return 2
-	case o.raw:
+// run is main with everything that a test replaces.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	o, err := parseOptions(args)
+	if err != nil {
+		return err
+	}
+	if o.raw {
 		err = showRaw(ctx, o, stdout, stderr)
-	default:
+	} else {
 		err = showTree(ctx, o, stdout)
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "quickstart:", err)
-		return 1
+		return fmt.Errorf("quickstart: %w", err)
 	}
-	return 0
+	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,39 +19,65 @@ type options struct {
 	raw      bool
 }
 
-// parseOptions reads the command line. What is wrong with it is printed to stderr, with the usage.
-func parseOptions(args []string, stderr io.Writer) (options, error) {
+// A usageError is what is wrong with the command line, or flag.ErrHelp. Its text has the usage below it.
+type usageError struct {
+	err  error
+	text string
+}
+
+func (e *usageError) Error() string { return e.text }
+func (e *usageError) Unwrap() error { return e.err }
+
+// exitCode returns what main exits with: 2 for a wrong command line, 1 for anything else that went wrong.
+func exitCode(err error) int {
+	var usage *usageError
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.As(err, &usage):
+		return 2
+	default:
+		return 1
+	}
+}
+
+// parseOptions reads the command line. Its error is a *usageError.
+func parseOptions(args []string) (options, error) {
 	var o options
+	var text strings.Builder
 	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags.SetOutput(&text)
 	flags.StringVar(&o.question, "q", defaultQuestion, "the `question`")
 	flags.StringVar(&o.outDir, "out", "", "`folder` for transcript.json and events.jsonl (default a temporary one)")
 	flags.BoolVar(&o.raw, "raw", false, "print the spans as stdouttrace does, and everything else to stderr")
 	flags.Usage = func() {
-		fmt.Fprint(stderr, "Usage: quickstart [flags] [folder]\n\n"+
+		fmt.Fprint(&text, "Usage: quickstart [flags] [folder]\n\n"+
 			"Answers a question from the *.md files and Go doc comments in folder (default: this module).\n\n")
 		flags.PrintDefaults()
 	}
-	if err := flags.Parse(args); err != nil {
-		return o, err // printed by flags
+	err := flags.Parse(args) // which writes what is wrong, and the usage
+	if err == nil {
+		if err = o.complete(flags.Args()); err != nil {
+			fmt.Fprintln(&text, err)
+			flags.Usage()
+		}
 	}
-	o.folder = flags.Arg(0)
-	if err := o.check(flags.NArg()); err != nil {
-		fmt.Fprintf(stderr, "quickstart: %v\n", err)
-		flags.Usage()
-		return o, err
+	if err != nil {
+		return o, &usageError{err: err, text: strings.TrimSpace(text.String())}
 	}
 	return o, nil
 }
 
-// check reports what is wrong with the options, and sets the folder if it was left out.
-func (o *options) check(folders int) error {
+// complete takes over what is not a flag, and reports what is wrong with the options.
+func (o *options) complete(folders []string) error {
 	switch {
 	case strings.TrimSpace(o.question) == "":
 		return errors.New("the question is empty")
-	case folders > 1:
+	case len(folders) > 1:
 		return errors.New("there is one folder at most, and flags come before it")
-	case folders == 0:
+	case len(folders) == 1:
+		o.folder = folders[0]
+	default:
 		o.folder = moduleRoot()
 	}
 	return nil

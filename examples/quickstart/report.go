@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"path/filepath"
 	"strings"
 	"unicode/utf8"
@@ -11,39 +10,42 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// printAnswer prints an answer, each sentence with its source.
-func printAnswer(w io.Writer, o options, a answer, outDir string) {
-	fmt.Fprintln(w, "Q:", o.question)
+// answerText returns the question and its answer, each sentence with its source.
+func answerText(o options, a answer, outDir string) string {
+	var out strings.Builder
+	fmt.Fprintln(&out, "Q:", o.question)
 	if len(a.quotes) == 0 {
-		fmt.Fprintln(w, "A:", a)
+		fmt.Fprintln(&out, "A:", a)
 	}
 	for i, q := range a.quotes {
 		mark := "   "
 		if i == 0 {
 			mark = "A: "
 		}
-		fmt.Fprintln(w, wrap(mark+q.text, "   "))
-		fmt.Fprintf(w, "   — %s, %s:%d\n", q.title, filepath.Join(o.folder, filepath.FromSlash(q.file)), q.line)
+		fmt.Fprintln(&out, wrap(mark+q.text, "   "))
+		fmt.Fprintf(&out, "   — %s, %s:%d\n", q.title, filepath.Join(o.folder, filepath.FromSlash(q.file)), q.line)
 	}
-	fmt.Fprintln(w, "The transcript and the events:", outDir)
+	fmt.Fprintln(&out, "The transcript and the events:", outDir)
+	return out.String()
 }
 
-// printLogs prints what was logged.
-func printLogs(w io.Writer, logs string) {
-	fmt.Fprintln(w, "\nThe logs. A line about a task has the ids of that task's own span.")
+// logsText returns what was logged, fitted to the screen.
+func logsText(logs string) string {
+	var out strings.Builder
+	out.WriteString("The logs. A line about a task has the ids of that task's own span.\n")
 	for line := range strings.Lines(logs) {
-		fmt.Fprintln(w, wrap(strings.TrimSpace(line), "    "))
+		fmt.Fprintln(&out, wrap(strings.TrimSpace(line), "    "))
 	}
+	return out.String()
 }
 
-// printStats prints what the shutdown came to.
-func printStats(w io.Writer, stats core.ShutdownStats) error {
+// statsText returns what the shutdown came to.
+func statsText(stats core.ShutdownStats) string {
 	content, err := json.MarshalIndent(stats, "", "  ")
-	if err != nil {
-		return err
+	if err != nil { // numbers and a word: it does not happen
+		return err.Error()
 	}
-	_, err = fmt.Fprintf(w, "\nWhat the shutdown of the background tasks came to: %s\n", content)
-	return err
+	return fmt.Sprintf("What the shutdown of the background tasks came to: %s\n", content)
 }
 
 // wrap breaks a text at its spaces, where it is too wide. Further lines begin with indent.

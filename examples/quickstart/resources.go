@@ -17,27 +17,29 @@ type resources struct {
 }
 
 // openResources opens them all, or none.
-func openResources(o options) (r *resources, err error) {
-	r = new(resources)
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, r.close())
-		}
-	}()
+func openResources(o options) (*resources, error) {
+	r := new(resources)
+	if err := r.open(o); err != nil {
+		return nil, errors.Join(err, r.close())
+	}
+	return r, nil
+}
+
+func (r *resources) open(o options) (err error) {
 	if r.docs, err = os.OpenRoot(o.folder); err != nil {
-		return nil, fmt.Errorf("opening the folder of the documents: %w", err)
+		return fmt.Errorf("opening the folder of the documents: %w", err)
 	}
 	if r.outDir, err = makeOutDir(o.outDir); err != nil {
-		return nil, fmt.Errorf("making the folder for the output: %w", err)
+		return fmt.Errorf("making the folder for the output: %w", err)
 	}
 	if r.events, err = os.Create(filepath.Join(r.outDir, "events.jsonl")); err != nil {
-		return nil, fmt.Errorf("making the file for the events: %w", err)
+		return fmt.Errorf("making the file for the events: %w", err)
 	}
 	// A webhook that is down in the worst way: it takes connections and never answers.
 	if r.webhook, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		return nil, fmt.Errorf("opening the webhook: %w", err)
+		return fmt.Errorf("opening the webhook: %w", err)
 	}
-	return r, nil
+	return nil
 }
 
 func makeOutDir(dir string) (string, error) {

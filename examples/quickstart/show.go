@@ -25,10 +25,8 @@ func showTree(ctx context.Context, o options, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(stdout)
-	printTraces(stdout, spans)
-	printLogs(stdout, logs.String())
-	return printStats(stdout, stats)
+	_, err = fmt.Fprintf(stdout, "\n%s\n%s\n%s", tracesText(spans), logsText(logs.String()), statsText(stats))
+	return err
 }
 
 // showRaw leaves stdout to stdouttrace, so that it can be piped into another program.
@@ -37,9 +35,11 @@ func showRaw(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	stats, err := answerQuestion(ctx, o, newTracerProvider(exporter), slog.NewJSONHandler(stderr, nil), stderr)
+	var logs bytes.Buffer // tasks log while the answer is printed, and not every stderr is safe for that
+	stats, err := answerQuestion(ctx, o, newTracerProvider(exporter), slog.NewJSONHandler(&logs, nil), stderr)
 	if err != nil {
 		return err
 	}
-	return printStats(stderr, stats)
+	_, err = fmt.Fprintf(stderr, "\n%s\n%s", &logs, statsText(stats))
+	return err
 }

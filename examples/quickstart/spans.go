@@ -76,7 +76,7 @@ func (s span) errors() string {
 	text := fmt.Sprintf("error.type=%s  %s", s.Attributes.get("error.type"), s.Status.Description)
 	for _, e := range s.Events {
 		if stack := e.Attributes.get("exception.stacktrace"); stack != "" {
-			text += fmt.Sprintf(" (%s)", panicSite(stack))
+			return fmt.Sprintf("%s (%s)", text, panicSite(stack))
 		}
 	}
 	return text

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -26,7 +25,7 @@ type row struct {
 func (f forest) row(s span, branch string) row {
 	r := row{span: s, label: branch + s.Name, note: f.note(s), errors: s.errors()}
 	if s.isTask() {
-		r.label = fmt.Sprintf("%s%-17s %s", branch, s.Name, s.outcome())
+		r.label = branch + taskLabel(s.Name, s.outcome())
 	}
 	if branch == "" {
 		r.trace = shortID(s.SpanContext.TraceID)
@@ -53,20 +52,23 @@ func (t table) width() (width int) {
 	return width
 }
 
-// print prints the rows, with labels of that width. The time at which a span ended counts from zero.
-func (t table) print(w io.Writer, width int, zero time.Time) {
+// write writes the rows below a line of titles. The time at which a span ended counts from zero.
+func (t table) write(out *strings.Builder, title string, width int, zero time.Time) {
+	writeColumns(out, width, "TRACE", title, "TOOK", "ENDED", "LINKED TO")
 	for _, r := range t {
-		printColumns(w, width, r.trace, r.label, inWords(r.span.took()), "+"+inWords(r.span.EndTime.Sub(zero)), r.note)
+		writeColumns(out, width, r.trace, r.label, inWords(r.span.took()), "+"+inWords(r.span.EndTime.Sub(zero)), r.note)
 		if r.errors != "" {
-			fmt.Fprintln(w, wrap(strings.Repeat(" ", 10)+r.errors, strings.Repeat(" ", 12)))
+			fmt.Fprintln(out, wrap(strings.Repeat(" ", 10)+r.errors, strings.Repeat(" ", 12)))
 		}
 	}
 }
 
-func printColumns(w io.Writer, width int, trace, label, took, ended, note string) {
+func writeColumns(out *strings.Builder, width int, trace, label, took, ended, note string) {
 	line := fmt.Sprintf("%-8s  %-*s %7s %8s  %s", trace, width, label, took, ended, note)
-	fmt.Fprintln(w, clip(strings.TrimRight(line, " ")))
+	fmt.Fprintln(out, clip(strings.TrimRight(line, " ")))
 }
+
+func taskLabel(name, outcome string) string { return fmt.Sprintf("%-17s %s", name, outcome) }
 
 // inWords returns a duration in at most seven columns, up to 1000 s.
 func inWords(d time.Duration) string {

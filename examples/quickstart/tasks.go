@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -14,9 +15,6 @@ import (
 
 	"github.com/afterspan/afterspan/core"
 )
-
-// notifyTimeout is how long a notification may take.
-const notifyTimeout = 150 * time.Millisecond
 
 // background starts a task of this conversation. Its handle may be dropped: what becomes of the task is
 // traced, logged and counted.
@@ -77,12 +75,11 @@ func (a *agent) notify(ctx context.Context, result answer) {
 		if err != nil {
 			return err
 		}
-		defer response.Body.Close()
 		if response.StatusCode >= http.StatusMultipleChoices {
-			return fmt.Errorf("notifying: %s", response.Status)
+			err = fmt.Errorf("notifying: %s", response.Status)
 		}
-		return nil
-	}, core.WithTimeout(notifyTimeout))
+		return errors.Join(err, response.Body.Close())
+	}, core.WithTimeout(a.notifyTimeout))
 }
 
 // scoreSources works out how clearly each quote beat the next one, to tune the ranking with.

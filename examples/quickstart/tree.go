@@ -2,8 +2,8 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -76,25 +76,25 @@ func (f forest) appendRows(t table, s span, branch, indent string) table {
 	return t
 }
 
-// printTraces prints the trace of the agent, then those of its background tasks. The time at which a span
+// tracesText returns the trace of the agent, then those of its background tasks. The time at which a span
 // ended counts from the start of the agent.
-func printTraces(w io.Writer, spans []span) {
+func tracesText(spans []span) string {
 	agent, tasks := newForest(spans).tables()
 	if len(agent) == 0 {
-		return
+		return "There are no spans.\n"
 	}
 	root := agent[0].span
 	width := max(agent.width(), tasks.width())
-
-	fmt.Fprintf(w, "The agent's trace, of conversation %s. Its own span was over after %s.\n",
-		root.Attributes.get(string(conversationIDKey)), inWords(root.took()))
-	printColumns(w, width, "TRACE", "SPAN", "TOOK", "ENDED", "LINKED TO")
-	agent.print(w, width, root.StartTime)
-
 	late, all := tasks.endedAfter(root.EndTime)
-	fmt.Fprintf(w, "\nIts background tasks, each with a trace of its own. %d of %d ended after the agent's span had.\n", late, all)
-	printColumns(w, width, "TRACE", fmt.Sprintf("%-17s %s", "TASK", "OUTCOME"), "TOOK", "ENDED", "LINKED TO")
-	tasks.print(w, width, root.StartTime)
+
+	var out strings.Builder
+	fmt.Fprintf(&out, "The agent's trace, of conversation %s. A spawn span lasts until its task starts.\n",
+		root.Attributes.get(string(conversationIDKey)))
+	agent.write(&out, "SPAN", width, root.StartTime)
+	fmt.Fprintf(&out, "\nIts background tasks, each with a trace of its own. %d of %d ended after the agent's span had.\n",
+		late, all)
+	tasks.write(&out, taskLabel("TASK", "OUTCOME"), width, root.StartTime)
+	return out.String()
 }
 
 // endedAfter returns how many of the tasks ended after end, and how many there are.

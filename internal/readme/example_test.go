@@ -77,13 +77,20 @@ func serve(srv *http.Server, tp *sdktrace.TracerProvider) error {
 	go srv.ListenAndServe() // its handlers call tasks.Go
 	<-ctx.Done()
 
-	ctx, cancel := context.WithTimeout(context.Background(), 25*time.Second)
-	defer cancel()
-	err := srv.Shutdown(ctx)           // no new requests
-	stats, err2 := tasks.Shutdown(ctx) // their tasks finish, or are named in the error
-	err3 := tp.Shutdown(ctx)           // the last spans leave
-	slog.Info("background tasks ended", "stats", stats)
-	return errors.Join(err, err2, err3)
+	within := func(d time.Duration, shutdown func(context.Context) error) error {
+		ctx, cancel := context.WithTimeout(context.Background(), d)
+		defer cancel()
+		return shutdown(ctx)
+	}
+	return errors.Join(
+		within(5*time.Second, srv.Shutdown), // no new requests
+		within(15*time.Second, func(ctx context.Context) error {
+			stats, err := tasks.Shutdown(ctx) // their tasks finish, or the error names them
+			slog.Info("background tasks ended", "stats", stats)
+			return err
+		}),
+		within(5*time.Second, tp.Shutdown), // the last spans leave, however long the tasks took
+	)
 }
 
 func provider(exporter sdktrace.SpanExporter) *sdktrace.TracerProvider {
