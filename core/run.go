@@ -34,10 +34,22 @@ func (m *Manager) callSpawns(t *Task) {
 		if ctx == nil {
 			panic(fmt.Sprintf("core: Spawn of middleware %d (%T) returned a nil context", i, mw))
 		}
-		t.ctx.linked = ctx.Done() != nil // asked for here, where a context that panics does no harm
+		t.ctx.linked = probe(ctx)
 		t.ctx.values = ctx
 	}
 	returned = true
+}
+
+// probe reports whether ctx, of a Spawn's making, can be cancelled. It asks such a context all that a child of it
+// would, since one that panics does no harm here.
+func probe(ctx context.Context) (linked bool) {
+	ctx.Deadline()
+	if ctx.Done() == nil {
+		return false
+	}
+	_, cancel := context.WithCancel(ctx)
+	cancel()
+	return true
 }
 
 // launch starts a task whose Spawns have returned.
@@ -70,9 +82,10 @@ func (m *Manager) run(t *Task) {
 
 //go:noinline
 func (m *Manager) end(running **Task, chainErr *error) {
-	t, err := *running, *chainErr
-	outcome := t.OutcomeOf(err)
-	defer m.finish(t, outcome, err) // also if a log handler ends the goroutine
+	t, err, outcome := *running, *chainErr, Failed
+	// Deferred, since a method of err, or a log handler, may end the goroutine.
+	defer func() { m.finish(t, outcome, err) }()
+	outcome = t.OutcomeOf(err)
 	m.logEnd(t, outcome, err)
 }
 

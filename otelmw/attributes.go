@@ -91,6 +91,9 @@ func (mw *middleware) addTask(a *attributes, t *core.Task) {
 
 // flatten adds attr with prefix before its key, and the members of a group each by itself.
 func (mw *middleware) flatten(a *attributes, prefix string, attr slog.Attr) {
+	if attr.Equal(slog.Attr{}) { // handlers ignore it, too
+		return
+	}
 	attr.Key = prefix + attr.Key
 	attr.Value = attr.Value.Resolve()
 	if attr.Value.Kind() == slog.KindGroup {

@@ -30,8 +30,7 @@ func errorType(err error, outcome core.Outcome) (kind string) {
 			return text(kind)
 		}
 	}
-	const deepest = 100 // an error might unwrap to itself
-	inner, _ := innermost(err, deepest)
+	inner, _ := innermost(err)
 	return text(semconv.ErrorType(inner).Value.AsString())
 }
 
@@ -46,23 +45,22 @@ var plainErrors = func() map[reflect.Type]bool {
 }()
 
 // innermost returns the innermost error of err's tree whose type tells anything, in the first branch that has
-// one; else the innermost of all.
-func innermost(err error, depth int) (inner error, tells bool) {
-	inner = err
+// one; else the innermost of the first branch.
+func innermost(err error) (inner error, tells bool) {
 	for _, next := range unwrap(err) {
-		if next == nil || depth == 0 {
+		if next == nil {
 			continue
 		}
-		found, tells := innermost(next, depth-1)
+		found, tells := innermost(next)
 		if tells {
 			return found, true
 		}
-		if inner == err {
+		if inner == nil {
 			inner = found
 		}
 	}
-	if !plainErrors[reflect.TypeOf(err)] {
-		return err, true
+	if inner == nil || !plainErrors[reflect.TypeOf(err)] {
+		return err, !plainErrors[reflect.TypeOf(err)]
 	}
 	return inner, false
 }

@@ -3,6 +3,7 @@ package otelmw
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -120,7 +121,10 @@ func WithSpanNameFormatter(f func(t *core.Task) string) Option {
 // WithSpanStartOptions adds options to the start of a task's span, such as another span kind
 // than CONSUMER. Repeated options append.
 func WithSpanStartOptions(opts ...trace.SpanStartOption) Option {
-	return func(c *config) { c.startOptions = append(c.startOptions, opts...) }
+	isNil := func(opt trace.SpanStartOption) bool { return opt == nil }
+	return func(c *config) {
+		c.startOptions = append(c.startOptions, slices.DeleteFunc(slices.Clone(opts), isNil)...)
+	}
 }
 
 // WithAttributes sets attributes of every task's span. Those of the task, of

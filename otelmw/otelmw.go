@@ -2,6 +2,7 @@ package otelmw
 
 import (
 	"context"
+	"time"
 
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
@@ -65,10 +66,10 @@ func (mw *middleware) Wrap(next core.Handler) core.Handler {
 		if s.filtered {
 			return next(ctx, t)
 		}
-		r := run{mw: mw, task: t, spawn: s}
-		ctx = r.start(ctx)
+		r := run{mw: mw, task: t, spawn: s, ctx: ctx, began: time.Now()}
 		defer r.end()
-		r.err = next(ctx, t)
+		r.start()
+		r.err = next(r.ctx, t)
 		r.returned = true
 		return r.err
 	}

@@ -38,10 +38,8 @@ type ending struct {
 	errorType string // of Failed and TimedOut
 }
 
-// start starts the span and returns the context of what is further in.
-func (r *run) start(ctx context.Context) context.Context {
-	r.began = time.Now()
-	r.ctx = ctx
+// start starts the span, in the context of what is further in, and counts the run.
+func (r *run) start() {
 	attempt := r.spawn.attempts.Add(1)
 	if r.mw.tracer != nil {
 		r.startSpan(attempt)
@@ -49,13 +47,14 @@ func (r *run) start(ctx context.Context) context.Context {
 	if r.mw.instruments != nil {
 		r.countStart(attempt)
 	}
-	return r.ctx
 }
 
 func (r *run) startSpan(attempt int64) {
 	defer contain("the start of a span")
 	var to trace.SpanContext
-	defer func() { r.spawn.endSpan(to) }()
+	if attempt == 1 {
+		defer func() { r.spawn.endSpan(to) }()
+	}
 	ctx, span := r.mw.tracer.Start(r.parentContext(), r.mw.spanName(r.task), r.startOptions(attempt)...)
 	r.ctx, r.span = ctx, span
 	to = span.SpanContext()

@@ -60,7 +60,7 @@ func (mw *middleware) spawnOf(ctx context.Context, t *core.Task) *spawn {
 	return mw.newSpawn(spawner, t, trace.SpanFromContext(spawner))
 }
 
-// endSpan ends the span "spawn NAME", as the run starts whose span is to.
+// endSpan ends the span "spawn NAME", as the first run starts, whose span is to.
 func (s *spawn) endSpan(to trace.SpanContext) {
 	if s.span == nil {
 		return
@@ -70,5 +70,4 @@ func (s *spawn) endSpan(to trace.SpanContext) {
 		s.span.AddLink(trace.Link{SpanContext: to})
 	}
 	s.span.End()
-	s.span = nil
 }
