@@ -26,11 +26,11 @@ func (m *Manager) admit(ctx context.Context, t *Task) error {
 	m.mu.Unlock()
 
 	// The user's code may be behind both of these, so the lock is not held.
-	spawner, _ := TaskFromContext(ctx)
+	spawner := m.taskIn(ctx)
 	ctxErr := ctx.Err()
 
 	m.mu.Lock()
-	inside := spawner != nil && spawner.manager == m && spawner.place != nowhere
+	inside := spawner != nil && spawner.place != nowhere
 	switch {
 	case m.phase == closed, m.phase == draining && !inside:
 		m.mu.Unlock()
@@ -49,6 +49,18 @@ func (m *Manager) admit(ctx context.Context, t *Task) error {
 	w.element = m.waiters.PushBack(w)
 	m.mu.Unlock()
 	return m.await(ctx, w)
+}
+
+// taskIn returns the task of this manager whose context ctx is or is derived from, also by way of
+// a task of another manager, or nil.
+func (m *Manager) taskIn(ctx context.Context) *Task {
+	for {
+		t, ok := TaskFromContext(ctx)
+		if !ok || t.manager == m {
+			return t
+		}
+		ctx = t.ctx.values
+	}
 }
 
 // await waits for room until ctx is done. A decision that was made by then stands.

@@ -171,6 +171,12 @@ func TestContextEndsAsAStandardOneWhateverIsLookedAtFirst(t *testing.T) {
 			time.Sleep(2 * timeout)
 			requireOver(t, s, context.Canceled, context.Canceled)
 		})
+		everySubject(t, "end, and a look long after, after "+look, timeout, func(t *testing.T, s subject) {
+			first(s)
+			s.end()
+			time.Sleep(2 * timeout)
+			requireOver(t, s, context.Canceled, context.Canceled)
+		})
 		everySubject(t, "alive after "+look, timeout, func(t *testing.T, s subject) {
 			first(s)
 			time.Sleep(timeout - 1)
@@ -336,23 +342,33 @@ func TestChildrenOfATaskContextHoldNoGoroutine(t *testing.T) {
 
 // Whoever is first makes the standard context: all have to get the same.
 func TestManyMayLookAtATaskContextAtOnce(t *testing.T) {
-	const lookers = 16
-	everySubject(t, "cancel", time.Minute, func(t *testing.T, s subject) {
-		var wg sync.WaitGroup
-		channels := make([]<-chan struct{}, lookers)
-		for i := range lookers {
-			wg.Go(func() {
-				channels[i] = s.Done()
-				child, cancel := context.WithCancel(s)
-				defer cancel()
-				<-child.Done()
-				assert.Equal(t, core.ErrCancelled, context.Cause(child))
-			})
-		}
-		wg.Go(s.cancel)
-		wg.Wait()
-		for _, c := range channels {
-			require.Equal(t, s.Done(), c)
-		}
-	})
+	const lookers, rounds = 4, 200
+	for _, sm := range subjectMakers {
+		inBubble(t, sm.name, func(t *testing.T) {
+			for range rounds {
+				s := sm.make(t, context.Background(), time.Minute)
+				var wg sync.WaitGroup
+				var ready atomic.Int32
+				channels := make([]<-chan struct{}, lookers)
+				for i := range lookers {
+					wg.Go(func() {
+						for ready.Add(1); ready.Load() < lookers; { // so that they come at the same moment
+							runtime.Gosched()
+						}
+						channels[i] = s.Done()
+						child, cancel := context.WithCancel(s)
+						defer cancel()
+						<-child.Done()
+						assert.Equal(t, core.ErrCancelled, context.Cause(child))
+					})
+				}
+				wg.Go(s.cancel)
+				wg.Wait()
+				for _, c := range channels {
+					require.Equal(t, s.Done(), c)
+				}
+				s.end()
+			}
+		})
+	}
 }

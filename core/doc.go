@@ -50,7 +50,9 @@
 // with its stack; refused tasks at WARN, one line a second at most; the start and the end of a shutdown at INFO, and each
 // of the first twenty tasks left over at WARN. Each line has a group "task" with name and id, at the end with
 // duration (of the run) and outcome, and beside it the task's own attributes. It is logged with the context
-// that the task's Func had, so that a handler which knows traces adds the task's. A handler that panics harms no task.
+// that the task's Func had, so that a handler which knows traces adds the task's ("created" comes before the
+// task has a span, and is logged with what the Spawns made of the spawner's context). A handler that panics
+// harms no task; one that blocks holds up the tasks that log.
 //
 // # Concurrency
 //

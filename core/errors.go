@@ -37,7 +37,7 @@ var ErrGoexit = errors.New("core: task called runtime.Goexit")
 
 // errEnded is what a middleware gets that calls next after the chain has returned, from a
 // goroutine that it left behind.
-var errEnded = errors.New("core: the task has ended: next called too late")
+var errEnded = errors.New("core: next was called after the chain had returned")
 
 // A PanicError is the error of a task that panicked.
 type PanicError struct {
@@ -88,7 +88,7 @@ func (e *ShutdownError) Error() string {
 		if i == 0 {
 			sep = ": "
 		}
-		fmt.Fprintf(&b, "%s%s (id %d, %s for %v)", sep, t.Name, t.ID, t.State, t.Age.Round(time.Millisecond))
+		fmt.Fprintf(&b, "%s%s (id %d, %s, %v old)", sep, t.Name, t.ID, t.State, t.Age.Round(time.Millisecond))
 	}
 	return b.String()
 }

@@ -181,6 +181,12 @@ func (b *logbook) option() core.Option {
 	return core.WithLogger(slog.New(slog.NewJSONHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug})))
 }
 
+func (b *logbook) text() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
 // line is a line of the log.
 type line map[string]any
 

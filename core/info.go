@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -21,43 +22,41 @@ type TaskInfo struct {
 
 // Info returns what there is to say of the task now.
 func (t *Task) Info() TaskInfo {
-	place, cancelled := t.position()
-	info := TaskInfo{ID: t.id, Name: t.name, Age: time.Since(t.created), Timeout: t.Timeout(), Attrs: t.Attrs()}
+	if m := t.manager; m != nil {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+	}
+	return t.infoLocked()
+}
 
+func (t *Task) infoLocked() TaskInfo {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	info.Done = t.outcome != Pending
+	return TaskInfo{
+		ID:      t.id,
+		Name:    t.name,
+		State:   t.stateLocked(),
+		Age:     time.Since(t.created),
+		Timeout: t.options.timeout,
+		Attrs:   slices.Clone(t.options.attrs),
+		Done:    t.outcome != Pending,
+	}
+}
+
+// stateLocked needs t.mu as well as the manager's lock.
+func (t *Task) stateLocked() string {
 	switch {
-	case info.Done:
-		info.State = t.outcome.String()
-	case cancelled, t.started && t.ctx.expired():
-		info.State = "cancelling"
-	case place == queued:
-		info.State = "queued"
-	case place == holdsSlot:
-		info.State = "running"
+	case t.outcome != Pending:
+		return t.outcome.String()
+	case t.cancelled != 0, t.started && t.ctx.expired():
+		return "cancelling"
+	case t.place == queued:
+		return "queued"
+	case t.place == holdsSlot:
+		return "running"
 	default: // of NewTask
-		info.State = t.outcome.String()
+		return t.outcome.String()
 	}
-	return info
-}
-
-func infos(tasks []*Task) []TaskInfo {
-	all := make([]TaskInfo, len(tasks))
-	for i, t := range tasks {
-		all[i] = t.Info()
-	}
-	return all
-}
-
-// position returns what the manager's lock guards.
-func (t *Task) position() (p place, cancelled bool) {
-	if t.manager == nil {
-		return nowhere, false
-	}
-	t.manager.mu.Lock()
-	defer t.manager.mu.Unlock()
-	return t.place, t.cancelled != 0
 }
 
 // MarshalJSON returns an object with id, name, state, age_seconds, timeout (in seconds, null for

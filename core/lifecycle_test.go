@@ -205,6 +205,7 @@ func TestCancelledDuringSpawn(t *testing.T) {
 			m = newManager(tc.limit, core.WithMiddleware(spawnFunc(func(ctx context.Context, task *core.Task) context.Context {
 				if task.Name() == "slow" {
 					m.CancelAll()
+					go m.Close() // comes second: the cause of the first stands
 					synctest.Wait()
 					assert.Equal(t, core.Pending, task.Outcome(), "it cannot end before its Spawns have")
 					assert.Equal(t, "cancelling", task.Info().State)
@@ -254,6 +255,20 @@ func TestEverythingIsSettledWhenDoneIsClosed(t *testing.T) {
 		}
 		require.EqualValues(t, 200, m.Stats().Failed)
 	})
+}
+
+// The same for those who watch the outcome, on another core.
+func TestEverythingIsSettledWhenThereIsAnOutcome(t *testing.T) {
+	m := newManager(core.WithLimit(1, 0))
+	for n := range uint64(500) {
+		task := m.Go(t.Context(), "settle", fail)
+		for task.Outcome() == core.Pending {
+			runtime.Gosched()
+		}
+		require.Equal(t, errTask, task.Err())
+		require.Equal(t, core.Stats{Created: n + 1, Failed: n + 1}, m.Stats())
+		<-task.Done()
+	}
 }
 
 // Nobody may wait for a handle, or ask for it only when the task has ended.

@@ -36,6 +36,18 @@ func (m *Manager) logEnd(t *Task, outcome Outcome, err error) {
 	}
 }
 
+// logLeftBehind logs what became of a Func that a middleware had not waited for.
+func (m *Manager) logLeftBehind(t *Task, err error) {
+	defer contain()
+	ctx, level := t.logContext(), slog.LevelDebug
+	if _, panicked := panicIn(err); panicked {
+		level = slog.LevelError
+	}
+	if l, ok := m.log(ctx, level); ok && err != nil {
+		l.LogAttrs(ctx, level, "background task returned after a middleware had given it up", endAttrs(t, t.OutcomeOf(err), err)...)
+	}
+}
+
 func endLevel(o Outcome) slog.Level {
 	switch o {
 	case Failed:
@@ -107,13 +119,7 @@ func (m *Manager) logShutdown(ctx context.Context) {
 }
 
 func (m *Manager) logShutdownEnd(ctx context.Context, stats ShutdownStats, left []*Task) {
-	const most = 20 // lines about tasks
-	if len(left) > 0 {
-		stacks := goroutineStacks()
-		for _, t := range left[:min(most, len(left))] {
-			m.logTask("background task left over at the end of the shutdown", t, stacks)
-		}
-	}
+	m.logLeftOver(left)
 	defer contain()
 	if l, ok := m.log(ctx, slog.LevelInfo); ok {
 		l.LogAttrs(ctx, slog.LevelInfo, "shutdown of background tasks ended",
@@ -125,7 +131,26 @@ func (m *Manager) logShutdownEnd(ctx context.Context, stats ShutdownStats, left 
 			slog.Int("cancelled_tasks", stats.CancelledTasks),
 			slog.Int("timed_out_tasks", stats.TimedOutTasks),
 			slog.Int("remaining_tasks", stats.RemainingTasks),
+			slog.Uint64("rejected_tasks", m.Stats().Rejected),
 			slog.Duration("duration", stats.Duration))
+	}
+}
+
+// logLeftOver logs the tasks that did not stop: not all of very many, nor for long, since the time is over.
+func (m *Manager) logLeftOver(left []*Task) {
+	const (
+		most    = 20
+		longest = time.Second
+	)
+	if len(left) == 0 {
+		return
+	}
+	stacks, began := goroutineStacks(), time.Now()
+	for _, t := range left[:min(most, len(left))] {
+		m.logTask("background task left over at the end of the shutdown", t, stacks)
+		if time.Since(began) > longest {
+			return
+		}
 	}
 }
 

@@ -89,6 +89,8 @@ func New(opts ...Option) *Manager {
 // An error that fn returns, and a panic, are logged and kept in the handle. Go panics if ctx or fn is nil.
 func (m *Manager) Go(ctx context.Context, name string, fn Func, opts ...TaskOption) *Task {
 	switch {
+	case m.chain == nil:
+		panic("core: Go: the Manager was not made by New")
 	case ctx == nil:
 		panic("core: Go: ctx is nil")
 	case fn == nil:
@@ -106,8 +108,13 @@ func (m *Manager) Go(ctx context.Context, name string, fn Func, opts ...TaskOpti
 
 // Tasks returns a snapshot of what runs and waits, oldest first.
 func (m *Manager) Tasks() []TaskInfo {
-	endedMeanwhile := func(i TaskInfo) bool { return i.Done }
-	return slices.DeleteFunc(infos(m.tasks()), endedMeanwhile)
+	var infos []TaskInfo
+	for _, t := range m.tasks() { // one at a time, so that a long list does not hold up those who spawn
+		if info := t.Info(); !info.Done {
+			infos = append(infos, info)
+		}
+	}
+	return infos
 }
 
 func (m *Manager) tasks() []*Task {
@@ -175,4 +182,6 @@ func (m *Manager) noteIdleLocked() {
 	}
 }
 
-func (m *Manager) isIdleLocked() bool { return m.stats.Running+m.stats.Queued == 0 }
+func (m *Manager) isIdleLocked() bool {
+	return m.stats.Running+m.stats.Queued == 0 && !m.watch.logging
+}

@@ -14,7 +14,9 @@ type Func = func(ctx context.Context) error
 
 // A Handler runs a task, or a part of its chain. It is what a [Middleware] wraps.
 //
-// The context given to the next Handler must be the one received, or be derived from it.
+// The context given to the next Handler must be the one received, or be derived from it. A Handler
+// that returns while the next one still runs, on a goroutine of its own, has decided the task's error and
+// outcome; the context is then cancelled, and the task ends, and gives up its slot, when the Func has returned.
 type Handler func(ctx context.Context, t *Task) error
 
 // A Middleware sees the two moments of a task: the spawn, on the goroutine that calls
@@ -55,7 +57,7 @@ func (f MiddlewareFunc) Wrap(next Handler) Handler { return f(next) }
 // compose makes one Handler of the chain: compose([a, b], h) = a(b(h)). Each layer is
 // guarded, so that the layer outside it sees a panic as an error.
 func compose(chain []Middleware, innermost Handler) Handler {
-	next := guard(innermost)
+	next := innermost // which has a guard of its own
 	for i, mw := range slices.Backward(chain) {
 		h := mw.Wrap(next)
 		if h == nil {

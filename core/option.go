@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// An Option configures a manager. It is given to [New].
+// An Option configures a manager. It is given to [New]. A nil one does nothing.
 type Option func(*config)
 
 // config is what the options of a manager set.
@@ -27,7 +27,9 @@ func newConfig(opts []Option) config {
 		cancelGrace:     5 * time.Second,
 	}
 	for _, opt := range opts {
-		opt(&c)
+		if opt != nil {
+			opt(&c)
+		}
 	}
 	return c
 }
@@ -84,13 +86,21 @@ func WithTaskDefaults(opts ...TaskOption) Option {
 	return func(c *config) { c.defaults = append(c.defaults, opts...) }
 }
 
-// A TaskOption configures one task. It is given to [Manager.Go].
+// A TaskOption configures one task. It is given to [Manager.Go]. A nil one does nothing.
 type TaskOption func(*taskOptions)
 
 // taskOptions is what the options of a task set.
 type taskOptions struct {
 	timeout time.Duration
 	attrs   []slog.Attr
+}
+
+func (o *taskOptions) apply(opts []TaskOption) {
+	for _, opt := range opts {
+		if opt != nil {
+			opt(o)
+		}
+	}
 }
 
 // WithTimeout limits how long the run may take, counted from its start. Then the context is

@@ -75,14 +75,14 @@ func (t *Task) causeBehind(err error) error {
 		return t.causeNamed(err)
 	}
 	t.mu.Lock()
-	returned, fnErr, cause := t.returned, t.fnErr, t.fnCause
+	returned, fnErr, cause := t.calls.returned, t.calls.err, t.calls.cause
 	t.mu.Unlock()
 
 	now := t.ctx.cause()
 	switch {
 	case !returned:
 		return now
-	case cause == nil && isOwn(err, now) && !isSame(err, fnErr, now):
+	case cause == nil && now != nil && isSince(err, fnErr, now):
 		return now
 	default:
 		return cause
@@ -92,8 +92,6 @@ func (t *Task) causeBehind(err error) error {
 // isOwn reports whether err is what a context returns that was cancelled with cause.
 func isOwn(err, cause error) bool {
 	switch {
-	case cause == nil:
-		return false
 	case errors.Is(err, cause):
 		return true
 	case cause == ErrTimeout:
@@ -103,10 +101,11 @@ func isOwn(err, cause error) bool {
 	}
 }
 
-// isSame reports whether err is the Func's own error, though it may look like one of the context's. A Func whose
-// call to a server timed out, say, returns context.DeadlineExceeded, too; only the cause itself is beyond doubt.
-func isSame(err, fnErr, cause error) bool {
-	return fnErr != nil && errors.Is(err, fnErr) && errors.Is(err, cause) == errors.Is(fnErr, cause)
+// isSince reports whether the context's own error, after a cancel with cause, is in err but was not in
+// fnErr, what the Func returned before. A Func whose call to a server timed out, say, returns an error that looks
+// like the context's, too; then only the cause itself is beyond doubt.
+func isSince(err, fnErr, cause error) bool {
+	return isOwn(err, cause) && !isOwn(fnErr, cause) || errors.Is(err, cause) && !errors.Is(fnErr, cause)
 }
 
 // causeNamed is causeBehind for a task without a context: err itself has to say it.

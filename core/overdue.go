@@ -11,8 +11,9 @@ const overdueAfter = 5 * time.Second
 // watch is the one timer of a manager that looks for overdue tasks. It only runs while
 // there is a task with a timeout, or one that was cancelled.
 type watch struct {
-	timer *time.Timer
-	at    time.Time // when it fires; zero: it does not
+	timer   *time.Timer
+	at      time.Time // when it fires; zero: it does not
+	logging bool      // it has fired, and is not done
 }
 
 // watchLocked makes the watch look in d from now at the latest.
@@ -39,22 +40,38 @@ func (m *Manager) stopWatchLocked() {
 // logOverdue logs, once each, what still runs though its context was cancelled a while ago.
 func (m *Manager) logOverdue() {
 	overdue := m.takeOverdue(time.Now())
+	defer m.doneLoggingOverdue()
 	if len(overdue) == 0 {
 		return
 	}
 	stacks := goroutineStacks()
 	for _, t := range overdue {
-		m.logTask("background task goes on though it was cancelled", t, stacks)
+		if t.Outcome() == Pending {
+			m.logTask("background task goes on though it was cancelled", t, stacks)
+		}
+	}
+}
+
+// doneLoggingOverdue ends what Wait and Shutdown wait for beside tasks, so that nothing is left when they return.
+func (m *Manager) doneLoggingOverdue() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.watch.logging = false
+	if m.isIdleLocked() {
+		m.noteIdleLocked()
 	}
 }
 
 // takeOverdue returns the tasks that are overdue and were not returned before, and makes the
 // watch look again when the next one may be.
 func (m *Manager) takeOverdue(now time.Time) (overdue []*Task) {
-	const atMostEvery = time.Second
+	const (
+		atMostEvery = time.Second
+		most        = 20 // at a time: each is a line with a stack
+	)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.watch.at = time.Time{}
+	m.watch.at, m.watch.logging = time.Time{}, true
 	for t := m.running.first; t != nil; t = t.next {
 		if t.overdue {
 			continue
@@ -62,7 +79,7 @@ func (m *Manager) takeOverdue(now time.Time) (overdue []*Task) {
 		due, ok := t.dueLocked(now)
 		switch {
 		case !ok:
-		case due.After(now):
+		case due.After(now), len(overdue) == most:
 			m.watchLocked(max(due.Sub(now), atMostEvery))
 		default:
 			t.overdue = true

@@ -201,18 +201,25 @@ type halfLost struct{ lost }
 
 func (halfLost) Done() <-chan struct{} { return make(chan struct{}) }
 
+// noDeadline is one whose Deadline alone does not.
+type noDeadline struct{ context.Context }
+
+func (noDeadline) Done() <-chan struct{}       { return make(chan struct{}) }
+func (noDeadline) Deadline() (time.Time, bool) { panic("no deadline") }
+
 func TestContextOfASpawnThatPanicsDoesNotEndTheProcess(t *testing.T) {
 	inProcess(t, func(t *testing.T) {
 		for name, broken := range map[string]context.Context{
 			"a nil struct":    (*lost)(nil),
 			"an empty struct": lost{},
 			"half a context":  halfLost{},
+			"no deadline":     noDeadline{context.Background()},
 		} {
 			inBubble(t, name, func(t *testing.T) {
 				m := newManager(core.WithLimit(1, 0), core.WithMiddleware(spawnFunc(
 					func(context.Context, *core.Task) context.Context { return broken })))
 				for range 2 {
-					assertOutcome(t, core.Failed, m.Go(t.Context(), "x", succeed))
+					assertOutcome(t, core.Failed, m.Go(t.Context(), "x", succeed, core.WithTimeout(time.Second)))
 				}
 			})
 		}

@@ -85,8 +85,14 @@ func (m *Manager) end(running **Task, chainErr *error) {
 	t, err, outcome := *running, *chainErr, Failed
 	// Deferred, since a method of err, or a log handler, may end the goroutine.
 	defer func() { m.finish(t, outcome, err) }()
+	left := t.closeCalls()
 	outcome = t.OutcomeOf(err)
 	m.logEnd(t, outcome, err)
+	if left != nil {
+		t.ctx.end()
+		<-left.ended
+		m.logLeftBehind(t, left.err)
+	}
 }
 
 func (m *Manager) finish(t *Task, outcome Outcome, err error) {

@@ -121,7 +121,7 @@ func (m *Manager) closeAndCancel() {
 }
 
 func (m *Manager) report(ctx context.Context, first bool, began time.Time, waitErr error) (ShutdownStats, error) {
-	stats, left := m.shutdownStats()
+	stats, left, infos := m.shutdownStats()
 	stats.Duration = time.Since(began)
 	switch {
 	case !first:
@@ -135,13 +135,17 @@ func (m *Manager) report(ctx context.Context, first bool, began time.Time, waitE
 	if len(left) == 0 {
 		return stats, nil
 	}
-	return stats, &ShutdownError{Stats: stats, Tasks: infos(left), err: waitErr}
+	return stats, &ShutdownError{Stats: stats, Tasks: infos, err: waitErr}
 }
 
 // shutdownStats returns the figures since the shutdown began, and what is left, of one instant.
-func (m *Manager) shutdownStats() (ShutdownStats, []*Task) {
+func (m *Manager) shutdownStats() (stats ShutdownStats, left []*Task, infos []TaskInfo) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	left = m.tasksLocked()
+	for _, t := range left {
+		infos = append(infos, t.infoLocked())
+	}
 	now, before := m.stats, m.shutdown.before
 	return ShutdownStats{
 		InitialTasks:   before.Running + before.Queued,
@@ -150,6 +154,6 @@ func (m *Manager) shutdownStats() (ShutdownStats, []*Task) {
 		FailedTasks:    int(now.Failed - before.Failed),
 		CancelledTasks: int(now.Cancelled - before.Cancelled),
 		TimedOutTasks:  int(now.TimedOut - before.TimedOut),
-		RemainingTasks: now.Running + now.Queued,
-	}, m.tasksLocked()
+		RemainingTasks: len(left),
+	}, left, infos
 }

@@ -30,14 +30,12 @@ type Task struct {
 
 	mu        sync.Mutex // guards the fields below
 	fn        Func
-	started   bool
 	waited    time.Duration   // from created to the start of the run
 	early     error           // the cause of a cancel that came before the start
 	skip      error           // what the chain gets instead of a call of fn
 	innermost context.Context // what fn was called with
-	returned  bool            // fn returned once at least
-	fnErr     error           // what it returned last
-	fnCause   error           // what had cancelled the context by then
+	calls     calls
+	started   bool
 	outcome   Outcome
 	err       error
 	done      chan struct{} // made when first asked for, closed at the end
@@ -68,12 +66,8 @@ func newTask(name string, defaults, opts []TaskOption) *Task {
 	}
 	t := &Task{name: name, created: time.Now()}
 	t.ctx.task = t
-	for _, opt := range defaults {
-		opt(&t.options)
-	}
-	for _, opt := range opts {
-		opt(&t.options)
-	}
+	t.options.apply(defaults)
+	t.options.apply(opts)
 	return t
 }
 
@@ -197,38 +191,6 @@ func (t *Task) start() {
 	case t.ctx.linked:
 		t.ctx.standard()
 	}
-}
-
-// call is the innermost Handler of every chain: it calls the task's Func.
-func call(ctx context.Context, t *Task) error {
-	fn, err := t.enter(ctx)
-	if err != nil {
-		return err
-	}
-	err = ErrGoexit // stands if fn does not return
-	defer func() { t.leave(err) }()
-	err = fn(ctx)
-	return err
-}
-
-// enter takes down the innermost context, and returns the Func, or what the chain gets
-// instead of a call of it.
-func (t *Task) enter(ctx context.Context) (fn Func, instead error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.outcome != Pending {
-		return nil, errEnded
-	}
-	t.innermost = ctx
-	return t.fn, t.skip
-}
-
-// leave takes down the state at the moment the Func returned: the outcome is decided by it.
-func (t *Task) leave(err error) {
-	cause := t.ctx.cause()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.returned, t.fnErr, t.fnCause = true, err, cause
 }
 
 // skipFor makes a cancelled task that has not started skip its Func.

@@ -1,0 +1,47 @@
+package core_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterspan/afterspan/core"
+)
+
+// A task is meant to cost little more than a go statement: a budget, so that it stays so.
+func TestAllocationsOfATask(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates, too")
+	}
+	request, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	pass := around(func(ctx context.Context, task *core.Task, next core.Handler) error { return next(ctx, task) })
+	timeout := core.WithTimeout(time.Minute)
+	for _, tc := range []struct {
+		name string
+		ctx  context.Context
+		opts []core.Option
+		task []core.TaskOption
+		most float64
+	}{
+		{"nothing asked for", context.Background(), nil, nil, 2},
+		{"the context of a request", request, nil, nil, 3},
+		{"a timeout that nobody looks at", context.Background(), nil, []core.TaskOption{timeout}, 2},
+		{"three middlewares", context.Background(), []core.Option{core.WithMiddleware(pass, pass, pass)}, nil, 2},
+		{"a limit", context.Background(), []core.Option{core.WithLimit(4, -1)}, nil, 2},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			m := newManager(tc.opts...)
+			ended := make(chan struct{})
+			fn := func(context.Context) error { ended <- struct{}{}; return nil }
+			allocs := testing.AllocsPerRun(500, func() {
+				m.Go(tc.ctx, "x", fn, tc.task...)
+				<-ended
+			})
+			require.LessOrEqual(t, allocs, tc.most)
+			require.NoError(t, m.Close())
+		})
+	}
+}

@@ -1,0 +1,343 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterspan/afterspan/core"
+)
+
+// Promise 9: safe for concurrent use. These tests are for the race detector, and run without a
+// fake clock where they need no clock, so that goroutines really run at the same time.
+
+// sample reads everything that can be read, until stop is called.
+func sample(t *testing.T, m *core.Manager) (stop func()) {
+	t.Helper()
+	over := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-over:
+				return
+			default:
+			}
+			for range 50 {
+				if s := m.Stats(); !balanced(s) {
+					assert.Fail(t, "out of balance", "%+v", s)
+					return
+				}
+			}
+			for _, info := range m.Tasks() {
+				if info.Done {
+					assert.Fail(t, "a task that is done", "%+v", info)
+				}
+			}
+			runtime.Gosched()
+		}
+	})
+	return func() { close(over); wg.Wait() }
+}
+
+// Each Go is either accepted, and then its task is finished and reported, or refused with ErrClosed.
+func TestGoAgainstShutdown(t *testing.T) {
+	const callers, each = 200, 20
+	for name, opts := range map[string][]core.Option{
+		"no limit": nil,
+		"limit":    {core.WithLimit(4, -1)},
+		"blocking": {core.WithLimit(4, 4), core.WithBlocking()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newManager(opts...)
+			stop := sample(t, m)
+			var ran, accepted, nested, refused atomic.Int64
+			fn := func(ctx context.Context) error {
+				ran.Add(1)
+				if task := m.Go(ctx, "nested", func(context.Context) error { ran.Add(1); return nil }); task.Outcome() != core.Rejected {
+					nested.Add(1)
+				}
+				return nil
+			}
+			var callersDone sync.WaitGroup
+			for range callers {
+				callersDone.Go(func() {
+					for range each {
+						task := m.Go(context.Background(), "x", fn)
+						switch {
+						case task.Outcome() != core.Rejected:
+							accepted.Add(1)
+						case assert.Equal(t, core.ErrClosed, task.Err()):
+							refused.Add(1)
+						}
+					}
+				})
+			}
+			for accepted.Load() < callers { // in the middle of it
+				runtime.Gosched()
+			}
+			stats, err := m.Shutdown(t.Context())
+			require.NoError(t, err)
+			requireAccounted(t, stats)
+			require.Equal(t, stats.InitialTasks+stats.SpawnedTasks, stats.CompletedTasks)
+			reported := m.Stats()
+			require.Zero(t, reported.Running+reported.Queued, "nothing is left when it returns")
+
+			callersDone.Wait()
+			stop()
+			require.EqualValues(t, callers*each, accepted.Load()+refused.Load())
+			final := m.Stats()
+			require.EqualValues(t, accepted.Load()+nested.Load(), final.Created, "what was accepted")
+			require.EqualValues(t, ran.Load(), final.Completed, "has run")
+			require.Equal(t, final.Created, final.Completed)
+		})
+	}
+}
+
+// The same with a Close, which cancels, against tasks of all kinds.
+func TestGoAgainstClose(t *testing.T) {
+	for range 20 {
+		m := newManager(core.WithLimit(3, 10))
+		stop := sample(t, m)
+		var all sync.Map
+		var callers sync.WaitGroup
+		var n atomic.Int64
+		for range 50 {
+			callers.Go(func() {
+				for _, fn := range []core.Func{succeed, fail, obey, explode} {
+					task := m.Go(context.Background(), "x", fn, core.WithTimeout(time.Millisecond))
+					all.Store(task, true)
+					n.Add(1)
+					if task.ID()%3 == 0 {
+						task.Cancel()
+					}
+				}
+			})
+		}
+		for n.Load() < 20 {
+			runtime.Gosched()
+		}
+		require.NoError(t, m.Close())
+		callers.Wait()
+		stop()
+		for task := range all.Range {
+			select {
+			case <-task.(*core.Task).Done():
+			default:
+				require.Fail(t, "is not done", "%v", task)
+			}
+		}
+		stats := m.Stats()
+		requireBalanced(t, stats)
+		require.EqualValues(t, 200, stats.Created+stats.Rejected)
+	}
+}
+
+// Whichever comes first, there is one outcome, and it goes with the error.
+func TestCancelAgainstCompletion(t *testing.T) {
+	m := newManager(core.WithLimit(8, -1))
+	stop := sample(t, m)
+	defer stop()
+	for range 500 {
+		release := make(chan struct{})
+		task := m.Go(context.Background(), "x", func(ctx context.Context) error {
+			select {
+			case <-release:
+				return nil
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		})
+		go close(release)
+		go task.Cancel()
+		switch err := task.Wait(t.Context()); {
+		case err == nil:
+			require.Equal(t, core.Completed, task.Outcome())
+		default:
+			require.Equal(t, core.ErrCancelled, err)
+			require.Equal(t, core.Cancelled, task.Outcome())
+		}
+	}
+	require.NoError(t, m.Wait(t.Context()))
+}
+
+// The timeout, a cancel and the end of the Func in the same instant of the fake clock.
+func TestTimeoutAgainstCompletionAndCancel(t *testing.T) {
+	for name, fn := range map[string]core.Func{
+		"nil":     ignore(time.Second),
+		"error":   ignoreAndFail(time.Second),
+		"obeys":   obey,
+		"watches": during(time.Second),
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			m := newManager()
+			seen := map[core.Outcome]int{}
+			for range 300 {
+				task := m.Go(t.Context(), "x", fn, core.WithTimeout(time.Second))
+				time.AfterFunc(time.Second, task.Cancel)
+				requireEnds(t, task)
+				switch task.Outcome() {
+				case core.Completed:
+					require.NoError(t, task.Err())
+				case core.Failed: // both of its events came just after it
+					require.Equal(t, errTask, task.Err())
+				case core.TimedOut, core.Cancelled:
+					require.Error(t, task.Err())
+				default:
+					require.Fail(t, "no outcome")
+				}
+				seen[task.Outcome()]++
+			}
+			stats := m.Stats()
+			requireBalanced(t, stats)
+			require.EqualValues(t, seen[core.Completed], stats.Completed)
+			require.EqualValues(t, seen[core.TimedOut], stats.TimedOut)
+			require.EqualValues(t, seen[core.Cancelled], stats.Cancelled)
+		})
+	}
+}
+
+// A task that is running when its nested task is spawned is counted until that is, too.
+func TestWaitNeverReturnsWhileANestedTaskIsAlive(t *testing.T) {
+	m := newManager()
+	for range 300 {
+		var alive atomic.Int32
+		var nest func(depth int) core.Func
+		nest = func(depth int) core.Func {
+			return func(ctx context.Context) error {
+				defer alive.Add(-1)
+				if depth > 0 {
+					for range 2 {
+						alive.Add(1)
+						m.Go(ctx, "nested", nest(depth-1))
+					}
+				}
+				return nil
+			}
+		}
+		alive.Add(1)
+		m.Go(t.Context(), "outer", nest(3))
+		var waiters sync.WaitGroup
+		for range 2 {
+			waiters.Go(func() {
+				assert.NoError(t, m.Wait(context.Background()))
+				assert.Zero(t, alive.Load())
+			})
+		}
+		waiters.Wait()
+	}
+}
+
+func TestManyWaitersOfOneTask(t *testing.T) {
+	m := newManager()
+	for range 100 {
+		task := m.Go(t.Context(), "x", fail)
+		var waiters sync.WaitGroup
+		for range 8 {
+			waiters.Go(func() {
+				assert.Equal(t, errTask, task.Wait(context.Background()))
+				assert.Equal(t, core.Failed, task.Outcome())
+				<-task.Done()
+				_ = task.Info()
+				_ = task.StartedAt()
+				task.Cancel()
+			})
+		}
+		waiters.Wait()
+	}
+}
+
+// Blocked callers, callers that give up, and tasks that end, all at once: each caller gets one answer.
+func TestBlockedCallersAgainstTheirContexts(t *testing.T) {
+	m := newManager(core.WithLimit(2, 1), core.WithBlocking())
+	stop := sample(t, m)
+	var callers sync.WaitGroup
+	var accepted, refused atomic.Int64
+	for i := range 400 {
+		callers.Go(func() {
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			if i%2 == 0 {
+				go cancel()
+			}
+			task := m.Go(ctx, "x", func(context.Context) error { runtime.Gosched(); return nil })
+			if task.Outcome() == core.Rejected {
+				refused.Add(1)
+				assert.ErrorIs(t, task.Err(), core.ErrFull)
+				assert.ErrorIs(t, task.Err(), context.Canceled)
+				return
+			}
+			accepted.Add(1)
+			assert.NoError(t, task.Wait(context.Background()))
+		})
+	}
+	callers.Wait()
+	stop()
+	require.NoError(t, m.Wait(t.Context()))
+	stats := m.Stats()
+	require.EqualValues(t, 400, accepted.Load()+refused.Load())
+	require.EqualValues(t, accepted.Load(), stats.Completed)
+	require.EqualValues(t, refused.Load(), stats.Rejected)
+	require.GreaterOrEqual(t, accepted.Load(), int64(200), "who has time gets room")
+}
+
+// Tasks end while another goroutine cancels the queue, which moves them about.
+func TestCancelAllAgainstAFullQueue(t *testing.T) {
+	for range 30 {
+		m := newManager(core.WithLimit(2, -1), core.WithMiddleware(spawnFunc(
+			func(ctx context.Context, _ *core.Task) context.Context { runtime.Gosched(); return ctx })))
+		var callers sync.WaitGroup
+		for range 4 {
+			callers.Go(func() {
+				for range 50 {
+					m.Go(context.Background(), "x", func(ctx context.Context) error { runtime.Gosched(); return ctx.Err() })
+				}
+			})
+		}
+		callers.Go(func() {
+			for range 50 {
+				m.CancelAll()
+				runtime.Gosched()
+			}
+		})
+		callers.Wait()
+		require.NoError(t, m.Wait(t.Context()))
+		stats := m.Stats()
+		requireBalanced(t, stats)
+		require.EqualValues(t, 200, stats.Completed+stats.Cancelled)
+	}
+}
+
+// Close has returned nil: what is left are not even goroutines.
+func TestNothingIsLeftAfterClose(t *testing.T) {
+	for name, opts := range map[string][]core.Option{"no limit": nil, "limit": {core.WithLimit(5, -1)}} {
+		inBubble(t, name, func(t *testing.T) { // which fails if a goroutine is left
+			m := newManager(opts...)
+			var inside []context.Context
+			var mu sync.Mutex
+			for i := range 100 {
+				m.Go(t.Context(), fmt.Sprint(i), func(ctx context.Context) error {
+					mu.Lock()
+					inside = append(inside, ctx)
+					mu.Unlock()
+					return errors.Join(obey(ctx), errTask)
+				}, core.WithTimeout(time.Duration(i)*time.Minute))
+			}
+			synctest.Wait()
+			require.NoError(t, m.Close())
+			require.Equal(t, core.Stats{Created: 100, Cancelled: 100}, m.Stats())
+			for _, ctx := range inside {
+				require.True(t, isDone(ctx))
+			}
+		})
+	}
+}
