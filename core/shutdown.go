@@ -116,8 +116,9 @@ func (m *Manager) drainUntilGrace(ctx context.Context) bool {
 func (m *Manager) closeAndCancel() {
 	m.mu.Lock()
 	m.phase = closed
+	tasks := m.cancelAllLocked(ErrShutdown)
 	m.mu.Unlock()
-	m.cancel(ErrShutdown, m.tasks()...)
+	cancelContexts(tasks, ErrShutdown)
 }
 
 func (m *Manager) report(ctx context.Context, first bool, began time.Time, waitErr error) (ShutdownStats, error) {

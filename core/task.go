@@ -151,11 +151,12 @@ func (t *Task) Wait(ctx context.Context) error {
 // Cancel cancels the task's context with [ErrCancelled] as its cause, and does not wait.
 // A queued task ends without its Func being called. One that is done stays as it is.
 func (t *Task) Cancel() {
-	if t.manager == nil {
-		t.cancel(ErrCancelled)
-		return
+	if m := t.manager; m != nil {
+		m.mu.Lock()
+		m.cancelLocked(t, ErrCancelled)
+		m.mu.Unlock()
 	}
-	t.manager.cancel(ErrCancelled, t)
+	t.cancel(ErrCancelled)
 }
 
 // String returns the task's name and id.
@@ -164,12 +165,12 @@ func (t *Task) String() string { return fmt.Sprintf("%s#%d", t.name, t.id) }
 // cancel cancels the context, now or as soon as there is one.
 func (t *Task) cancel(cause error) {
 	t.mu.Lock()
-	started := t.started
-	if !started && t.early == nil {
+	runs := t.started && t.outcome == Pending
+	if !t.started && t.early == nil {
 		t.early = cause
 	}
 	t.mu.Unlock()
-	if started {
+	if runs {
 		t.ctx.standard().cancel(cause)
 	}
 }
