@@ -32,7 +32,7 @@ const (
 )
 
 const (
-	mostAttributes = 512     // of a span: over the SDK's default limit, so that the SDK counts what it drops
+	mostAttributes = 126     // at the start: the SDK's default limit is 128, and two more come at the end
 	longestText    = 4 << 10 // bytes of one value
 	longestStack   = 32 << 10
 )

@@ -119,7 +119,7 @@ func WithSpanNameFormatter(f func(t *core.Task) string) Option {
 }
 
 // WithSpanStartOptions adds options to the start of a task's span, such as another span kind
-// than CONSUMER. Repeated options append.
+// than CONSUMER. Attributes belong in [WithAttributes]. Repeated options append.
 func WithSpanStartOptions(opts ...trace.SpanStartOption) Option {
 	isNil := func(opt trace.SpanStartOption) bool { return opt == nil }
 	return func(c *config) {

@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -70,19 +72,25 @@ func sendReceipt(ctx context.Context) {
 // A service.
 
 func serve(srv *http.Server, tp *sdktrace.TracerProvider) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-
 	tasks := core.New(core.WithMiddleware(otelmw.New()))
-	go srv.ListenAndServe() // its handlers call tasks.Go
-	<-ctx.Done()
+	// … the handlers of srv call tasks.Go
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	failed := make(chan error, 1)
+	go func() { failed <- srv.ListenAndServe() }()
+	var err error
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+	}
+	stop() // a second signal ends the process
 
 	within := func(d time.Duration, shutdown func(context.Context) error) error {
 		ctx, cancel := context.WithTimeout(context.Background(), d)
 		defer cancel()
 		return shutdown(ctx)
 	}
-	return errors.Join(
+	return errors.Join(err,
 		within(5*time.Second, srv.Shutdown), // no new requests
 		within(15*time.Second, func(ctx context.Context) error {
 			stats, err := tasks.Shutdown(ctx) // their tasks finish, or the error names them
@@ -142,8 +150,9 @@ func Example_middleware() {
 		return func(ctx context.Context, t *core.Task) error {
 			var err error
 			for range 3 {
-				if err = next(ctx, t); err == nil || ctx.Err() != nil {
-					return err
+				err = next(ctx, t)
+				if err == nil || ctx.Err() != nil || errors.As(err, new(*core.PanicError)) {
+					break
 				}
 			}
 			return err
@@ -163,38 +172,61 @@ func Example_middleware() {
 	// Output: completed after 3
 }
 
-// Tenant carries the tenant of a request into its tasks' logs.
-type Tenant struct{ Log *slog.Logger }
+// Snapshot gives a task the user's session as it was at the spawn: the request goes on to change it.
+type Snapshot struct{}
 
-func (m Tenant) Spawn(ctx context.Context, t *core.Task) context.Context {
-	tenant, _ := ctx.Value(tenantKey{}).(string) // the request is still here
-	return context.WithValue(ctx, loggerKey{}, m.Log.With("tenant", tenant, "task", t.Name()))
-}
-
-func (m Tenant) Wrap(next core.Handler) core.Handler {
-	return func(ctx context.Context, t *core.Task) error {
-		err := next(ctx, t)
-		logger := ctx.Value(loggerKey{}).(*slog.Logger)
-		logger.Info("ended", "outcome", t.OutcomeOf(err).String())
-		return err
+func (Snapshot) Spawn(ctx context.Context, t *core.Task) context.Context {
+	if s, ok := ctx.Value(sessionKey{}).(*Session); ok {
+		ctx = context.WithValue(ctx, sessionKey{}, s.Clone())
 	}
+	return ctx
 }
 
-type (
-	tenantKey struct{}
-	loggerKey struct{}
-)
+func (Snapshot) Wrap(next core.Handler) core.Handler { return next }
 
-func ExampleTenant() {
-	noTime := func(_ []string, a slog.Attr) slog.Attr {
-		if a.Key == slog.TimeKey {
-			return slog.Attr{}
+// Session is what a user has done so far.
+type Session struct{ Cart []string }
+
+// Clone returns a copy of its own.
+func (s *Session) Clone() *Session { return &Session{Cart: slices.Clone(s.Cart)} }
+
+type sessionKey struct{}
+
+func ExampleSnapshot() {
+	tasks := core.New(core.WithMiddleware(Snapshot{}))
+	session := &Session{Cart: []string{"tea"}}
+	ctx := context.WithValue(context.Background(), sessionKey{}, session)
+
+	paid := make(chan struct{})
+	task := tasks.Go(ctx, "send_receipt", func(ctx context.Context) error {
+		<-paid
+		fmt.Println(ctx.Value(sessionKey{}).(*Session).Cart)
+		return nil
+	})
+	session.Cart = nil
+	close(paid)
+	_ = task.Wait(ctx)
+	// Output: [tea]
+}
+
+// Outcomes counts how tasks end, also those whose goroutine ends by runtime.Goexit.
+func Outcomes(count func(name, outcome string)) core.Middleware {
+	return core.MiddlewareFunc(func(next core.Handler) core.Handler {
+		return func(ctx context.Context, t *core.Task) error {
+			err := core.ErrGoexit // stands if next does not return
+			defer func() { count(t.Name(), t.OutcomeOf(err).String()) }()
+			err = next(ctx, t)
+			return err
 		}
-		return a
-	}
-	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: noTime}))
-	tasks := core.New(core.WithMiddleware(Tenant{Log: log}))
-	ctx := context.WithValue(context.Background(), tenantKey{}, "acme")
-	_ = tasks.Go(ctx, "reindex", reindex).Wait(ctx)
-	// Output: level=INFO msg=ended tenant=acme task=reindex outcome=completed
+	})
+}
+
+func ExampleOutcomes() {
+	tasks := core.New(core.WithMiddleware(Outcomes(func(name, outcome string) { fmt.Println(name, outcome) })))
+	_ = tasks.Go(context.Background(), "reindex", reindex).Wait(context.Background())
+	quits := func(context.Context) error { runtime.Goexit(); return nil }
+	_ = tasks.Go(context.Background(), "quits", quits).Wait(context.Background())
+	// Output:
+	// reindex completed
+	// quits failed
 }

@@ -6,6 +6,10 @@
 //
 //	sdktrace.WithSampler(linksampler.New(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(0.1))))
 //
+// It follows the links of every span that has no parent, whoever started it, and so does what a remote link says.
+// Where a server starts such spans for clients that it does not trust, as otelhttp does with WithPublicEndpointFn,
+// these clients then decide what is sampled: give that server a provider of its own, without this sampler.
+//
 // It is a package of its own since it imports the SDK, which instrumentation must not.
 package linksampler
 
