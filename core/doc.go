@@ -27,6 +27,7 @@
 // cancelled by the task's own timeout, by [Task.Cancel] and [Manager.CancelAll], by
 // [Manager.Shutdown] and [Manager.Close], and by the task's end; [context.Cause] tells which: [ErrTimeout],
 // [ErrCancelled], [ErrShutdown] or [context.Canceled]. In all else it behaves as the contexts of package context do.
+// The values are not copied: what belongs to the request alone, a transaction say, is gone when the task runs.
 //
 // A goroutine cannot be killed. A Func that does not look at its context goes on, and five seconds after it was
 // cancelled the manager logs, once, its name and where it is.
@@ -47,9 +48,9 @@
 // # Logs
 //
 // Created, completed and cancelled are logged at DEBUG, timed out at WARN, failed at ERROR, a panic
-// with its stack; refused tasks at WARN, one line a second at most; the start and the end of a shutdown at INFO, and each
-// of the first twenty tasks left over at WARN. Each line has a group "task" with name and id, at the end with
-// duration (of the run) and outcome, and beside it the task's own attributes. It is logged with the context
+// with its "stack"; refused tasks at WARN, one line a second at most, with the number "held_back" since the last; the
+// start and the end of a shutdown at INFO, and the first twenty tasks left over at WARN. Each line has a group "task" with
+// name and id, at the end with duration (of the run) and outcome, and beside it the task's own attributes. It is logged with the context
 // that the task's Func had, so that a handler which knows traces adds the task's ("created" comes before the
 // task has a span, and is logged with what the Spawns made of the spawner's context). A handler that panics
 // harms no task; one that blocks holds up the tasks that log.
@@ -58,8 +59,10 @@
 //
 //   - All methods are safe for concurrent use.
 //   - No code of the user's is called under a lock: middlewares, log handlers and LogValue may call the manager.
-//   - Wait, Shutdown and Close are not for calling from inside a task, which they would wait for.
-//   - A manager runs no goroutine but those of its tasks. After Close has returned nil nothing is left of it.
+//   - Wait, Shutdown and Close are not for calling from inside a task, which they would wait for; nor from a
+//     log handler, since the line about a task's end is logged inside it.
+//   - A manager runs no goroutine but those of its tasks, and for a moment the one that logs what does not stop. After
+//     Close has returned nil nothing is left of it.
 //
 // # Shutdown
 //

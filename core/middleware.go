@@ -30,8 +30,9 @@ type Middleware interface {
 	// Spawn is called once for each accepted task, in the order of the chain, before
 	// [Manager.Go] returns: the spawner's span is still recording. A refused task never gets here.
 	//
-	// ctx has the spawner's values and no cancellation. The run's context is made from
-	// what Spawn returns, with the task's own timeout and cancellation around it.
+	// ctx has the spawner's values and no cancellation; [TaskFromContext] does not find t in it. The run's
+	// context is made from what Spawn returns, which has to be ctx or derived from it, with the task's own timeout
+	// and cancellation around it. If what Spawn returns can be cancelled itself, that cancels the run, too.
 	// After a panic, or a nil result, no later Spawn is called and neither is the task's
 	// Func; the chain still runs, so that what earlier Spawns began is ended.
 	Spawn(ctx context.Context, t *Task) context.Context

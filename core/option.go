@@ -76,7 +76,8 @@ func WithLimit(running, queued int) Option {
 
 // WithBlocking makes [Manager.Go] wait for room where the limit is reached, until its ctx is done.
 // Go called with the context of a task of the same manager never waits, since it could be waiting
-// for the very room that its caller holds: it is refused with [ErrFull]. The default is not to wait.
+// for the very room that its caller holds: it is refused with [ErrFull]. A Spawn, or a log handler, must not call Go
+// of its own full manager for the same reason, and cannot be told apart. The default is not to wait.
 func WithBlocking() Option {
 	return func(c *config) { c.blocking = true }
 }

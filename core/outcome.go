@@ -38,8 +38,11 @@ func (o Outcome) String() string {
 //   - Any other error is Failed.
 //
 // It goes by the state at the moment the Func returned last. What fires after that changes
-// nothing, unless err is not the Func's but the context's own, as from a retry
-// that was interrupted while it backed off. Where the Func was not called, it goes by the state now.
+// nothing, unless the context's own error ([context.Context.Err] or [context.Cause]) has come into err since, alone
+// or joined with others, as from a retry that was interrupted while it backed off. Where the Func
+// was not called, it goes by the state now.
+//
+// The end of a context that a middleware derived is none of these: an error after that is Failed.
 //
 // For a task made by [NewTask], an error that matches [ErrTimeout] is TimedOut, and one
 // that matches [ErrCancelled] or [ErrShutdown], or comes after Cancel, is Cancelled.

@@ -22,12 +22,18 @@
 // afterspan.task.id, afterspan.task.timeout (seconds, if there is one), afterspan.task.queue_time (seconds),
 // afterspan.task.attempt (from 2 on, when a retry outside this middleware calls again),
 // afterspan.spawner.trace_id and afterspan.spawner.span_id (with a link: trace stores cannot look
-// links up backwards), and the task's own attributes under their own keys, groups joined by dots.
+// links up backwards), and the task's own attributes under their own keys, groups joined by dots. The two
+// afterspan.spawner attributes name the span in the context given to Go; the link leads to "spawn NAME" under it.
+//
+// Strings, integers, bools and floats keep their types, a [time.Duration] is written as "1.5s", a [time.Time] in
+// RFC 3339, and any other value as package fmt prints it. Text is cut after 4 KiB, and says so; what is not valid
+// UTF-8 is replaced. A key under afterspan. that is not ours is dropped, as is what goes over 126 attributes.
 //
 // At the end comes afterspan.task.outcome: completed, failed, cancelled or timed_out. Failed and timed_out set
 // error.type and the status Error; the others leave the status alone. A panic is one "exception" event with its stack.
 // error.type is timeout, panic, goexit, what a method ErrorType() string of the error says, or else
-// the innermost type of the error that tells anything.
+// the innermost type of the error that tells anything. A sentinel made by errors.New has none, and all of
+// them are "*errors.errorString": give errors that you want to tell apart such a method.
 //
 // # Metrics
 //

@@ -17,7 +17,9 @@ const ScopeName = "github.com/afterspan/afterspan/otelmw"
 const Version = "0.1.0"
 
 // New returns a middleware that makes a span of every task, linked with the span that spawned it, and metrics
-// of all tasks. Put it first in the chain, so that it sees what the others do.
+// of all tasks. Put it first in the chain, so that it sees what the others do. One outside it that does not call
+// next leaves the task without a span and out of the metrics, and its span "spawn NAME" open; one that calls next
+// again makes a span of each attempt.
 //
 // One middleware may serve several managers. It keeps nothing of a task after its end.
 func New(opts ...Option) core.Middleware {
