@@ -46,9 +46,7 @@ var inFlight sync.WaitGroup
 func sendReceiptByHand(ctx context.Context) {
 	link := trace.LinkFromContext(ctx)
 	ctx = context.WithoutCancel(ctx)
-	inFlight.Add(1)
-	go func() {
-		defer inFlight.Done()
+	inFlight.Go(func() {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
 		ctx, span := tracer.Start(ctx, "send_receipt", trace.WithNewRoot(), trace.WithLinks(link))
@@ -61,7 +59,7 @@ func sendReceiptByHand(ctx context.Context) {
 		if err := mail.Send(ctx, r); err != nil {
 			slog.ErrorContext(ctx, "send_receipt failed", "error", err, "thread_id", threadID)
 		}
-	}()
+	})
 }
 
 func sendReceipt(ctx context.Context) {
