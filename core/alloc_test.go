@@ -15,8 +15,7 @@ func TestAllocationsOfATask(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector allocates, too")
 	}
-	request, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	request := t.Context() // can be cancelled
 	pass := around(func(ctx context.Context, task *core.Task, next core.Handler) error { return next(ctx, task) })
 	timeout := core.WithTimeout(time.Minute)
 	for _, tc := range []struct {

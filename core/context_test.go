@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -255,10 +256,10 @@ func TestCauseOfAnOuterContextDoesNotLeakThroughSpawn(t *testing.T) {
 func TestContextIsPrintedWhileItChanges(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager()
-		var print sync.WaitGroup
+		var printers sync.WaitGroup
 		task := m.Go(t.Context(), "print_me", func(ctx context.Context) error {
 			for range 4 {
-				print.Go(func() {
+				printers.Go(func() {
 					for range 50 {
 						_ = fmt.Sprint(ctx)
 						_ = fmt.Sprintf("%+v", context.WithValue(ctx, key("k"), "v"))
@@ -270,6 +271,70 @@ func TestContextIsPrintedWhileItChanges(t *testing.T) {
 		}, core.WithTimeout(time.Hour))
 		task.Cancel()
 		assertOutcome(t, core.Cancelled, task)
-		print.Wait()
+		printers.Wait()
 	})
+}
+
+// nosyContext is a context whose every method calls the manager. Under a lock that would be a deadlock.
+type nosyContext struct {
+	context.Context
+	m **core.Manager
+}
+
+func (c nosyContext) look() { _, _ = (*c.m).Stats(), (*c.m).Tasks() }
+
+func (c nosyContext) Deadline() (time.Time, bool) { c.look(); return c.Context.Deadline() }
+func (c nosyContext) Done() <-chan struct{}       { c.look(); return c.Context.Done() }
+func (c nosyContext) Err() error                  { c.look(); return c.Context.Err() }
+func (c nosyContext) Value(k any) any {
+	if c.look(); k == key("k") {
+		return "v"
+	}
+	return nil // hides what it is made of: it is a context of an unknown type
+}
+
+// AfterFunc is what package context calls instead of starting a goroutine.
+func (c nosyContext) AfterFunc(f func()) func() bool {
+	c.look()
+	stopped := context.AfterFunc(c.Context, f)
+	return func() bool { c.look(); return stopped() }
+}
+
+func TestContextsOfTheUsersAreNotCalledUnderALock(t *testing.T) {
+	inBubble(t, "the spawner's", func(t *testing.T) {
+		m := newManager(core.WithLimit(1, 0), core.WithBlocking())
+		request := nosyContext{seconds(t, 3*time.Second), &m}
+		m.Go(request, "first", ignore(time.Second))
+		m.Go(request, "waits", func(ctx context.Context) error {
+			assert.Equal(t, "v", ctx.Value(key("k")))
+			assert.NoError(t, ctx.Err())
+			return ignore(10 * time.Second)(ctx)
+		}, core.WithTimeout(time.Hour))
+		require.ErrorIs(t, m.Go(request, "gives_up", succeed).Err(), context.DeadlineExceeded)
+		require.ErrorIs(t, m.Go(request, "is_over", succeed).Err(), context.DeadlineExceeded)
+		require.NoError(t, m.Close())
+		require.Equal(t, core.ErrClosed, m.Go(request, "too_late", succeed).Err())
+	})
+	for name, end := range map[string]func(*core.Manager, *core.Task){
+		"a Spawn's, at the end":       func(*core.Manager, *core.Task) {},
+		"a Spawn's, at a timeout":     func(*core.Manager, *core.Task) { time.Sleep(time.Hour) },
+		"a Spawn's, at Cancel":        func(_ *core.Manager, task *core.Task) { task.Cancel() },
+		"a Spawn's, at CancelAll":     func(m *core.Manager, _ *core.Task) { m.CancelAll() },
+		"a Spawn's, at Close":         func(m *core.Manager, _ *core.Task) { _ = m.Close() },
+		"a Spawn's, cancelled queued": func(m *core.Manager, _ *core.Task) { m.Go(t.Context(), "queued", succeed).Cancel() },
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			var m *core.Manager
+			m = newManager(core.WithLimit(1, 1), core.WithMiddleware(spawnFunc(func(ctx context.Context, _ *core.Task) context.Context {
+				ctx, cancel := context.WithCancel(ctx)
+				time.AfterFunc(100*time.Hour, cancel)
+				return nosyContext{ctx, &m}
+			})))
+			task := m.Go(t.Context(), "x", during(time.Second), core.WithTimeout(time.Minute))
+			synctest.Wait()
+			end(m, task)
+			requireEnds(t, task)
+			require.NoError(t, m.Close())
+		})
+	}
 }

@@ -138,8 +138,10 @@ func TestAttributesAsJSON(t *testing.T) {
 		"group, empty":   {[]slog.Attr{slog.Group("user"), slog.Int("n", 1)}, `{"n":1}`},
 		"empty":          {[]slog.Attr{{}, slog.Int("n", 1)}, `{"n":1}`},
 		"LogValuer":      {[]slog.Attr{slog.Any("card", secret("4111 1111"))}, `{"card":"[redacted]"}`},
-		"LogValuer, in a group": {[]slog.Attr{slog.Group("pay", slog.Any("card", secret("4111 1111")))},
-			`{"pay":{"card":"[redacted]"}}`},
+		"LogValuer, in a group": {
+			[]slog.Attr{slog.Group("pay", slog.Any("card", secret("4111 1111")))},
+			`{"pay":{"card":"[redacted]"}}`,
+		},
 		"its own word":         {[]slog.Attr{slog.String("context", "c"), slog.String("msg", "m"), slog.String("level", "l"), slog.String("time", "t")}, `{"context":"c","msg":"m","level":"l","time":"t"}`},
 		"not a number":         {[]slog.Attr{slog.Float64("nan", math.NaN()), slog.Float64("inf", math.Inf(1)), slog.Int("n", 1)}, ""},
 		"not for JSON":         {[]slog.Attr{slog.Any("f", func() {}), slog.Any("c", make(chan int)), slog.Any("z", 1i), slog.Int("n", 1)}, ""},

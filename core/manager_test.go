@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"runtime"
@@ -41,6 +42,14 @@ func TestMisusePanicsInTheCaller(t *testing.T) {
 	// The caller may recover: it left nothing behind.
 	require.Equal(t, core.Stats{}, m.Stats())
 	require.NoError(t, m.Close())
+}
+
+func TestNilOptionsDoNothing(t *testing.T) {
+	m := newManager(nil, core.WithTaskDefaults(nil), core.WithMiddleware())
+	task := m.Go(t.Context(), "x", succeed, nil, core.WithTimeout(time.Minute), nil)
+	require.Equal(t, time.Minute, task.Timeout())
+	require.NoError(t, task.Wait(t.Context()))
+	require.Equal(t, "x", core.NewTask("x", nil).Name())
 }
 
 func TestNewStartsNoGoroutine(t *testing.T) {
@@ -126,6 +135,36 @@ func TestCancelAll(t *testing.T) {
 	})
 }
 
+// The slot of a task that was cancelled is not for one that was cancelled with it.
+func TestCancellingAllStartsNothing(t *testing.T) {
+	for name, cancel := range map[string]func(*core.Manager){
+		"CancelAll": func(m *core.Manager) { m.CancelAll() },
+		"Close":     func(m *core.Manager) { _ = m.Close() },
+		"Shutdown":  func(m *core.Manager) { _, _ = m.Shutdown(over) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 50 {
+				m := newManager(core.WithLimit(2, -1))
+				var started atomic.Int32
+				running := make(chan struct{}, 100)
+				for range 20 {
+					m.Go(t.Context(), "x", func(ctx context.Context) error {
+						started.Add(1)
+						running <- struct{}{}
+						return obey(ctx)
+					})
+				}
+				<-running
+				<-running
+				cancel(m)
+				require.NoError(t, m.Wait(t.Context()))
+				require.EqualValues(t, 2, started.Load())
+				require.EqualValues(t, 20, m.Stats().Cancelled)
+			}
+		})
+	}
+}
+
 func TestTasksIsASnapshotOldestFirst(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(2, -1), core.WithMiddleware(around(
@@ -133,7 +172,9 @@ func TestTasksIsASnapshotOldestFirst(t *testing.T) {
 				defer time.Sleep(time.Second) // so that the cancelled ones stay a while
 				return next(ctx, task)
 			})))
-		require.Empty(t, m.Tasks())
+		out, err := json.Marshal(m.Tasks())
+		require.NoError(t, err)
+		require.Equal(t, "[]", string(out), "an empty list is a list")
 		var tasks []*core.Task
 		for range 6 {
 			tasks = append(tasks, m.Go(t.Context(), "x", ignore(time.Minute)))
@@ -254,29 +295,32 @@ func TestHandleDoesNotKeepTheFunc(t *testing.T) {
 	runtime.KeepAlive(m)
 }
 
-// A timer that is still set keeps its manager in memory, and will run code of it.
+// A timer that is still set keeps its manager in memory, and will run code of it. The runtime may keep a
+// stopped one, too, for as long as it has many others: so this runs where there are none.
 func TestClosedManagerIsGarbage(t *testing.T) {
-	for name, use := range map[string]func(*core.Manager){
-		"tasks with a timeout ended before": func(m *core.Manager) {
-			_ = m.Go(t.Context(), "x", succeed, core.WithTimeout(time.Hour)).Wait(t.Context())
-		},
-		"a task with a timeout was cancelled": func(m *core.Manager) {
-			m.Go(t.Context(), "x", obey, core.WithTimeout(time.Hour))
-		},
-		"a task was cancelled before": func(m *core.Manager) {
-			task := m.Go(t.Context(), "x", obey)
-			task.Cancel()
-			_ = task.Wait(t.Context())
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			m := newManager()
-			seen := weak.Make(m)
-			use(m)
-			require.NoError(t, m.Close())
-			requireCollected(t, seen)
-		})
-	}
+	inProcess(t, func(t *testing.T) {
+		for name, use := range map[string]func(*core.Manager){
+			"tasks with a timeout ended before": func(m *core.Manager) {
+				_ = m.Go(t.Context(), "x", succeed, core.WithTimeout(time.Hour)).Wait(t.Context())
+			},
+			"a task with a timeout was cancelled": func(m *core.Manager) {
+				m.Go(t.Context(), "x", obey, core.WithTimeout(time.Hour))
+			},
+			"a task was cancelled before": func(m *core.Manager) {
+				task := m.Go(t.Context(), "x", obey)
+				task.Cancel()
+				_ = task.Wait(t.Context())
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				m := newManager()
+				seen := weak.Make(m)
+				use(m)
+				require.NoError(t, m.Close())
+				requireCollected(t, seen)
+			})
+		}
+	})
 }
 
 // requireCollected checks that nothing refers to p any more.

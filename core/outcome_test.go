@@ -211,8 +211,10 @@ func TestOutcomeThroughAMiddleware(t *testing.T) {
 		"replaces a panic":      {mw: replace, fn: explode, want: core.Failed},
 		"replaces a timeout":    {mw: replace, fn: obey, timeout: limit, want: core.TimedOut},
 		"replaces after Cancel": {mw: replace, fn: obey, events: events{1: cancelTask}, want: core.Cancelled},
-		"replaces a panic after the timeout": {mw: replace, fn: after(11, explode), timeout: limit,
-			want: core.TimedOut},
+		"replaces a panic after the timeout": {
+			mw: replace, fn: after(11, explode), timeout: limit,
+			want: core.TimedOut,
+		},
 		"wraps a timeout":                      {mw: wrap, fn: obey, timeout: limit, want: core.TimedOut},
 		"wraps a panic after the timeout":      {mw: wrap, fn: after(11, explode), timeout: limit, want: core.Failed},
 		"holds nil over the timeout":           {mw: hold, fn: succeed, timeout: limit, want: core.Completed},
@@ -338,52 +340,4 @@ func TestOutcomeOfAgreesAfterTheEnd(t *testing.T) {
 			require.Equal(t, tc.want.String(), task.OutcomeOf(task.Err()).String())
 		})
 	}
-}
-
-// A middleware that stops waiting leaves a goroutine behind that still calls fn.
-func TestMiddlewareThatDoesNotWaitForNext(t *testing.T) {
-	abandon := around(func(ctx context.Context, task *core.Task, next core.Handler) error {
-		result := make(chan error, 1)
-		go func() { result <- next(ctx, task) }()
-		select {
-		case err := <-result:
-			return err
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	})
-	inBubble(t, "while fn runs", func(t *testing.T) {
-		m := newManager(core.WithMiddleware(abandon))
-		for range 20 {
-			task := m.Go(t.Context(), "x", ignoreAndFail(time.Minute), core.WithTimeout(limit))
-			assertOutcome(t, core.TimedOut, task)
-			require.Equal(t, context.DeadlineExceeded, task.Err())
-			time.Sleep(time.Hour) // fn has returned: nothing is changed by it
-			assertOutcome(t, core.TimedOut, task)
-			require.Equal(t, context.DeadlineExceeded, task.Err())
-		}
-	})
-	inBubble(t, "before fn is called", func(t *testing.T) {
-		slow := around(func(ctx context.Context, task *core.Task, next core.Handler) error {
-			time.Sleep(time.Minute)
-			err := next(ctx, task)
-			assert.Error(t, err, "too late")
-			return err
-		})
-		m := newManager(core.WithMiddleware(abandon, slow))
-		task := m.Go(t.Context(), "x", func(context.Context) error {
-			assert.Fail(t, "Func was called after the end of its task")
-			return nil
-		}, core.WithTimeout(limit))
-		assertOutcome(t, core.TimedOut, task)
-		time.Sleep(time.Hour)
-	})
-	inBubble(t, "at the very moment", func(t *testing.T) {
-		m := newManager(core.WithMiddleware(abandon))
-		for range 200 {
-			task := m.Go(t.Context(), "x", obey)
-			go task.Cancel()
-			assertOutcome(t, core.Cancelled, task)
-		}
-	})
 }

@@ -120,6 +120,40 @@ func TestManyOverdueTasks(t *testing.T) {
 	})
 }
 
+// Hundreds at once are hundreds of lines with a stack. They come, but not all at the same moment.
+func TestVeryManyOverdueTasks(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var log logbook
+		m := core.New(log.option())
+		for range 130 {
+			m.Go(t.Context(), "deaf", ignore(time.Hour), core.WithTimeout(time.Second))
+		}
+		time.Sleep(8 * time.Second)
+		some := len(log.with(t, msgOverdue))
+		require.Positive(t, some)
+		require.Less(t, some, 130)
+		require.NoError(t, m.Wait(t.Context()))
+		require.Len(t, log.with(t, msgOverdue), 130)
+	})
+}
+
+// The line is of the manager's making: when Close has returned nil nobody writes it any more.
+func TestCloseWaitsForALineThatIsBeingWritten(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		written := false
+		m := core.New(logTo(func(_ context.Context, r slog.Record) {
+			if r.Message == msgOverdue {
+				time.Sleep(10 * time.Second)
+				written = true
+			}
+		}))
+		task := m.Go(t.Context(), "deaf", ignore(10*time.Second), core.WithTimeout(time.Second))
+		requireEnds(t, task)
+		require.NoError(t, m.Close())
+		require.True(t, written)
+	})
+}
+
 // Only the functions tell the goroutines of these tasks apart.
 func firstPlace(release <-chan struct{})  { <-release }
 func secondPlace(release <-chan struct{}) { <-release }

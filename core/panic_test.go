@@ -84,8 +84,11 @@ func TestEveryLayerSeesAPanicAsAnError(t *testing.T) {
 	}{
 		"passed on":    {same, core.Failed, []string{"inner: panic: no such template", "outer: panic: no such template"}, nil},
 		"thrown again": {func(err error) error { panic(err) }, core.Failed, []string{"inner: panic: no such template", "outer: panic: no such template"}, nil},
-		"replaced by a panic of its own": {func(error) error { panic(errOuter) }, core.Failed,
-			[]string{"inner: panic: no such template", "outer: panic: outer"}, errOuter},
+		"replaced by a panic of its own": {
+			func(error) error { panic(errOuter) }, core.Failed,
+			[]string{"inner: panic: no such template", "outer: panic: outer"},
+			errOuter,
+		},
 	} {
 		inBubble(t, name, func(t *testing.T) {
 			var seen journal

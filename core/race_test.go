@@ -159,10 +159,9 @@ func TestCancelAgainstCompletion(t *testing.T) {
 		})
 		go close(release)
 		go task.Cancel()
-		switch err := task.Wait(t.Context()); {
-		case err == nil:
+		if err := task.Wait(t.Context()); err == nil {
 			require.Equal(t, core.Completed, task.Outcome())
-		default:
+		} else {
 			require.Equal(t, core.ErrCancelled, err)
 			require.Equal(t, core.Cancelled, task.Outcome())
 		}
@@ -204,6 +203,63 @@ func TestTimeoutAgainstCompletionAndCancel(t *testing.T) {
 			require.EqualValues(t, seen[core.Cancelled], stats.Cancelled)
 		})
 	}
+}
+
+// Somebody looks at the context for the first time at the moment at which the task ends, or is cancelled.
+func TestFirstLookAgainstTheEnd(t *testing.T) {
+	m := newManager()
+	for name, end := range map[string]func(*core.Task){"end": func(*core.Task) {}, "cancel": (*core.Task).Cancel} {
+		t.Run(name, func(t *testing.T) {
+			for round := range 5000 {
+				var ready atomic.Int32
+				meet := func() {
+					for ready.Add(1); ready.Load() < 2; {
+						runtime.Gosched()
+					}
+				}
+				seen := make(chan (<-chan struct{}), 1)
+				task := m.Go(t.Context(), "x", func(ctx context.Context) error {
+					go func() {
+						meet()
+						for range round % 500 { // the end takes a moment, too
+							ready.Load()
+						}
+						seen <- ctx.Done()
+					}()
+					meet()
+					return nil
+				}, core.WithTimeout(time.Hour))
+				end(task)
+				<-<-seen // or the test hangs
+				require.NoError(t, task.Wait(t.Context()))
+			}
+		})
+	}
+}
+
+// The equation of Stats holds between any two instructions of the manager.
+func TestStatsAreOfOneInstant(t *testing.T) {
+	m := newManager(core.WithLimit(2, -1))
+	var over atomic.Bool
+	var samplers sync.WaitGroup
+	for range 2 {
+		samplers.Go(func() {
+			for !over.Load() {
+				if s := m.Stats(); !balanced(s) {
+					assert.Fail(t, "out of balance", "%+v", s)
+					return
+				}
+			}
+		})
+	}
+	for range 100 {
+		for range 100 {
+			m.Go(t.Context(), "x", succeed)
+		}
+		require.NoError(t, m.Wait(t.Context()))
+	}
+	over.Store(true)
+	samplers.Wait()
 }
 
 // A task that is running when its nested task is spawned is counted until that is, too.

@@ -190,15 +190,21 @@ func TestTaskWithoutASpawnerIsAPlainRoot(t *testing.T) {
 	} {
 		for _, relation := range []otelmw.Relation{otelmw.Link, otelmw.Child, otelmw.None} {
 			inBubble(t, name+", "+relation.String(), func(t *testing.T) {
-				tel := newTelemetry(t)
+				all := dropping()
+				tel := newTelemetry(t, sdktrace.WithSampler(all))
 				m := tel.manager(otelmw.WithRelation(relation))
 				m.Go(trace.ContextWithSpanContext(context.Background(), sc), "job", succeed)
 				tel.wait(t, m)
 				require.Equal(t, []string{"job"}, tel.names())
 				task := tel.span(t, "job")
-				requireRoot(t, task)
-				assert.NotEqual(t, sc.TraceID(), task.SpanContext().TraceID())
+				assert.False(t, task.Parent().IsValid())
+				if relation != otelmw.Child { // a child's trace id is up to the SDK, which takes over half of a SpanContext
+					requireRoot(t, task)
+					assert.NotEqual(t, sc.TraceID(), task.SpanContext().TraceID())
+				}
 				assert.Empty(t, task.Links())
+				require.Len(t, all.of("job"), 1)
+				assert.Empty(t, all.of("job")[0].Links, "a sampler that goes by links sees none either")
 				assert.Empty(t, foreign(t, task))
 			})
 		}
