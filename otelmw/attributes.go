@@ -75,9 +75,25 @@ func (a *attributes) index(key attribute.Key) int {
 func (a *attributes) addForeign(kvs ...attribute.KeyValue) {
 	for _, kv := range kvs {
 		if !isOurs(string(kv.Key)) {
-			a.add(kv)
+			a.add(fit(kv))
 		}
 	}
+}
+
+// fit makes what comes as an attribute fit for a trace, as text does.
+func fit(kv attribute.KeyValue) attribute.KeyValue {
+	kv.Key = attribute.Key(text(string(kv.Key)))
+	switch kv.Value.Type() {
+	case attribute.STRING:
+		kv.Value = attribute.StringValue(text(kv.Value.AsString()))
+	case attribute.STRINGSLICE:
+		all := kv.Value.AsStringSlice() // a copy
+		for i, s := range all {
+			all[i] = text(s)
+		}
+		kv.Value = attribute.StringSliceValue(all)
+	}
+	return kv
 }
 
 func isOurs(key string) bool { return strings.HasPrefix(key, ourPrefix) }
@@ -131,7 +147,7 @@ func (mw *middleware) addOptional(ctx context.Context, a *attributes, t *core.Ta
 		members := baggage.FromContext(ctx)
 		for _, key := range mw.baggageKeys {
 			if m := members.Member(key); m.Key() != "" {
-				a.addForeign(attribute.String(key, text(m.Value())))
+				a.addForeign(attribute.String(key, m.Value()))
 			}
 		}
 	}

@@ -77,6 +77,7 @@ func TestErrorType(t *testing.T) {
 		"wrapped by fmt twice":     {fmt.Errorf("job: %w", fmt.Errorf("send: %w", quota)), "*otelmw_test.quotaError"},
 		"plain, wrapped by fmt":    {fmt.Errorf("send: %w", plain), "*errors.errorString"},
 		"two %w":                   {fmt.Errorf("%w: %w", plain, quota), "*otelmw_test.quotaError"},
+		"two plain %w":             {fmt.Errorf("%w: %w", plain, plain), "*errors.errorString"},
 		"joined":                   {errors.Join(plain, quota), "*otelmw_test.quotaError"},
 		"joined, the first counts": {errors.Join(quota, &wrapping{plain}), "*otelmw_test.quotaError"},
 		"plain ones joined":        {errors.Join(plain, plain), "*errors.errorString"},
