@@ -108,8 +108,9 @@ func (m *Manager) Go(ctx context.Context, name string, fn Func, opts ...TaskOpti
 
 // Tasks returns a snapshot of what runs and waits, oldest first.
 func (m *Manager) Tasks() []TaskInfo {
-	var infos []TaskInfo
-	for _, t := range m.tasks() { // one at a time, so that a long list does not hold up those who spawn
+	tasks := m.tasks()
+	infos := make([]TaskInfo, 0, len(tasks)) // an empty list marshals to [], not to null
+	for _, t := range tasks {                // one at a time, so that a long list does not hold up those who spawn
 		if info := t.Info(); !info.Done {
 			infos = append(infos, info)
 		}

@@ -82,18 +82,30 @@ func (a *attributes) addForeign(kvs ...attribute.KeyValue) {
 
 // fit makes what comes as an attribute fit for a trace, as text does.
 func fit(kv attribute.KeyValue) attribute.KeyValue {
-	kv.Key = attribute.Key(text(string(kv.Key)))
-	switch kv.Value.Type() {
+	return attribute.KeyValue{Key: attribute.Key(text(string(kv.Key))), Value: fitValue(kv.Value)}
+}
+
+func fitValue(v attribute.Value) attribute.Value {
+	switch v.Type() {
 	case attribute.STRING:
-		kv.Value = attribute.StringValue(text(kv.Value.AsString()))
+		return attribute.StringValue(text(v.AsString()))
 	case attribute.STRINGSLICE:
-		all := kv.Value.AsStringSlice() // a copy
-		for i, s := range all {
-			all[i] = text(s)
-		}
-		kv.Value = attribute.StringSliceValue(all)
+		return attribute.StringSliceValue(each(v.AsStringSlice(), text))
+	case attribute.SLICE:
+		return attribute.SliceValue(each(v.AsSlice(), fitValue)...)
+	case attribute.MAP:
+		return attribute.MapValue(each(v.AsMap(), fit)...)
+	default:
+		return v
 	}
-	return kv
+}
+
+// each returns all with f applied to each. The accessors of a Value return copies.
+func each[T any](all []T, f func(T) T) []T {
+	for i := range all {
+		all[i] = f(all[i])
+	}
+	return all
 }
 
 func isOurs(key string) bool { return strings.HasPrefix(key, ourPrefix) }

@@ -173,16 +173,6 @@ func TestAttributesOfTheTaskUnderAfterspanAreDropped(t *testing.T) {
 	})
 }
 
-// Ours are not to be had by way of a start option either.
-func TestStartOptionsCannotForgeOurAttributes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		tel := newTelemetry(t)
-		job := tel.job(t, succeed, []otelmw.Option{otelmw.WithSpanStartOptions(trace.WithAttributes(
-			attribute.String("afterspan.task.attempt", "forged"), attribute.String("afterspan.new", "forged")))})
-		assert.Empty(t, foreign(t, job))
-	})
-}
-
 // The defaults of a manager come first, so that the task's own can say otherwise.
 func TestLaterAttributeOfATaskWins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 	"os"
 	"syscall"
 	"testing"
-	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 
@@ -174,27 +173,4 @@ func TestErrorTypeOfRealFailures(t *testing.T) {
 			assert.Equal(t, test.want, values(t, tel.job(t, test.fn, nil).Attributes())["error.type"])
 		})
 	}
-}
-
-// An error that unwraps to itself is a bug of the service's, and a chain that is walked for ever would make
-// it a task that never ends. This one gives up before the test does.
-func TestErrorThatUnwrapsToItself(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		tel := newTelemetry(t)
-		err := &cyclicError{}
-		tel.job(t, func(context.Context) error { return err }, nil)
-		assert.Less(t, err.unwrapped, patience, "the chain was followed for ever")
-	})
-}
-
-const patience = 10_000
-
-type cyclicError struct{ unwrapped int }
-
-func (e *cyclicError) Error() string { return "cyclic" }
-func (e *cyclicError) Unwrap() error {
-	if e.unwrapped++; e.unwrapped >= patience {
-		return nil
-	}
-	return e
 }

@@ -64,14 +64,20 @@ type nameSets struct {
 	byOutcome [core.Rejected][]metric.RecordOption // nil for Failed, whose error.type varies
 }
 
-// mostNames bounds how many are kept: names may turn out to have ids in them.
-const mostNames = 1000
+// What is kept is bounded: names may turn out to have ids in them.
+const (
+	mostNames   = 1000
+	longestName = 200 // bytes
+)
 
 func (in *instruments) setsOf(name string) *nameSets {
 	if sets, ok := in.sets.Load(name); ok {
 		return sets.(*nameSets)
 	}
 	sets := newNameSets(name)
+	if len(name) > longestName {
+		return sets
+	}
 	if in.setCount.Add(1) > mostNames {
 		in.setCount.Add(-1)
 		return sets

@@ -72,6 +72,7 @@ func TestNamesWithoutEnd(t *testing.T) {
 	assert.Zero(t, tel.active(t))
 	run(5000, 15_000)
 	assert.Less(t, heap(), before+2<<20, "bytes")
+	runtime.KeepAlive(m) // and what it keeps
 	assert.Zero(t, tel.active(t))
 }
 

@@ -75,7 +75,7 @@ func (r *run) startOptions(attempt int64) []trace.SpanStartOption {
 	opts = append(opts, consumerKind)
 	opts = append(opts, r.mw.startOptions...)
 	if r.spawn.relation != Child {
-		opts = append(opts, trace.WithNewRoot())
+		opts = append(opts, newRoot)
 	}
 	if r.spawn.link.IsValid() { // the SDK keeps an invalid link that has attributes
 		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: r.spawn.link}))
@@ -83,7 +83,12 @@ func (r *run) startOptions(attempt int64) []trace.SpanStartOption {
 	return append(opts, trace.WithAttributes(r.attributes(attempt)...))
 }
 
-var consumerKind = trace.WithSpanKind(trace.SpanKindConsumer)
+// Options that are made once, since each is an allocation.
+var (
+	consumerKind = trace.WithSpanKind(trace.SpanKindConsumer)
+	producerKind = trace.WithSpanKind(trace.SpanKindProducer)
+	newRoot      = trace.WithNewRoot()
+)
 
 // attributes returns all that is known at the start, since samplers see only that. Ours come first, so that
 // a limit on their number never costs one of them.

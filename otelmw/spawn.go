@@ -43,7 +43,7 @@ func (mw *middleware) newSpawn(ctx context.Context, t *core.Task, spawner trace.
 // startSpawnSpan starts the span that stands for the task in the spawner's trace.
 func (mw *middleware) startSpawnSpan(ctx context.Context, t *core.Task, s *spawn) {
 	defer contain("the start of a span")
-	_, span := mw.tracer.Start(ctx, "spawn "+mw.spanName(t), trace.WithSpanKind(trace.SpanKindProducer),
+	_, span := mw.tracer.Start(ctx, "spawn "+mw.spanName(t), producerKind,
 		trace.WithAttributes(taskNameKey.String(text(t.Name())), taskIDKey.Int64(int64(t.ID()))))
 	if span.IsRecording() { // a sampler may have dropped it, and nothing is to link to what is not there
 		s.span, s.link = span, span.SpanContext()
@@ -70,4 +70,5 @@ func (s *spawn) endSpan(to trace.SpanContext) {
 		s.span.AddLink(trace.Link{SpanContext: to})
 	}
 	s.span.End()
+	s.span = nil // the task may go on for long
 }

@@ -202,6 +202,24 @@ func TestOnlyValidUTF8OfOptionsIsExported(t *testing.T) {
 	})
 }
 
+// The same of what is within a list or a map.
+func TestOnlyValidUTF8OfNestedValuesIsExported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tel := newTelemetry(t)
+		bad := "a\xffb"
+		job := tel.job(t, succeed, []otelmw.Option{otelmw.WithAttributes(
+			attribute.Slice("list", attribute.StringValue(bad)), attribute.Map("map", attribute.String(bad, bad)))})
+		for _, kv := range job.Attributes() {
+			switch kv.Key {
+			case "list":
+				assert.Equal(t, "a\uFFFDb", kv.Value.AsSlice()[0].AsString())
+			case "map":
+				assert.Equal(t, attribute.String("a\uFFFDb", "a\uFFFDb"), kv.Value.AsMap()[0])
+			}
+		}
+	})
+}
+
 // A value that is too long for a trace is cut between two runes, and says so.
 func TestLongValuesAreCutAndMarked(t *testing.T) {
 	const longest = 4096
