@@ -1,6 +1,9 @@
 package core
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // CancelAll cancels what runs and waits now, with [ErrCancelled] as the cause, and does not
 // wait for it. New tasks are still taken.
@@ -34,6 +37,14 @@ func (m *Manager) cancelLocked(t *Task, cause error) {
 	if t.place == queued {
 		m.dequeueLocked(t, cause)
 	}
+}
+
+// giveUp ends the context of a task whose chain has returned before its Func.
+func (m *Manager) giveUp(t *Task) {
+	m.mu.Lock()
+	m.cancelLocked(t, context.Canceled)
+	m.mu.Unlock()
+	t.ctx.end()
 }
 
 // cancelContexts is not to be called under a lock: a context's end calls functions that are not ours.

@@ -137,3 +137,16 @@ func TestShutdownWaitsForWhatWasLeftBehind(t *testing.T) {
 		require.Equal(t, core.Stats{Created: 1, Cancelled: 1}, m.Stats())
 	})
 }
+
+// Its context was cancelled when the middleware gave up, whatever for.
+func TestFuncThatWasLeftBehindIsOverdue(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var log logbook
+		m := core.New(log.option(), core.WithMiddleware(abandon(time.Second)))
+		task := m.Go(t.Context(), "deaf", ignore(time.Minute))
+		time.Sleep(10 * time.Second)
+		assert.Equal(t, "cancelling", task.Info().State)
+		assertOutcome(t, core.Failed, task)
+		require.Equal(t, "deaf", log.only(t, msgOverdue).task()["name"])
+	})
+}

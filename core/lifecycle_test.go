@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -257,17 +258,27 @@ func TestEverythingIsSettledWhenDoneIsClosed(t *testing.T) {
 	})
 }
 
-// The same for those who watch the outcome, on another core.
-func TestEverythingIsSettledWhenThereIsAnOutcome(t *testing.T) {
-	m := newManager(core.WithLimit(1, 0))
-	for n := range uint64(500) {
-		task := m.Go(t.Context(), "settle", fail)
-		for task.Outcome() == core.Pending {
-			runtime.Gosched()
-		}
-		require.Equal(t, errTask, task.Err())
-		require.Equal(t, core.Stats{Created: n + 1, Failed: n + 1}, m.Stats())
-		<-task.Done()
+// The same for those who watch from another core: who sees one part of it sees all.
+func TestEverythingIsSettledAtOnce(t *testing.T) {
+	for name, ended := range map[string]func(*core.Manager, *core.Task) bool{
+		"in the handle": func(_ *core.Manager, task *core.Task) bool { return task.Outcome() != core.Pending },
+		"in Stats":      func(m *core.Manager, _ *core.Task) bool { return m.Stats().Running == 0 },
+		"in Tasks":      func(m *core.Manager, _ *core.Task) bool { return len(m.Tasks()) == 0 },
+		"by Wait":       func(m *core.Manager, _ *core.Task) bool { return m.Wait(over) == nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newManager(core.WithLimit(1, 0))
+			defer sample(t, m)()
+			for n := range uint64(3000) {
+				task := m.Go(t.Context(), "settle", fail)
+				for !ended(m, task) {
+					runtime.Gosched()
+				}
+				require.Equal(t, core.Stats{Created: n + 1, Failed: n + 1}, m.Stats())
+				require.Equal(t, core.Failed, task.Outcome())
+				require.Equal(t, errTask, task.Err())
+			}
+		})
 	}
 }
 
@@ -287,6 +298,25 @@ func TestDoneMayBeAskedForAtAnyTime(t *testing.T) {
 		<-ended.Done()
 		require.ErrorIs(t, ended.Wait(t.Context()), errTask)
 	})
+}
+
+func TestManyWaitersOfOneTask(t *testing.T) {
+	m := newManager()
+	for range 100 {
+		task := m.Go(t.Context(), "x", fail)
+		var waiters sync.WaitGroup
+		for range 8 {
+			waiters.Go(func() {
+				assert.Equal(t, errTask, task.Wait(context.Background()))
+				assert.Equal(t, core.Failed, task.Outcome())
+				<-task.Done()
+				_ = task.Info()
+				_ = task.StartedAt()
+				task.Cancel()
+			})
+		}
+		waiters.Wait()
+	}
 }
 
 func TestErrorOfATaskIsWhatItReturned(t *testing.T) {

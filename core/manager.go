@@ -184,5 +184,5 @@ func (m *Manager) noteIdleLocked() {
 }
 
 func (m *Manager) isIdleLocked() bool {
-	return m.stats.Running+m.stats.Queued == 0 && !m.watch.logging
+	return m.stats.Running+m.stats.Queued == 0 && m.watch.logging == 0
 }

@@ -143,23 +143,25 @@ func TestCancellingAllStartsNothing(t *testing.T) {
 		"Shutdown":  func(m *core.Manager) { _, _ = m.Shutdown(over) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			for range 50 {
-				m := newManager(core.WithLimit(2, -1))
+			const running, queued = 50, 200
+			for range 10 {
+				m := newManager(core.WithLimit(running, -1))
 				var started atomic.Int32
-				running := make(chan struct{}, 100)
-				for range 20 {
+				begun := make(chan struct{}, running+queued)
+				for range running + queued {
 					m.Go(t.Context(), "x", func(ctx context.Context) error {
 						started.Add(1)
-						running <- struct{}{}
+						begun <- struct{}{}
 						return obey(ctx)
 					})
 				}
-				<-running
-				<-running
+				for range running {
+					<-begun
+				}
 				cancel(m)
 				require.NoError(t, m.Wait(t.Context()))
-				require.EqualValues(t, 2, started.Load())
-				require.EqualValues(t, 20, m.Stats().Cancelled)
+				require.EqualValues(t, running, started.Load())
+				require.EqualValues(t, running+queued, m.Stats().Cancelled)
 			}
 		})
 	}

@@ -13,7 +13,7 @@ const overdueAfter = 5 * time.Second
 type watch struct {
 	timer   *time.Timer
 	at      time.Time // when it fires; zero: it does not
-	logging bool      // it has fired, and is not done
+	logging int       // how often it has fired and is not done: log handlers may be slow
 }
 
 // watchLocked makes the watch look in d from now at the latest.
@@ -56,7 +56,7 @@ func (m *Manager) logOverdue() {
 func (m *Manager) doneLoggingOverdue() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.watch.logging = false
+	m.watch.logging--
 	if m.isIdleLocked() {
 		m.noteIdleLocked()
 	}
@@ -71,7 +71,8 @@ func (m *Manager) takeOverdue(now time.Time) (overdue []*Task) {
 	)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.watch.at, m.watch.logging = time.Time{}, true
+	m.watch.at = time.Time{}
+	m.watch.logging++
 	for t := m.running.first; t != nil; t = t.next {
 		if t.overdue {
 			continue

@@ -3,6 +3,7 @@ package core_test
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,19 +140,24 @@ func TestVeryManyOverdueTasks(t *testing.T) {
 
 // The line is of the manager's making: when Close has returned nil nobody writes it any more.
 func TestCloseWaitsForALineThatIsBeingWritten(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		written := false
-		m := core.New(logTo(func(_ context.Context, r slog.Record) {
-			if r.Message == msgOverdue {
-				time.Sleep(10 * time.Second)
-				written = true
+	for name, others := range map[string]int{"alone": 0, "beside others": 2} {
+		inBubble(t, name, func(t *testing.T) {
+			var written atomic.Bool
+			m := core.New(logTo(func(ctx context.Context, r slog.Record) {
+				if r.Message == msgOverdue && task(ctx).ID() == 1 {
+					time.Sleep(30 * time.Second)
+					written.Store(true)
+				}
+			}))
+			for i := range 1 + others {
+				m.Go(t.Context(), "deaf", ignore(20*time.Second), core.WithTimeout(time.Duration(1+3*i)*time.Second))
 			}
-		}))
-		task := m.Go(t.Context(), "deaf", ignore(10*time.Second), core.WithTimeout(time.Second))
-		requireEnds(t, task)
-		require.NoError(t, m.Close())
-		require.True(t, written)
-	})
+			time.Sleep(21 * time.Second)
+			require.Zero(t, m.Stats().Running)
+			require.NoError(t, m.Close())
+			require.True(t, written.Load())
+		})
+	}
 }
 
 // Only the functions tell the goroutines of these tasks apart.

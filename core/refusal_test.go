@@ -283,7 +283,7 @@ func TestNestedGoNeverWaits(t *testing.T) {
 				assert.Equal(t, core.ErrFull, nested.Err())
 			}
 			assert.Equal(t, begin, time.Now())
-			assert.Equal(t, core.Pending, other.Go(ctx, "elsewhere", succeed).Outcome())
+			assert.Equal(t, core.Pending, other.Go(ctx, "elsewhere", ignore(time.Second)).Outcome())
 			return nil
 		})
 		require.NoError(t, outer.Wait(t.Context()))
@@ -297,6 +297,21 @@ func TestNestedGoNeverWaits(t *testing.T) {
 		require.Equal(t, time.Second, time.Since(begin))
 		require.NoError(t, m.Wait(t.Context()))
 		require.NoError(t, other.Wait(t.Context()))
+	})
+}
+
+// The room may be held by a caller further up: a task of this manager that waits for one of another.
+func TestNestedGoByWayOfAnotherManagerNeverWaits(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m, other := newManager(core.WithLimit(1, 0), core.WithBlocking()), newManager()
+		begin := time.Now()
+		outer := m.Go(t.Context(), "outer", func(ctx context.Context) error {
+			return other.Go(ctx, "between", func(ctx context.Context) error {
+				return m.Go(ctx, "nested", succeed).Err()
+			}).Wait(ctx)
+		})
+		require.Equal(t, core.ErrFull, outer.Wait(t.Context()))
+		require.Equal(t, begin, time.Now())
 	})
 }
 

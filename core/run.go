@@ -89,7 +89,7 @@ func (m *Manager) end(running **Task, chainErr *error) {
 	outcome = t.OutcomeOf(err)
 	m.logEnd(t, outcome, err)
 	if left != nil {
-		t.ctx.end()
+		m.giveUp(t)
 		<-left.ended
 		m.logLeftBehind(t, left.err)
 	}
