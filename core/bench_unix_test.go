@@ -16,7 +16,7 @@ import (
 // BenchmarkSpawn is what a task costs, from Go to its end, with a bare go statement as the
 // rival in the same run: x-go is the CPU time of the process per task, as a multiple of the rival's.
 func BenchmarkSpawn(b *testing.B) {
-	request, cancel := context.WithCancel(context.Background())
+	request, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	pass := core.MiddlewareFunc(func(next core.Handler) core.Handler {
 		return func(ctx context.Context, t *core.Task) error { return next(ctx, t) }
@@ -42,8 +42,10 @@ func BenchmarkSpawn(b *testing.B) {
 		{"1 µs of work", context.Background(), microsecond, nil, nil},
 		{"timeout", context.Background(), empty, nil, []core.TaskOption{core.WithTimeout(time.Minute)}},
 		{"timeout that is watched", context.Background(), watching, nil, []core.TaskOption{core.WithTimeout(time.Minute)}},
-		{"2 attributes", context.Background(), empty, nil,
-			[]core.TaskOption{core.WithAttrs(slog.String("thread_id", "t-1"), slog.Int("attempt", 1))}},
+		{
+			"2 attributes", context.Background(), empty, nil,
+			[]core.TaskOption{core.WithAttrs(slog.String("thread_id", "t-1"), slog.Int("attempt", 1))},
+		},
 		{"3 middlewares", context.Background(), empty, []core.Option{core.WithMiddleware(pass, pass, pass)}, nil},
 		{"64 at a time", context.Background(), empty, []core.Option{core.WithLimit(64, -1)}, nil},
 	} {

@@ -38,11 +38,15 @@ func BenchmarkTask(b *testing.B) {
 		{"filtered", spawner(sampled), []otelmw.Option{otelmw.WithTracerProvider(sampled), noMetrics, filtered}},
 		{"unsampled", spawner(unsampled), []otelmw.Option{otelmw.WithTracerProvider(unsampled), noMetrics}},
 		{"sampled", spawner(sampled), []otelmw.Option{otelmw.WithTracerProvider(sampled), noMetrics}},
-		{"sampled-without-spawn-span", spawner(sampled),
-			[]otelmw.Option{otelmw.WithTracerProvider(sampled), noMetrics, otelmw.WithoutSpawnSpan()}},
+		{
+			"sampled-without-spawn-span", spawner(sampled),
+			[]otelmw.Option{otelmw.WithTracerProvider(sampled), noMetrics, otelmw.WithoutSpawnSpan()},
+		},
 		{"metrics", spawner(sampled), []otelmw.Option{noTraces, otelmw.WithMeterProvider(meters)}},
-		{"sampled-and-metrics", spawner(sampled),
-			[]otelmw.Option{otelmw.WithTracerProvider(sampled), otelmw.WithMeterProvider(meters)}},
+		{
+			"sampled-and-metrics", spawner(sampled),
+			[]otelmw.Option{otelmw.WithTracerProvider(sampled), otelmw.WithMeterProvider(meters)},
+		},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
 			var opts []core.Option

@@ -44,7 +44,7 @@ func (p printer) print(keys ...attribute.Key) {
 		for _, kv := range s.Attributes() {
 			for _, key := range keys {
 				if kv.Key == key {
-					fmt.Printf("  %s = %s\n", kv.Key, kv.Value.Emit())
+					fmt.Printf("  %s = %s\n", kv.Key, kv.Value.String())
 				}
 			}
 		}

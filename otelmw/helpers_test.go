@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -272,10 +273,8 @@ func (s *sampler) of(name string) (asked []sdktrace.SamplingParameters) {
 // dropping samples all spans but those of the names.
 func dropping(names ...string) *sampler {
 	return &sampler{decide: func(p sdktrace.SamplingParameters) sdktrace.SamplingDecision {
-		for _, name := range names {
-			if p.Name == name {
-				return sdktrace.Drop
-			}
+		if slices.Contains(names, p.Name) {
+			return sdktrace.Drop
 		}
 		return sdktrace.RecordAndSample
 	}}

@@ -160,7 +160,8 @@ func TestMetricAttributesFunc(t *testing.T) {
 				return []attribute.KeyValue{
 					attribute.String("tier", "gold"), attribute.String("queue", task.Name()+"s"),
 					attribute.String("afterspan.task.name", "forged"), attribute.String("afterspan.x", "forged"),
-					attribute.String("error.type", "forged"), {},
+					attribute.String("error.type", "forged"),
+					{},
 				}
 			}), otelmw.WithMetricAttributesFunc(func(context.Context, *core.Task) []attribute.KeyValue {
 			return []attribute.KeyValue{attribute.String("tier", "of the second callback"), attribute.Int("zone", 1)}

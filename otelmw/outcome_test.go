@@ -88,7 +88,7 @@ var waysOut = []wayOut{
 		outcome: "failed", errorType: "panic", status: "panic: late",
 	},
 	{
-		name: "panic with nil", fn: func(context.Context) error { panic(nil) }, panics: true, //nolint:govet // on purpose
+		name: "panic with nil", fn: func(context.Context) error { panic(nil) }, panics: true,
 		outcome: "failed", errorType: "panic",
 		status: "panic: " + new(runtime.PanicNilError).Error(),
 	},
