@@ -126,11 +126,8 @@ func (c *runContext) Done() <-chan struct{} { return c.standard().Done() }
 
 // Err implements context.Context.
 func (c *runContext) Err() error {
-	if std := c.std.Load(); std != nil {
+	if std := c.answering(); std != nil {
 		return std.Err()
-	}
-	if c.ended.Load() || c.expired() {
-		return c.standard().Err()
 	}
 	return nil
 }
@@ -140,10 +137,23 @@ func (c *runContext) Value(key any) any {
 	if key == (taskKey{}) {
 		return c.task
 	}
-	if std := c.std.Load(); std != nil {
+	// Go 1.25's context.Cause asks for the cause here before it asks for Err, so a context that
+	// is over must say so here, too.
+	if std := c.answering(); std != nil {
 		return std.Value(key)
 	}
 	return c.values.Value(key)
+}
+
+// answering returns the standard context if there is one, or has to be one since the run's is over.
+func (c *runContext) answering() *stdContext {
+	if std := c.std.Load(); std != nil {
+		return std
+	}
+	if c.ended.Load() || c.expired() {
+		return c.standard()
+	}
+	return nil
 }
 
 // String keeps package fmt from reading the fields while they change.
