@@ -71,11 +71,12 @@ func ExampleManager_Go_nested() {
 		})
 		return nil
 	})
-	stats, _ := tasks.Shutdown(context.Background())
-	fmt.Println(stats.InitialTasks+stats.SpawnedTasks, "tasks,", stats.RemainingTasks, "left")
+	_, _ = tasks.Shutdown(context.Background())
+	stats := tasks.Stats()
+	fmt.Println(stats.Completed, "completed,", stats.Running, "left")
 	// Output:
 	// receipt sent
-	// 2 tasks, 0 left
+	// 2 completed, 0 left
 }
 
 // A task that comes too late is refused. That needs no "if err": the handle is as any other.

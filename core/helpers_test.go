@@ -147,6 +147,30 @@ func isDone(ctx context.Context) bool {
 	}
 }
 
+// causeOf returns the cause as context.Cause of Go 1.25 finds it, whichever Go runs this: by way of Value, and
+// only then of Err.
+func causeOf(ctx context.Context) error {
+	if c, ok := ctx.Value(cancelCtxKey).(context.Context); ok && context.Cause(c) != nil {
+		return context.Cause(c)
+	}
+	return ctx.Err()
+}
+
+// cancelCtxKey is the key by which package context asks a parent of an unknown type.
+var cancelCtxKey = func() (key any) {
+	_, cancel := context.WithCancel(keyCatcher{context.Background(), &key})
+	defer cancel()
+	return key
+}()
+
+type keyCatcher struct {
+	context.Context
+	key *any
+}
+
+func (keyCatcher) Done() <-chan struct{} { return make(chan struct{}) }
+func (c keyCatcher) Value(key any) any   { *c.key = key; return nil }
+
 // journal is a list that many goroutines write.
 type journal struct {
 	mu    sync.Mutex
