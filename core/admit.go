@@ -25,9 +25,9 @@ func (m *Manager) admit(ctx context.Context, t *Task) error {
 	}
 	m.mu.Unlock()
 
-	// The user's code may be behind both of these, so the lock is not held.
+	// The user's code may be behind all of these, so the lock is not held.
 	spawner := m.taskIn(ctx)
-	ctxErr := ctx.Err()
+	ctxErr, ctxDone := ctx.Err(), ctx.Done()
 
 	m.mu.Lock()
 	inside := spawner != nil && spawner.place != nowhere
@@ -48,7 +48,12 @@ func (m *Manager) admit(ctx context.Context, t *Task) error {
 	w := &waiter{task: t, decided: make(chan struct{})}
 	w.element = m.waiters.PushBack(w)
 	m.mu.Unlock()
-	return m.await(ctx, w)
+	select {
+	case <-w.decided:
+	case <-ctxDone:
+		m.giveUpWaiting(ctx, w)
+	}
+	return w.err
 }
 
 // taskIn returns the task of this manager whose context ctx is or is derived from, also by way of
@@ -63,20 +68,17 @@ func (m *Manager) taskIn(ctx context.Context) *Task {
 	}
 }
 
-// await waits for room until ctx is done. A decision that was made by then stands.
-func (m *Manager) await(ctx context.Context, w *waiter) error {
-	select {
-	case <-w.decided:
-		return w.err
-	case <-ctx.Done():
-	}
-	ctxErr := ctx.Err()
+// giveUpWaiting ends the wait of w, whose ctx is done. A decision that was made by then stands.
+func (m *Manager) giveUpWaiting(ctx context.Context, w *waiter) {
 	m.mu.Lock()
-	if w.element != nil {
-		m.decideLocked(w, fullAnd(ctxErr))
+	undecided := w.element != nil
+	if undecided {
+		m.decideLocked(w, ErrFull)
 	}
 	m.mu.Unlock()
-	return w.err
+	if undecided {
+		w.err = fullAnd(ctx.Err())
+	}
 }
 
 func (m *Manager) decideLocked(w *waiter, err error) {

@@ -16,7 +16,7 @@ import (
 // A timeout needs no timer before that either: nobody is waiting for it, and whoever asks
 // for Err compares the clock.
 //
-// values, linked and limit are set before the run starts and never change after.
+// values, linked and limit, as well as the task's early, are set before the run starts and never change after.
 type runContext struct {
 	task   *Task
 	values context.Context // what the last Spawn returned
@@ -67,8 +67,11 @@ func (c *runContext) standard() *stdContext {
 
 func (c *runContext) newStandard() *stdContext {
 	ctx, cancel := context.WithCancelCause(c.values)
-	if c.ended.Load() {
-		cancel(nil) // before the deadline, which may have passed since
+	// What came first comes before the deadline, which may have passed since.
+	if c.task.early != nil {
+		cancel(c.task.early)
+	} else if c.ended.Load() {
+		cancel(nil)
 	}
 	std := &stdContext{Context: ctx, cancelCause: cancel}
 	if deadline, ok := c.ownDeadline(); ok {

@@ -345,7 +345,7 @@ func TestChildrenOfATaskContextHoldNoGoroutine(t *testing.T) {
 
 // Whoever is first makes the standard context: all have to get the same.
 func TestManyMayLookAtATaskContextAtOnce(t *testing.T) {
-	const lookers, rounds = 4, 200
+	const lookers, rounds = 3, 500
 	for _, sm := range subjectMakers {
 		inBubble(t, sm.name, func(t *testing.T) {
 			for range rounds {

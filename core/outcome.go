@@ -78,8 +78,12 @@ func (t *Task) causeBehind(err error) error {
 		return t.causeNamed(err)
 	}
 	t.mu.Lock()
+	started, early := t.started, t.early
 	returned, fnErr, cause := t.calls.returned, t.calls.err, t.calls.cause
 	t.mu.Unlock()
+	if !started {
+		return early
+	}
 
 	now := t.ctx.cause()
 	switch {
@@ -104,11 +108,18 @@ func isOwn(err, cause error) bool {
 	}
 }
 
-// isSince reports whether the context's own error, after a cancel with cause, is in err but was not in
-// fnErr, what the Func returned before. A Func whose call to a server timed out, say, returns an error that looks
-// like the context's, too; then only the cause itself is beyond doubt.
+// isSince reports whether the context's own error, after a cancel with cause, is in err and came there after the
+// Func had returned fnErr. A Func whose call to a server timed out, say, returns an error that looks like the
+// context's, too: then it has to be another error, or the cause itself.
 func isSince(err, fnErr, cause error) bool {
-	return isOwn(err, cause) && !isOwn(fnErr, cause) || errors.Is(err, cause) && !errors.Is(fnErr, cause)
+	switch {
+	case !isOwn(err, cause):
+		return false
+	case !isOwn(fnErr, cause), !errors.Is(err, fnErr):
+		return true
+	default:
+		return errors.Is(err, cause) && !errors.Is(fnErr, cause)
+	}
 }
 
 // causeNamed is causeBehind for a task without a context: err itself has to say it.

@@ -205,10 +205,18 @@ func TestTimeoutAgainstCompletionAndCancel(t *testing.T) {
 	}
 }
 
-// Somebody looks at the context for the first time at the moment at which the task ends, or is cancelled.
+// Somebody looks at the context for the first time at the moment at which the task ends, is cancelled, or looks
+// itself: there is one Done channel all the same, and it is closed at the end.
 func TestFirstLookAgainstTheEnd(t *testing.T) {
 	m := newManager()
-	for name, end := range map[string]func(*core.Task){"end": func(*core.Task) {}, "cancel": (*core.Task).Cancel} {
+	for name, tc := range map[string]struct {
+		inside func(context.Context)
+		cancel func(*core.Task)
+	}{
+		"end":          {func(context.Context) {}, func(*core.Task) {}},
+		"cancel":       {func(context.Context) {}, (*core.Task).Cancel},
+		"another look": {func(ctx context.Context) { ctx.Done() }, func(*core.Task) {}},
+	} {
 		t.Run(name, func(t *testing.T) {
 			for round := range 5000 {
 				var ready atomic.Int32
@@ -224,12 +232,15 @@ func TestFirstLookAgainstTheEnd(t *testing.T) {
 						for range round % 500 { // the end takes a moment, too
 							ready.Load()
 						}
-						seen <- ctx.Done()
+						done := ctx.Done()
+						assert.Equal(t, done, ctx.Done())
+						seen <- done
 					}()
 					meet()
+					tc.inside(ctx)
 					return nil
 				}, core.WithTimeout(time.Hour))
-				end(task)
+				tc.cancel(task)
 				done := <-seen
 				require.NoError(t, task.Wait(t.Context()))
 				select {

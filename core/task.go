@@ -183,13 +183,9 @@ func (t *Task) start() {
 		t.ctx.limit = plus(t.waited, t.options.timeout)
 	}
 	t.started = true
-	early := t.early
 	t.mu.Unlock()
 
-	switch {
-	case early != nil:
-		t.ctx.standard().cancel(early)
-	case t.ctx.linked:
+	if t.early != nil || t.ctx.linked {
 		t.ctx.standard()
 	}
 }
