@@ -129,8 +129,11 @@ func (c *runContext) Done() <-chan struct{} { return c.standard().Done() }
 
 // Err implements context.Context.
 func (c *runContext) Err() error {
-	if std := c.answering(); std != nil {
+	if std := c.std.Load(); std != nil {
 		return std.Err()
+	}
+	if c.ended.Load() || c.expired() {
+		return c.standard().Err()
 	}
 	return nil
 }
@@ -140,22 +143,32 @@ func (c *runContext) Value(key any) any {
 	if key == (taskKey{}) {
 		return c.task
 	}
-	// Go 1.25's context.Cause asks for the cause here before it asks for Err, so a context that
-	// is over must say so here, too.
-	if std := c.answering(); std != nil {
+	if key == cancelCtxKey {
+		return c.standard().Value(key)
+	}
+	if std := c.std.Load(); std != nil {
 		return std.Value(key)
 	}
 	return c.values.Value(key)
 }
 
-// answering returns the standard context if there is one, or has to be one since the run's is over.
-func (c *runContext) answering() *stdContext {
-	if std := c.std.Load(); std != nil {
-		return std
-	}
-	if c.ended.Load() || c.expired() {
-		return c.standard()
-	}
+// cancelCtxKey is the key under which package context looks for its own kind of context. Up to Go 1.25,
+// context.Cause does so before it asks for Err: the answer has to be there by then.
+var cancelCtxKey = func() (key any) {
+	_ = context.Cause(keyProbe{Context: context.Background(), key: &key})
+	return key
+}()
+
+// keyProbe is a context that takes down what key it is asked for.
+type keyProbe struct {
+	context.Context
+	key *any
+}
+
+func (p keyProbe) Err() error { return context.Canceled }
+
+func (p keyProbe) Value(key any) any {
+	*p.key = key
 	return nil
 }
 

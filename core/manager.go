@@ -108,7 +108,9 @@ func (m *Manager) Go(ctx context.Context, name string, fn Func, opts ...TaskOpti
 
 // Tasks returns a snapshot of what runs and waits, oldest first.
 func (m *Manager) Tasks() []TaskInfo {
-	tasks := m.tasks()
+	m.mu.Lock()
+	tasks := m.tasksLocked()
+	m.mu.Unlock()
 	infos := make([]TaskInfo, 0, len(tasks)) // an empty list marshals to [], not to null
 	for _, t := range tasks {                // one at a time, so that a long list does not hold up those who spawn
 		if info := t.Info(); !info.Done {
@@ -116,12 +118,6 @@ func (m *Manager) Tasks() []TaskInfo {
 		}
 	}
 	return infos
-}
-
-func (m *Manager) tasks() []*Task {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.tasksLocked()
 }
 
 // tasksLocked returns what runs and waits, oldest first.
@@ -172,17 +168,20 @@ func (m *Manager) idleChan() <-chan struct{} {
 	return m.idle
 }
 
-// noteIdleLocked wakes those who wait for the last task to end.
-func (m *Manager) noteIdleLocked() {
-	if m.idle != nil {
+// wakeIfIdleLocked wakes those who wait for the last task to end, if that is now.
+func (m *Manager) wakeIfIdleLocked() {
+	if m.phase != open && m.stats.Running+m.stats.Queued == 0 {
+		m.stopWatchLocked()
+	}
+	if m.isIdleLocked() && m.idle != nil {
 		close(m.idle)
 		m.idle = nil
 	}
-	if m.phase != open {
-		m.stopWatchLocked()
-	}
 }
 
+// isIdleLocked reports whether there is nothing to wait for: no task, no line about one that is being written, and,
+// once the shutdown has begun, no timer that is about to look for one.
 func (m *Manager) isIdleLocked() bool {
-	return m.stats.Running+m.stats.Queued == 0 && m.watch.logging == 0
+	return m.stats.Running+m.stats.Queued == 0 && m.watch.logging == 0 &&
+		(m.phase == open || m.watch.at.IsZero())
 }

@@ -30,10 +30,11 @@ func (m *Manager) watchLocked(d time.Duration) {
 	}
 }
 
-// stopWatchLocked stops the timer of a manager that has nothing left to watch, and never will.
+// stopWatchLocked stops the timer of a manager that has nothing left to watch, and never will. Where that is too
+// late, the timer's goroutine is on its way, and will take back at itself.
 func (m *Manager) stopWatchLocked() {
-	if m.watch.timer != nil {
-		m.watch.timer.Stop()
+	if m.watch.timer != nil && m.watch.timer.Stop() {
+		m.watch.at = time.Time{}
 	}
 }
 
@@ -57,9 +58,7 @@ func (m *Manager) doneLoggingOverdue() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.watch.logging--
-	if m.isIdleLocked() {
-		m.noteIdleLocked()
-	}
+	m.wakeIfIdleLocked()
 }
 
 // takeOverdue returns the tasks that are overdue and were not returned before, and makes the

@@ -83,16 +83,22 @@ func (m *Manager) run(t *Task) {
 //go:noinline
 func (m *Manager) end(running **Task, chainErr *error) {
 	t, err, outcome := *running, *chainErr, Failed
+	left := t.closeCalls()
 	// Deferred, since a method of err, or a log handler, may end the goroutine.
 	defer func() { m.finish(t, outcome, err) }()
-	left := t.closeCalls()
+	defer func() { m.awaitLeft(t, left) }()
 	outcome = t.OutcomeOf(err)
 	m.logEnd(t, outcome, err)
-	if left != nil {
-		m.giveUp(t)
-		<-left.ended
-		m.logLeftBehind(t, left.err)
+}
+
+// awaitLeft waits for the calls of the Func that a middleware left behind, if there are any.
+func (m *Manager) awaitLeft(t *Task, left *leftBehind) {
+	if left == nil {
+		return
 	}
+	m.giveUp(t)
+	<-left.ended
+	m.logLeftBehind(t, left.err)
 }
 
 func (m *Manager) finish(t *Task, outcome Outcome, err error) {
@@ -103,9 +109,7 @@ func (m *Manager) finish(t *Task, outcome Outcome, err error) {
 	m.stats.count(outcome)
 	t.settle(outcome, err)
 	m.fillLocked()
-	if m.isIdleLocked() {
-		m.noteIdleLocked()
-	}
+	m.wakeIfIdleLocked()
 }
 
 // refuse ends a task that was not accepted.

@@ -97,9 +97,7 @@ func (m *Manager) beginShutdown() (first bool) {
 	for e := m.waiters.Front(); e != nil; e = m.waiters.Front() {
 		m.decideLocked(e.Value.(*waiter), ErrClosed)
 	}
-	if m.isIdleLocked() {
-		m.noteIdleLocked()
-	}
+	m.wakeIfIdleLocked()
 	return true
 }
 

@@ -202,7 +202,7 @@ func (t *Task) skipFor(cause error) {
 	}
 }
 
-// failSpawn makes a task skip its Func since a Spawn did not return.
+// failSpawn makes a task skip its Func since a Spawn did not return. That counts more than a cancel meanwhile.
 func (t *Task) failSpawn(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

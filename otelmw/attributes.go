@@ -113,12 +113,12 @@ func isOurs(key string) bool { return strings.HasPrefix(key, ourPrefix) }
 // addTask adds the task's own attributes.
 func (mw *middleware) addTask(a *attributes, t *core.Task) {
 	for _, attr := range t.Attrs() {
-		mw.flatten(a, "", attr)
+		flatten(a, "", attr, mw.replace)
 	}
 }
 
-// flatten adds attr with prefix before its key, and the members of a group each by itself.
-func (mw *middleware) flatten(a *attributes, prefix string, attr slog.Attr) {
+// flatten adds what replace makes of attr, with prefix before its key, and of the members of a group each by itself.
+func flatten(a *attributes, prefix string, attr slog.Attr, replace func(slog.Attr) slog.Attr) {
 	if attr.Equal(slog.Attr{}) { // handlers ignore it, too
 		return
 	}
@@ -129,15 +129,18 @@ func (mw *middleware) flatten(a *attributes, prefix string, attr slog.Attr) {
 			prefix = attr.Key + "."
 		}
 		for _, member := range attr.Value.Group() {
-			mw.flatten(a, prefix, member)
+			flatten(a, prefix, member, replace)
 		}
 		return
 	}
-	if isOurs(attr.Key) {
-		return
-	}
-	if attr = mw.replace(attr); attr.Key != "" && !isOurs(attr.Key) {
+	switch {
+	case isOurs(attr.Key):
+	case replace == nil:
 		a.set(attribute.KeyValue{Key: attribute.Key(text(attr.Key)), Value: value(attr.Value)})
+	default: // which may make a group of it
+		if attr = replace(attr); attr.Key != "" {
+			flatten(a, "", attr, nil)
+		}
 	}
 }
 

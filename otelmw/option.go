@@ -33,11 +33,11 @@ type config struct {
 	nameFormatter func(*core.Task) string
 	startOptions  []trace.SpanStartOption
 
-	attributes           []attribute.KeyValue
-	attributesFuncs      []func(context.Context, *core.Task) []attribute.KeyValue
-	metricAttributesFunc []func(context.Context, *core.Task) []attribute.KeyValue
-	replaceAttr          func(slog.Attr) slog.Attr
-	baggageKeys          []string
+	attributes            []attribute.KeyValue
+	attributesFuncs       []func(context.Context, *core.Task) []attribute.KeyValue
+	metricAttributesFuncs []func(context.Context, *core.Task) []attribute.KeyValue
+	replaceAttr           func(slog.Attr) slog.Attr
+	baggageKeys           []string
 
 	filters          []func(context.Context, *core.Task) bool
 	errorDescription func(error) string
@@ -148,7 +148,7 @@ func WithAttributesFunc(f func(ctx context.Context, t *core.Task) []attribute.Ke
 func WithMetricAttributesFunc(f func(ctx context.Context, t *core.Task) []attribute.KeyValue) Option {
 	return func(c *config) {
 		if f != nil {
-			c.metricAttributesFunc = append(c.metricAttributesFunc, f)
+			c.metricAttributesFuncs = append(c.metricAttributesFuncs, f)
 		}
 	}
 }

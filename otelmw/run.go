@@ -125,7 +125,7 @@ func (r *run) queueTime() time.Duration {
 func (r *run) countStart(attempt int64) {
 	defer contain("a metric")
 	in := r.mw.instruments
-	for _, f := range r.mw.metricAttributesFunc {
+	for _, f := range r.mw.metricAttributesFuncs {
 		r.extra = append(r.extra, callForAttributes(r.ctx, r.task, f, "the callback of WithMetricAttributesFunc")...)
 	}
 	if attempt == 1 {
