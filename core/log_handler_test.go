@@ -139,6 +139,27 @@ func TestHandlerThatBlocksHoldsUpNobodyElse(t *testing.T) {
 	})
 }
 
+// When the time of a shutdown is over, a handler that takes long for each line does not get all of them.
+func TestSlowHandlerDoesNotHoldUpTheEndOfAShutdown(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		lines := 0
+		m := core.New(core.WithShutdownTimeout(10*time.Second), logTo(func(_ context.Context, r slog.Record) {
+			if r.Message == msgLeftOver {
+				lines++
+				time.Sleep(400 * time.Millisecond)
+			}
+		}))
+		for range 20 {
+			m.Go(t.Context(), "deaf", ignore(11*time.Second))
+		}
+		begin := time.Now()
+		require.Error(t, m.Close())
+		require.Less(t, time.Since(begin), 12*time.Second)
+		require.Positive(t, lines)
+		require.NoError(t, m.Close())
+	})
+}
+
 // nosy calls everything that it can reach. Under a lock that would be a deadlock.
 func nosy(m **core.Manager, ctx context.Context) {
 	_ = (*m).Stats()

@@ -26,6 +26,7 @@ func TestMisusePanicsInTheCaller(t *testing.T) {
 	var nilFunc core.MiddlewareFunc
 	for name, misuse := range map[string]func(){
 		"Go without a context":       func() { m.Go(none, "x", succeed) },
+		"Go of a zero Manager":       func() { new(core.Manager).Go(t.Context(), "x", succeed) },
 		"Go without a Func":          func() { m.Go(t.Context(), "x", nil) },
 		"Shutdown without a context": func() { _, _ = m.Shutdown(none) },
 		"a nil Middleware":           func() { core.WithMiddleware(nil) },

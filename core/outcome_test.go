@@ -266,6 +266,27 @@ func failsThen(n int, next core.Func) core.Func {
 	}
 }
 
+// Nor has the run begun when a Spawn asks, or somebody who has the handle of a queued task.
+func TestOutcomeOfBeforeTheStart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newManager(core.WithLimit(1, 1), core.WithMiddleware(spawnFunc(func(ctx context.Context, task *core.Task) context.Context {
+			assert.Equal(t, core.Failed, task.OutcomeOf(errTask))
+			if task.Name() == "cancelled" {
+				task.Cancel()
+				assert.Equal(t, core.Cancelled, task.OutcomeOf(errTask))
+				assert.Equal(t, core.Completed, task.OutcomeOf(nil))
+			}
+			return ctx
+		})))
+		assertOutcome(t, core.Cancelled, m.Go(t.Context(), "cancelled", obey))
+		m.Go(t.Context(), "first", ignore(time.Minute))
+		queued := m.Go(t.Context(), "queued", succeed, core.WithTimeout(time.Second))
+		time.Sleep(2 * time.Second)
+		require.Equal(t, core.Failed, queued.OutcomeOf(errTask), "its timeout has not begun")
+		assertOutcome(t, core.Completed, queued)
+	})
+}
+
 // The methods of an error are the user's code.
 type hostileError struct{ is func() bool }
 

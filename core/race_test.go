@@ -266,7 +266,7 @@ func TestStatsAreOfOneInstant(t *testing.T) {
 			}
 		}
 	})
-	for range 30 {
+	for range 100 {
 		for range 100 {
 			m.Go(t.Context(), "x", succeed)
 		}
