@@ -136,6 +136,16 @@ func TestCancelAll(t *testing.T) {
 	})
 }
 
+// slowToCancel is a context whose children are told of a cancel at once, but take a second to leave it.
+type slowToCancel struct{ context.Context }
+
+func (slowToCancel) Value(any) any { return nil } // it is a context of an unknown type
+
+func (c slowToCancel) AfterFunc(f func()) func() bool {
+	stop := context.AfterFunc(c.Context, f)
+	return func() bool { time.Sleep(time.Second); return stop() }
+}
+
 // The slot of a task that was cancelled is not for one that was cancelled with it.
 func TestCancellingAllStartsNothing(t *testing.T) {
 	for name, cancel := range map[string]func(*core.Manager){
@@ -143,27 +153,22 @@ func TestCancellingAllStartsNothing(t *testing.T) {
 		"Close":     func(m *core.Manager) { _ = m.Close() },
 		"Shutdown":  func(m *core.Manager) { _, _ = m.Shutdown(over) },
 	} {
-		t.Run(name, func(t *testing.T) {
-			const running, queued = 50, 200
-			for range 10 {
-				m := newManager(core.WithLimit(running, -1))
-				var started atomic.Int32
-				begun := make(chan struct{}, running+queued)
-				for range running + queued {
-					m.Go(t.Context(), "x", func(ctx context.Context) error {
-						started.Add(1)
-						begun <- struct{}{}
-						return obey(ctx)
-					})
-				}
-				for range running {
-					<-begun
-				}
-				cancel(m)
-				require.NoError(t, m.Wait(t.Context()))
-				require.EqualValues(t, running, started.Load())
-				require.EqualValues(t, running+queued, m.Stats().Cancelled)
+		inBubble(t, name, func(t *testing.T) {
+			m := newManager(core.WithLimit(1, -1), core.WithMiddleware(spawnFunc(func(context.Context, *core.Task) context.Context {
+				return slowToCancel{t.Context()}
+			})))
+			var started atomic.Int32
+			for range 3 {
+				m.Go(t.Context(), "x", func(ctx context.Context) error {
+					started.Add(1)
+					return obey(ctx)
+				})
 			}
+			synctest.Wait()
+			cancel(m)
+			require.NoError(t, m.Wait(t.Context()))
+			require.EqualValues(t, 1, started.Load())
+			require.Equal(t, core.Stats{Created: 3, Cancelled: 3}, m.Stats())
 		})
 	}
 }
