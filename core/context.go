@@ -30,7 +30,7 @@ type runContext struct {
 type stdContext struct {
 	context.Context
 	cancelCause context.CancelCauseFunc
-	stopTimer   context.CancelFunc // nil: the task has no timeout
+	stopTimer   context.CancelFunc // releases the deadline's context; nil: the task has no timeout
 }
 
 func (c *stdContext) cancel(cause error) {

@@ -112,12 +112,17 @@ func isOurs(key string) bool { return strings.HasPrefix(key, ourPrefix) }
 
 // addTask adds the task's own attributes.
 func (mw *middleware) addTask(a *attributes, t *core.Task) {
+	var replace func(slog.Attr) slog.Attr // nil where nobody asked for it, and then each is gone through once
+	if mw.replaceAttr != nil {
+		replace = mw.replace
+	}
 	for _, attr := range t.Attrs() {
-		flatten(a, "", attr, mw.replace)
+		flatten(a, "", attr, replace)
 	}
 }
 
 // flatten adds what replace makes of attr, with prefix before its key, and of the members of a group each by itself.
+// With a nil replace it adds them as they are.
 func flatten(a *attributes, prefix string, attr slog.Attr, replace func(slog.Attr) slog.Attr) {
 	if attr.Equal(slog.Attr{}) { // handlers ignore it, too
 		return
@@ -146,9 +151,6 @@ func flatten(a *attributes, prefix string, attr slog.Attr, replace func(slog.Att
 
 // replace returns what the user's callback makes of attr: nothing, if it panics.
 func (mw *middleware) replace(attr slog.Attr) (replaced slog.Attr) {
-	if mw.replaceAttr == nil {
-		return attr
-	}
 	defer contain("the callback of WithReplaceAttr")
 	return mw.replaceAttr(attr)
 }

@@ -59,6 +59,18 @@ func TestReplaceAttr(t *testing.T) {
 	})
 }
 
+// A callback may make a group of an attribute. Its members are attributes like others: a secret among them redacts
+// itself.
+func TestReplaceAttrThatMakesAGroup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tel := newTelemetry(t)
+		job := tel.job(t, succeed, []otelmw.Option{otelmw.WithReplaceAttr(func(slog.Attr) slog.Attr {
+			return slog.Group("user", slog.Any("password", secret("hunter2")), slog.Int("id", 7))
+		})}, core.WithAttrs(slog.String("a", "x")))
+		assert.Equal(t, map[string]any{"user.password": "[redacted]", "user.id": int64(7)}, foreign(t, job))
+	})
+}
+
 // What is renamed to a key that is there takes its place, as a later attribute does.
 func TestReplaceAttrOntoAnotherKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
