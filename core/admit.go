@@ -19,7 +19,7 @@ type waiter struct {
 // counted, and everything that waits for tasks waits for this one.
 func (m *Manager) admit(ctx context.Context, t *Task) error {
 	m.mu.Lock()
-	if m.phase == open && m.takeLocked(t) {
+	if m.phase == open && m.takeLocked(t) == nil {
 		m.mu.Unlock()
 		return nil
 	}
@@ -31,19 +31,18 @@ func (m *Manager) admit(ctx context.Context, t *Task) error {
 
 	m.mu.Lock()
 	inside := spawner != nil && spawner.place != nowhere
-	switch {
-	case m.phase == closed, m.phase == draining && !inside:
+	if m.phase == closed || m.phase == draining && !inside {
 		m.mu.Unlock()
 		return ErrClosed
-	case m.takeLocked(t):
+	}
+	full := m.takeLocked(t)
+	switch {
+	case full == nil, !m.waitsForRoom(t), inside:
 		m.mu.Unlock()
-		return nil
-	case !m.blocking, inside:
-		m.mu.Unlock()
-		return ErrFull
+		return full
 	case ctxErr != nil:
 		m.mu.Unlock()
-		return fullAnd(ctxErr)
+		return fullAnd(full, ctxErr)
 	}
 	w := &waiter{task: t, decided: make(chan struct{})}
 	w.element = m.waiters.PushBack(w)
@@ -51,9 +50,13 @@ func (m *Manager) admit(ctx context.Context, t *Task) error {
 	select {
 	case <-w.decided:
 	case <-ctxDone:
-		m.giveUpWaiting(ctx, w)
+		m.giveUpWaiting(ctx, w, full)
 	}
 	return w.err
+}
+
+func (m *Manager) waitsForRoom(t *Task) bool {
+	return m.blocking || t.options.turn != nil && t.options.turn.serial.Blocking
 }
 
 // taskIn returns the task of this manager whose context ctx is or is derived from, also by way of
@@ -69,15 +72,15 @@ func (m *Manager) taskIn(ctx context.Context) *Task {
 }
 
 // giveUpWaiting ends the wait of w, whose ctx is done. A decision that was made by then stands.
-func (m *Manager) giveUpWaiting(ctx context.Context, w *waiter) {
+func (m *Manager) giveUpWaiting(ctx context.Context, w *waiter, full error) {
 	m.mu.Lock()
 	undecided := w.element != nil
 	if undecided {
-		m.decideLocked(w, ErrFull)
+		m.decideLocked(w, full)
 	}
 	m.mu.Unlock()
 	if undecided {
-		w.err = fullAnd(ctx.Err())
+		w.err = fullAnd(full, ctx.Err())
 	}
 }
 
@@ -87,26 +90,46 @@ func (m *Manager) decideLocked(w *waiter, err error) {
 	close(w.decided)
 }
 
-func fullAnd(ctxErr error) error { return fmt.Errorf("%w: %w", ErrFull, ctxErr) }
+func fullAnd(full, ctxErr error) error { return fmt.Errorf("%w: %w", full, ctxErr) }
 
-// takeLocked gives t a slot or a place in the queue, and counts it, if there is room.
-func (m *Manager) takeLocked(t *Task) bool {
-	switch {
-	case m.hasSlotLocked():
-		m.giveSlotLocked(t)
-	case m.maxQueued < 0 || m.stats.Queued < m.maxQueued:
-		t.place = queued
-		m.queue.push(t)
-		m.stats.Queued++
-	default:
-		return false
+// takeLocked gives t a slot or a place in the queue, and counts it, or returns what there is no room in.
+func (m *Manager) takeLocked(t *Task) error {
+	if err := m.fullLocked(t); err != nil {
+		return err
 	}
 	m.stats.Created++
 	t.id = m.stats.Created
-	return true
+	itsTurn := m.joinLineLocked(t)
+	if itsTurn && m.hasSlotLocked() {
+		m.giveSlotLocked(t)
+		return nil
+	}
+	t.place = queued
+	m.stats.Queued++
+	if itsTurn {
+		m.queue.push(t)
+	}
+	return nil
 }
 
-// hasSlotLocked implies that nothing is queued, since every slot that comes free is filled at once.
+// fullLocked returns an error that matches ErrFull if there is no room for t.
+func (m *Manager) fullLocked(t *Task) error {
+	if err := m.fullSerialLocked(t); err != nil {
+		return err
+	}
+	line := m.lineLocked(t)
+	itsTurn := line == nil || line.head == nil
+	switch {
+	case m.maxRunning <= 0, m.maxQueued < 0:
+		return nil
+	case itsTurn && m.hasSlotLocked(), m.stats.Queued < m.maxQueued:
+		return nil
+	default:
+		return ErrFull
+	}
+}
+
+// hasSlotLocked implies that nothing waits for a slot, since every slot that comes free is filled at once.
 func (m *Manager) hasSlotLocked() bool {
 	return m.maxRunning <= 0 || m.stats.Running < m.maxRunning
 }
@@ -129,13 +152,16 @@ func (m *Manager) fillLocked() {
 		m.giveSlotLocked(t)
 		m.launchLocked(t)
 	}
-	for m.waiters.Len() > 0 {
-		w := m.waiters.Front().Value.(*waiter)
-		w.task.created = time.Now()
-		if !m.takeLocked(w.task) {
-			return
+	for e := m.waiters.Front(); e != nil; {
+		w := e.Value.(*waiter)
+		e = e.Next()
+		switch full := m.takeLocked(w.task); {
+		case full == nil:
+			w.task.created = time.Now()
+			m.decideLocked(w, nil)
+		case w.task.options.turn == nil:
+			return // what it has no room in is the manager, and so has nobody behind it
 		}
-		m.decideLocked(w, nil)
 	}
 }
 
@@ -143,7 +169,7 @@ func (m *Manager) fillLocked() {
 // without a slot, and its Func is not called. Until it ends it keeps its place in the
 // count, so that a chain that blocks cannot pile up goroutines beyond the limit of the queue.
 func (m *Manager) dequeueLocked(t *Task, cause error) {
-	m.queue.remove(t)
+	m.leaveQueueLocked(t)
 	t.place = dequeued
 	m.running.push(t)
 	t.skipFor(cause)
@@ -159,4 +185,5 @@ func (m *Manager) releaseLocked(t *Task) {
 		m.stats.Queued--
 	}
 	t.place = nowhere
+	m.leaveLineLocked(t)
 }

@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"runtime"
 	"testing"
 	"time"
 
@@ -41,6 +42,42 @@ func TestAllocationsOfATask(t *testing.T) {
 			})
 			require.LessOrEqual(t, allocs, tc.most)
 			require.NoError(t, m.Close())
+		})
+	}
+}
+
+// The two of any task, and one for its turn. On top comes what is kept only while a key, or a Serial, has tasks: one for the
+// key, and three for the Serial.
+func TestAllocationsOfATaskWithAKey(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates, too")
+	}
+	for _, tc := range []struct {
+		name string
+		busy string // the key of a task that runs meanwhile
+		most float64
+	}{
+		{"where its Serial is idle", "", 7},
+		{"where its key is idle", "another", 4},
+		{"where its key is busy", "k", 2}, // and its goroutine when its turn comes
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			m, s := newManager(), &core.Serial{}
+			release, running := make(chan struct{}), 0
+			if tc.busy != "" {
+				m.Go(context.Background(), "busy", until(release), core.WithSerial(s, tc.busy))
+				running = 1
+			}
+			option := core.WithSerial(s, "k")
+			allocs := testing.AllocsPerRun(500, func() {
+				m.Go(context.Background(), "x", succeed, option)
+				for tc.busy != "k" && m.Stats().Running > running { // its end makes its key idle
+					runtime.Gosched()
+				}
+			})
+			close(release)
+			require.NoError(t, m.Wait(context.Background()))
+			require.LessOrEqual(t, allocs, tc.most)
 		})
 	}
 }

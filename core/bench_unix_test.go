@@ -4,6 +4,7 @@ package core_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"syscall"
@@ -30,31 +31,43 @@ func BenchmarkSpawn(b *testing.B) {
 			return nil
 		}
 	}
+	s := &core.Serial{}
+	var each []core.TaskOption
+	for i := range batch {
+		each = append(each, core.WithSerial(s, fmt.Sprint("thread-", i)))
+	}
 	for _, bb := range []struct {
 		name    string
 		ctx     context.Context
 		fn      core.Func
 		options []core.Option
 		task    []core.TaskOption
+		each    []core.TaskOption // in place of task: one for each of a batch
 	}{
-		{"bare manager", context.Background(), empty, nil, nil},
-		{"context of a request", request, empty, nil, nil},
-		{"1 µs of work", context.Background(), microsecond, nil, nil},
-		{"timeout", context.Background(), empty, nil, []core.TaskOption{core.WithTimeout(time.Minute)}},
-		{"timeout that is watched", context.Background(), watching, nil, []core.TaskOption{core.WithTimeout(time.Minute)}},
+		{"bare manager", context.Background(), empty, nil, nil, nil},
+		{"context of a request", request, empty, nil, nil, nil},
+		{"1 µs of work", context.Background(), microsecond, nil, nil, nil},
+		{"timeout", context.Background(), empty, nil, []core.TaskOption{core.WithTimeout(time.Minute)}, nil},
+		{"timeout that is watched", context.Background(), watching, nil, []core.TaskOption{core.WithTimeout(time.Minute)}, nil},
 		{
 			"2 attributes", context.Background(), empty, nil,
-			[]core.TaskOption{core.WithAttrs(slog.String("thread_id", "t-1"), slog.Int("attempt", 1))},
+			[]core.TaskOption{core.WithAttrs(slog.String("thread_id", "t-1"), slog.Int("attempt", 1))}, nil,
 		},
-		{"3 middlewares", context.Background(), empty, []core.Option{core.WithMiddleware(pass, pass, pass)}, nil},
-		{"64 at a time", context.Background(), empty, []core.Option{core.WithLimit(64, -1)}, nil},
+		{"3 middlewares", context.Background(), empty, []core.Option{core.WithMiddleware(pass, pass, pass)}, nil, nil},
+		{"64 at a time", context.Background(), empty, []core.Option{core.WithLimit(64, -1)}, nil, nil},
+		{"serial, a key each", context.Background(), empty, nil, nil, each},
+		{"serial, all of one key", context.Background(), empty, nil, each[:1], nil},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
 			m := core.New(bb.options...)
 			compare(b,
 				func(n int) {
-					for range n {
-						m.Go(bb.ctx, "send_receipt", bb.fn, bb.task...)
+					for i := range n {
+						opts := bb.task
+						if bb.each != nil {
+							opts = bb.each[i : i+1]
+						}
+						m.Go(bb.ctx, "send_receipt", bb.fn, opts...)
 					}
 					_ = m.Wait(context.Background())
 				},
@@ -69,9 +82,11 @@ func BenchmarkSpawn(b *testing.B) {
 	}
 }
 
+// batch is how many tasks are started, and waited for, at a time.
+const batch = 512
+
 // compare runs ours and the rival's in turn, a batch each, and times and counts ours.
 func compare(b *testing.B, ours, rivals func(n int)) {
-	const batch = 512
 	b.ReportAllocs()
 	b.ResetTimer()
 	var our, rival time.Duration

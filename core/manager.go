@@ -19,11 +19,12 @@ type Manager struct {
 	// under it. It may be held when a Task's own mu is taken, never the other way round.
 	mu       sync.Mutex
 	phase    phase
-	running  taskList      // holdsSlot or dequeued
-	queue    taskList      // queued
-	stats    Stats         // Queued counts the dequeued, too
-	waiters  list.List     // of *waiter: calls of Go that wait for room, oldest first
-	idle     chan struct{} // made by the first that waits for it, closed by the last task
+	running  taskList           // holdsSlot or dequeued
+	queue    taskList           // queued, waiting for a slot
+	serials  map[*Serial]*lines // queued, waiting for their turn, and those that hold it; nil until there are any
+	stats    Stats              // Queued counts the dequeued, too
+	waiters  list.List          // of *waiter: calls of Go that wait for room, oldest first
+	idle     chan struct{}      // made by the first that waits for it, closed by the last task
 	shutdown shutdown
 	watch    watch
 	refusals refusals
@@ -125,7 +126,8 @@ func (m *Manager) tasksLocked() []*Task {
 	tasks := make([]*Task, 0, m.stats.Running+m.stats.Queued)
 	tasks = m.running.appendTo(tasks)
 	tasks = m.queue.appendTo(tasks)
-	// In order already, but for those that were cancelled while queued.
+	tasks = m.appendWaitingLocked(tasks)
+	// In order already, but for those of a Serial, and those that were cancelled while queued.
 	slices.SortFunc(tasks, func(a, b *Task) int { return cmp.Compare(a.id, b.id) })
 	return tasks
 }

@@ -94,6 +94,7 @@ type TaskOption func(*taskOptions)
 type taskOptions struct {
 	timeout time.Duration
 	attrs   []slog.Attr
+	turn    *turn // nil: it waits for none
 }
 
 func (o *taskOptions) apply(opts []TaskOption) {

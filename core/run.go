@@ -54,7 +54,7 @@ func probe(ctx context.Context) (linked bool) {
 
 // launch starts a task whose Spawns have returned.
 func (m *Manager) launch(t *Task) {
-	if m.maxRunning <= 0 { // it has had its slot from the beginning
+	if m.maxRunning <= 0 && t.options.turn == nil { // it has had its slot from the beginning
 		go m.run(t)
 		return
 	}

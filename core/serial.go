@@ -1,0 +1,174 @@
+package core
+
+import "fmt"
+
+// A Serial lets the tasks of one key run one after another, in the order in which they were accepted: all that concerns
+// one conversation, say. Tasks of different keys run side by side. A task that waits for its turn is queued like
+// one that waits for a slot: it holds no goroutine, can be cancelled, and is finished by a shutdown that drains.
+// So a busy key has one goroutine, and an idle one has nothing.
+//
+// The zero value is ready for use and sets no bounds. Give it to tasks with [WithSerial], and do not change its
+// fields after that. One Serial may serve several managers, each of which keeps its own order.
+//
+// A task must not wait for another one of its own key: that one's turn comes when it has ended.
+type Serial struct {
+	// PerKey is how many tasks of one key may run and wait together, Total how many of all keys. 0 or less is
+	// no limit. What finds no room is refused with an error that matches [ErrFull]. In a manager with a
+	// limit, those that wait take places of its queue, too.
+	PerKey, Total int
+	// Blocking makes [Manager.Go] wait for room until its ctx is done, as [WithBlocking] does for all of
+	// a manager's tasks, and with the same exception.
+	Blocking bool
+}
+
+// WithSerial makes the task wait until all that were accepted before it, with the same key of the same s, have
+// ended. The default is to wait for none. A nil s panics.
+func WithSerial(s *Serial, key string) TaskOption {
+	if s == nil {
+		panic("core: WithSerial: the Serial is nil")
+	}
+	return func(o *taskOptions) { o.turn = &turn{serial: s, key: key} }
+}
+
+// turn is a task's membership in a line.
+type turn struct {
+	serial *Serial
+	key    string
+	line   *line // guarded by the manager's lock; nil until the task is accepted
+}
+
+// line is the tasks of one key that have not ended. Its fields are guarded by the manager's lock.
+type line struct {
+	tasks   int
+	head    *Task    // whose turn it is: it runs, or waits for a slot
+	waiting taskList // behind it
+}
+
+// lines is what a manager keeps of a Serial: a line for each key that has tasks.
+type lines struct {
+	tasks int
+	byKey map[string]*line
+}
+
+// lineLocked returns the line that t belongs to, or nil if it belongs to none, or to one that has no tasks.
+func (m *Manager) lineLocked(t *Task) *line {
+	turn := t.options.turn
+	if turn == nil || m.serials[turn.serial] == nil {
+		return nil
+	}
+	return m.serials[turn.serial].byKey[turn.key]
+}
+
+// fullSerialLocked returns ErrFull, with what is too many, if t's Serial has no room for it.
+func (m *Manager) fullSerialLocked(t *Task) error {
+	turn := t.options.turn
+	if turn == nil {
+		return nil
+	}
+	s, l, all := turn.serial, m.lineLocked(t), m.serials[turn.serial]
+	switch {
+	case l != nil && l.tasks >= s.PerKey && s.PerKey > 0:
+		return &serialFull{l.tasks, turn.key}
+	case all != nil && all.tasks >= s.Total && s.Total > 0:
+		return &serialFull{all.tasks, ""}
+	}
+	return nil
+}
+
+// joinLineLocked puts t into its line, if it has one, and reports whether it is its turn.
+func (m *Manager) joinLineLocked(t *Task) bool {
+	turn := t.options.turn
+	if turn == nil {
+		return true
+	}
+	turn.line = m.openLineLocked(turn)
+	turn.line.tasks++
+	m.serials[turn.serial].tasks++
+	if turn.line.head == nil {
+		turn.line.head = t
+		return true
+	}
+	turn.line.waiting.push(t)
+	return false
+}
+
+func (m *Manager) openLineLocked(turn *turn) *line {
+	all := m.serials[turn.serial]
+	if all == nil {
+		if m.serials == nil {
+			m.serials = make(map[*Serial]*lines)
+		}
+		all = &lines{byKey: make(map[string]*line)}
+		m.serials[turn.serial] = all
+	}
+	if all.byKey[turn.key] == nil {
+		all.byKey[turn.key] = &line{}
+	}
+	return all.byKey[turn.key]
+}
+
+// leaveQueueLocked takes out a queued task, whether it waits for its turn or for a slot.
+func (m *Manager) leaveQueueLocked(t *Task) {
+	turn := t.options.turn
+	if turn != nil && turn.line.head != t {
+		turn.line.waiting.remove(t)
+		return
+	}
+	m.queue.remove(t)
+	m.passTurnLocked(t)
+}
+
+// passTurnLocked gives t's turn, if it has it, to the next in its line, which now waits for a slot.
+func (m *Manager) passTurnLocked(t *Task) {
+	turn := t.options.turn
+	if turn == nil || turn.line.head != t {
+		return
+	}
+	next := turn.line.waiting.first
+	turn.line.head = next
+	if next != nil {
+		turn.line.waiting.remove(next)
+		m.queue.push(next)
+	}
+}
+
+// leaveLineLocked takes out a task that has ended, and forgets what is empty.
+func (m *Manager) leaveLineLocked(t *Task) {
+	turn := t.options.turn
+	if turn == nil {
+		return
+	}
+	m.passTurnLocked(t)
+	all := m.serials[turn.serial]
+	if turn.line.tasks--; turn.line.tasks == 0 {
+		delete(all.byKey, turn.key)
+	}
+	if all.tasks--; all.tasks == 0 {
+		delete(m.serials, turn.serial)
+	}
+}
+
+// appendWaitingLocked appends the tasks that wait for their turn.
+func (m *Manager) appendWaitingLocked(tasks []*Task) []*Task {
+	for _, all := range m.serials {
+		for _, l := range all.byKey {
+			tasks = l.waiting.appendTo(tasks)
+		}
+	}
+	return tasks
+}
+
+// serialFull is ErrFull with its reason. It is put into words only when somebody reads it.
+type serialFull struct {
+	tasks int
+	key   string // "" if it is the total that is full
+}
+
+func (e *serialFull) Error() string {
+	if e.key == "" {
+		return fmt.Sprintf("%v: %d tasks of its Serial have not ended", ErrFull, e.tasks)
+	}
+	return fmt.Sprintf("%v: %d tasks with the key %q have not ended", ErrFull, e.tasks, e.key)
+}
+
+func (e *serialFull) Unwrap() error { return ErrFull }

@@ -1,0 +1,298 @@
+package core_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+	"weak"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterspan/afterspan/core"
+)
+
+// Serial: who waits for whom, and until when. What there is room for is in serial_bounds_test.go.
+
+// noting is a Func that writes its name down, and takes a second.
+func noting(j *journal, name string) core.Func {
+	return func(context.Context) error { j.add(name); time.Sleep(time.Second); return nil }
+}
+
+// slow is a middleware whose Spawn takes d for the tasks of that name.
+func slow(name string, d time.Duration) core.Option {
+	return core.WithMiddleware(spawnFunc(func(ctx context.Context, task *core.Task) context.Context {
+		if task.Name() == name {
+			time.Sleep(d)
+		}
+		return ctx
+	}))
+}
+
+// The variables have no lock: the race detector sees that each task has seen the end of the one before.
+func TestTasksOfAKeyRunOneAfterAnotherInOrderOfAcceptance(t *testing.T) {
+	for name, opts := range map[string][]core.Option{
+		"without a limit":        nil,
+		"with more slots":        {core.WithLimit(4, -1)},
+		"with one slot":          {core.WithLimit(1, -1)},
+		"with a queue that fits": {core.WithLimit(2, 99)},
+		"whose Spawns are slow":  {slow("7", time.Minute)},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			m := newManager(opts...)
+			option := core.WithSerial(&core.Serial{}, "thread-1") // one for all: it is no task's own
+			var running int
+			var order []uint64
+			for i := range 50 {
+				go m.Go(t.Context(), fmt.Sprint(i), func(ctx context.Context) error {
+					running++
+					assert.Equal(t, 1, running)
+					order = append(order, task(ctx).ID())
+					time.Sleep(time.Second)
+					running--
+					return nil
+				}, option)
+				synctest.Wait()
+			}
+			require.LessOrEqual(t, m.Stats().Running, 1)
+			require.NoError(t, m.Wait(t.Context()))
+			require.Len(t, order, 50)
+			for i, id := range order {
+				require.EqualValues(t, i+1, id)
+			}
+		})
+	}
+}
+
+func TestNextOfAKeyStartsHoweverTheOneBeforeEnds(t *testing.T) {
+	// ofFirst is a middleware that has to do with the first task alone.
+	ofFirst := func(spawn func(), run core.Handler) core.Option {
+		return core.WithMiddleware(mischievousFirst{spawn, run})
+	}
+	leave := func(ctx context.Context, task *core.Task) error { return nil }
+	for name, tc := range map[string]struct {
+		first  core.Func
+		option core.Option
+		after  time.Duration
+	}{
+		"completed":                      {ignore(time.Minute), nil, time.Minute},
+		"failed":                         {ignoreAndFail(time.Minute), nil, time.Minute},
+		"panicked":                       {func(context.Context) error { panic("no") }, nil, 0},
+		"by Goexit":                      {func(context.Context) error { runtime.Goexit(); return nil }, nil, 0},
+		"timed out":                      {obey, nil, time.Hour},
+		"timed out, but went on":         {ignoreAndFail(2 * time.Hour), nil, 2 * time.Hour},
+		"its Spawn panicked":             {succeed, ofFirst(func() { panic("no") }, nil), 0},
+		"its Spawn ended by Goexit":      {succeed, ofFirst(runtime.Goexit, nil), 0},
+		"its Spawn took long":            {ignore(time.Second), slow("first", time.Minute), 61 * time.Second},
+		"a middleware did not call next": {succeed, ofFirst(nil, leave), 0},
+		"a middleware left it behind":    {ignore(time.Minute), core.WithMiddleware(impatient()), time.Minute},
+		"a log handler ended by Goexit":  {succeed, logTo(func(context.Context, slog.Record) { runtime.Goexit() }), 0},
+		"there is a limit":               {ignoreAndFail(time.Minute), core.WithLimit(2, 1), time.Minute},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			m := newManager(tc.option)
+			option, begin := core.WithSerial(&core.Serial{}, "k"), time.Now()
+			go m.Go(t.Context(), "first", tc.first, option, core.WithTimeout(time.Hour))
+			synctest.Wait()
+			took := time.Duration(-1)
+			go m.Go(t.Context(), "second", func(context.Context) error { took = time.Since(begin); return nil }, option)
+			synctest.Wait()
+			require.NoError(t, m.Wait(t.Context()))
+			requireBalanced(t, m.Stats())
+			require.EqualValues(t, 2, m.Stats().Created)
+			require.Equal(t, tc.after, took)
+		})
+	}
+}
+
+// mischievousFirst is a middleware that only looks at the task called first.
+type mischievousFirst struct {
+	spawn func()
+	run   core.Handler
+}
+
+func (mw mischievousFirst) Spawn(ctx context.Context, task *core.Task) context.Context {
+	if mw.spawn != nil && task.Name() == "first" {
+		mw.spawn()
+	}
+	return ctx
+}
+
+func (mw mischievousFirst) Wrap(next core.Handler) core.Handler {
+	return func(ctx context.Context, task *core.Task) error {
+		if mw.run != nil && task.Name() == "first" {
+			return mw.run(ctx, task)
+		}
+		return next(ctx, task)
+	}
+}
+
+// impatient is a middleware that gives up on a Func after a second.
+func impatient() core.Middleware {
+	return around(func(ctx context.Context, task *core.Task, next core.Handler) error {
+		ended := make(chan error, 1)
+		go func() { ended <- next(ctx, task) }()
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(time.Second):
+			return errTask
+		}
+	})
+}
+
+// What does not concern each other does not wait.
+func TestOnlyTasksOfOneKeyWaitForEachOther(t *testing.T) {
+	s, other := &core.Serial{}, &core.Serial{}
+	for name, second := range map[string][]core.TaskOption{
+		"another key":                        {core.WithSerial(s, "l")},
+		"a key that is empty":                {core.WithSerial(s, "")},
+		"the same key of another Serial":     {core.WithSerial(other, "k")},
+		"no key":                             nil,
+		"where a later option takes it back": {core.WithSerial(s, "k"), core.WithSerial(s, "l")},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			m := newManager()
+			m.Go(t.Context(), "first", ignore(time.Minute), core.WithSerial(s, "k"))
+			m.Go(t.Context(), "second", ignore(time.Minute), second...)
+			require.Equal(t, core.Stats{Created: 2, Running: 2}, m.Stats())
+			begin := time.Now()
+			require.NoError(t, m.Wait(t.Context()))
+			require.Equal(t, time.Minute, time.Since(begin))
+		})
+	}
+}
+
+func TestOneSerialOfTwoManagersKeepsAnOrderForEach(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		option := core.WithSerial(&core.Serial{PerKey: 2, Total: 2}, "k")
+		m, n := newManager(core.WithTaskDefaults(option)), newManager(core.WithTaskDefaults(option))
+		for range 2 {
+			m.Go(t.Context(), "x", ignore(time.Minute))
+			n.Go(t.Context(), "x", ignore(time.Second))
+		}
+		require.Equal(t, core.Stats{Created: 2, Running: 1, Queued: 1}, m.Stats())
+		require.Equal(t, core.Stats{Created: 2, Running: 1, Queued: 1}, n.Stats())
+		begin := time.Now()
+		require.NoError(t, n.Wait(t.Context()))
+		require.Equal(t, 2*time.Second, time.Since(begin))
+		require.NoError(t, m.Wait(t.Context()))
+		require.Equal(t, 2*time.Minute, time.Since(begin))
+	})
+}
+
+// A slot is not for those who wait for something else.
+func TestWhoWaitsForItsTurnTakesNoSlot(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newManager(core.WithLimit(2, -1))
+		var order journal
+		option := core.WithSerial(&core.Serial{}, "k")
+		for i := range 3 {
+			m.Go(t.Context(), "x", noting(&order, fmt.Sprint("k", i)), option)
+		}
+		for i := range 3 {
+			m.Go(t.Context(), "x", noting(&order, fmt.Sprint(i)))
+			synctest.Wait()
+		}
+		require.Equal(t, core.Stats{Created: 6, Running: 2, Queued: 4}, m.Stats())
+		time.Sleep(500 * time.Millisecond)
+		require.ElementsMatch(t, []string{"k0", "0"}, order.all())
+		time.Sleep(time.Second) // the turn of k1 comes when 1 and 2 are waiting for a slot
+		require.ElementsMatch(t, []string{"k0", "0", "1", "2"}, order.all())
+		require.Equal(t, core.Stats{Created: 6, Running: 2, Queued: 2, Completed: 2}, m.Stats())
+		require.NoError(t, m.Wait(t.Context()))
+		require.Equal(t, []string{"k1", "k2"}, order.all()[4:])
+	})
+}
+
+func TestWhoWaitsForItsTurnHoldsNoGoroutineAndIsListed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newManager()
+		option := core.WithSerial(&core.Serial{}, "k")
+		m.Go(t.Context(), "first", ignore(time.Minute), option)
+		before := runtime.NumGoroutine()
+		for range 1000 {
+			m.Go(t.Context(), "x", succeed, option)
+			m.Go(t.Context(), "x", ignore(time.Second))
+		}
+		time.Sleep(2 * time.Second)
+		require.Less(t, runtime.NumGoroutine(), before+10)
+		require.Equal(t, core.Stats{Created: 2001, Running: 1, Queued: 1000, Completed: 1000}, m.Stats())
+		infos := m.Tasks()
+		require.Len(t, infos, 1001)
+		require.Equal(t, "running", infos[0].State)
+		for i, info := range infos[1:] {
+			require.EqualValues(t, 2*i+2, info.ID)
+			require.Equal(t, "queued", info.State)
+		}
+		require.NoError(t, m.Wait(t.Context()))
+	})
+}
+
+// A task may send its own successor: it comes last, and after its own end.
+func TestFollowUpOfTheSameKeyRunsAfterwards(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newManager(core.WithLimit(1, 2))
+		var order journal
+		option := core.WithSerial(&core.Serial{Blocking: true, PerKey: 3}, "k")
+		m.Go(t.Context(), "first", func(ctx context.Context) error {
+			synctest.Wait() // for the second
+			followUp := m.Go(ctx, "x", noting(&order, "follow-up"), option)
+			assert.Equal(t, core.Pending, followUp.Outcome())
+			assert.ErrorIs(t, m.Go(ctx, "x", succeed, option).Err(), core.ErrFull, "it does not wait for its own end")
+			order.add("first")
+			return nil
+		}, option)
+		m.Go(t.Context(), "second", noting(&order, "second"), option)
+		require.NoError(t, m.Wait(t.Context()))
+		require.Equal(t, []string{"first", "second", "follow-up"}, order.all())
+	})
+}
+
+// The memory of a service with a million conversations is that of the few that are busy.
+func TestIdleKeysAndIdleSerialsAreForgotten(t *testing.T) {
+	const megabyte = 1 << 20
+	m, s := newManager(), &core.Serial{}
+	release := make(chan struct{})
+	m.Go(t.Context(), "busy", until(release), core.WithSerial(s, "busy"))
+	used := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		return stats.HeapAlloc
+	}
+	before := used()
+	for i := range 40 {
+		key := strings.Repeat(fmt.Sprint(i%10), megabyte) + fmt.Sprint(i)
+		m.Go(t.Context(), "x", succeed, core.WithSerial(s, key)) // of two one waits
+		require.NoError(t, m.Go(t.Context(), "x", succeed, core.WithSerial(s, key)).Wait(t.Context()))
+	}
+	require.Less(t, used(), before+10*megabyte)
+
+	forgotten := weak.Make(s)
+	close(release)
+	require.NoError(t, m.Wait(t.Context()))
+	runtime.GC()
+	runtime.GC()
+	require.Nil(t, forgotten.Value())
+	runtime.KeepAlive(m)
+}
+
+func TestWithSerialOfNothing(t *testing.T) {
+	require.PanicsWithValue(t, "core: WithSerial: the Serial is nil", func() { core.WithSerial(nil, "k") })
+
+	// A task that no manager knows is in nobody's way.
+	option := core.WithSerial(&core.Serial{PerKey: 1}, "k")
+	for range 2 {
+		task := core.NewTask("x", option)
+		task.Cancel()
+		require.Equal(t, core.Cancelled, task.OutcomeOf(errTask))
+		require.Equal(t, "pending", task.Info().State)
+	}
+}
