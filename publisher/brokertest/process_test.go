@@ -1,0 +1,124 @@
+package brokertest
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// process is a server of our own, that may be killed, stopped in its tracks, and started again on the same port and data.
+type process struct {
+	args  []string
+	env   []string
+	ready func(context.Context) error // whether it takes commands
+
+	cmd    *exec.Cmd
+	output *output
+	exited chan struct{}
+}
+
+// requireProgram returns where a program is. Without it the test is skipped, or fails if all services must be there.
+func requireProgram(t *testing.T, names ...string) string {
+	t.Helper()
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	if os.Getenv("AFTERSPAN_REQUIRE_SERVICES") != "" {
+		t.Fatalf("%s is not installed, and AFTERSPAN_REQUIRE_SERVICES is set", names[0])
+	}
+	t.Skipf("%s is not installed", names[0])
+	return ""
+}
+
+// freeAddr returns an address on the loopback that nobody listens to.
+func freeAddr(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// startProcess starts p, and kills it at the end of the test.
+func startProcess(t *testing.T, p *process) *process {
+	t.Helper()
+	p.start(t)
+	t.Cleanup(func() { p.kill(t) })
+	return p
+}
+
+func (p *process) start(t *testing.T) {
+	t.Helper()
+	p.output = &output{}
+	p.cmd = exec.Command(p.args[0], p.args[1:]...)
+	p.cmd.Env = append(os.Environ(), p.env...)
+	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what it starts goes with it
+	p.cmd.WaitDelay = time.Second                           // not for the output of what it leaves behind
+	require.NoError(t, p.cmd.Start())
+	p.exited = make(chan struct{})
+	go func(cmd *exec.Cmd, exited chan struct{}) {
+		_ = cmd.Wait()
+		close(exited)
+	}(p.cmd, p.exited)
+	p.awaitReady(t)
+}
+
+func (p *process) awaitReady(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for {
+		err := p.ready(ctx)
+		if err == nil {
+			return
+		}
+		select {
+		case <-p.exited:
+			t.Fatalf("%v has ended:\n%s", p.args, p.output)
+		case <-ctx.Done():
+			t.Fatalf("%v takes no commands: %v\n%s", p.args, err, p.output)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// kill ends it at once, as kill -9 does.
+func (p *process) kill(t *testing.T) {
+	t.Helper()
+	p.signal(syscall.SIGKILL)
+	<-p.exited
+}
+
+// pause keeps it from running until it is resumed: its connections stay open, and nothing answers.
+func (p *process) pause()  { p.signal(syscall.SIGSTOP) }
+func (p *process) resume() { p.signal(syscall.SIGCONT) }
+
+func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.Pid, s) }
+
+// output keeps what a server prints.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}

@@ -1,0 +1,108 @@
+package publisher
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+)
+
+// eventJSON is the plain JSON of an event: Agentflow's, and our own fields beside them.
+type eventJSON struct {
+	ID            string           `json:"id,omitempty"`
+	Sequence      uint64           `json:"sequence,omitempty"`
+	Kind          Kind             `json:"event"`
+	Type          Type             `json:"event_type"`
+	Content       string           `json:"content"`
+	ContentBlocks []map[string]any `json:"content_blocks"`
+	Data          map[string]any   `json:"data"`
+	ContentType   []ContentType    `json:"content_type"`
+	NodeName      string           `json:"node_name"`
+	RunID         text             `json:"run_id"`
+	ThreadID      text             `json:"thread_id"`
+	UserID        text             `json:"user_id,omitempty"`
+	Timestamp     unixSeconds      `json:"timestamp"`
+	IsError       bool             `json:"is_error"`
+	Metadata      map[string]any   `json:"metadata"`
+	TraceParent   string           `json:"traceparent,omitempty"`
+	TraceState    string           `json:"tracestate,omitempty"`
+}
+
+// MarshalJSON returns the event in Agentflow's plain form, with timestamp in seconds since 1970, and with id, sequence,
+// traceparent and tracestate beside Agentflow's fields. Invalid UTF-8 is replaced, as package json does.
+func (e Event) MarshalJSON() ([]byte, error) {
+	return json.Marshal(eventJSON{
+		ID: e.ID, Sequence: e.Sequence, Kind: e.Kind, Type: e.Type,
+		Content: e.Content, ContentBlocks: e.ContentBlocks, ContentType: e.ContentType,
+		Data: orEmpty(e.Data), Metadata: orEmpty(e.Metadata),
+		NodeName: e.NodeName, RunID: text(e.RunID), ThreadID: text(e.ThreadID), UserID: text(e.UserID),
+		Timestamp: unixSeconds(e.Timestamp), IsError: e.IsError,
+		TraceParent: e.TraceParent, TraceState: e.TraceState,
+	})
+}
+
+// UnmarshalJSON reads what [Event.MarshalJSON] or Agentflow has written. An id that is a number there becomes its
+// digits. Numbers in Data, Metadata and ContentBlocks become float64.
+func (e *Event) UnmarshalJSON(b []byte) error {
+	var j eventJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return fmt.Errorf("publisher: not an event: %w", err)
+	}
+	*e = Event{
+		ID: j.ID, Sequence: j.Sequence, Kind: j.Kind, Type: j.Type,
+		Content: j.Content, ContentBlocks: j.ContentBlocks, ContentType: j.ContentType,
+		Data: j.Data, Metadata: j.Metadata,
+		NodeName: j.NodeName, RunID: string(j.RunID), ThreadID: string(j.ThreadID), UserID: string(j.UserID),
+		Timestamp: time.Time(j.Timestamp), IsError: j.IsError,
+		TraceParent: j.TraceParent, TraceState: j.TraceState,
+	}
+	return nil
+}
+
+// orEmpty makes an empty object of a nil map, as Agentflow does, and not null.
+func orEmpty(m map[string]any) map[string]any {
+	if m == nil {
+		return map[string]any{}
+	}
+	return m
+}
+
+// text is a string that may come as a number: Agentflow's ids may be either.
+type text string
+
+func (t *text) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] != '"' && !bytes.Equal(b, []byte("null")) {
+		var n json.Number
+		err := json.Unmarshal(b, &n)
+		*t = text(n)
+		return err
+	}
+	return json.Unmarshal(b, (*string)(t))
+}
+
+// unixSeconds is a time as Python's time.time() gives it.
+type unixSeconds time.Time
+
+func (s unixSeconds) MarshalJSON() ([]byte, error) {
+	if time.Time(s).IsZero() {
+		return []byte("0"), nil
+	}
+	micros := time.Time(s).UnixMicro()
+	sign := ""
+	if micros < 0 {
+		sign, micros = "-", -micros
+	}
+	return fmt.Appendf(nil, "%s%d.%06d", sign, micros/1e6, micros%1e6), nil
+}
+
+func (s *unixSeconds) UnmarshalJSON(b []byte) error {
+	var seconds float64
+	if err := json.Unmarshal(b, &seconds); err != nil {
+		return err
+	}
+	if seconds != 0 {
+		*s = unixSeconds(time.UnixMicro(int64(math.Round(seconds * 1e6))).UTC())
+	}
+	return nil
+}

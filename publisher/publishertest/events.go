@@ -1,0 +1,90 @@
+package publishertest
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/afterspan/afterspan/publisher"
+)
+
+// numbered returns event i of a thread, always the same.
+func numbered(thread string, i int) publisher.Event {
+	return publisher.Event{
+		ID:   fmt.Sprintf("%s/%d", thread, i),
+		Kind: publisher.NodeExecution, Type: publisher.Progress,
+		ThreadID: thread, Timestamp: time.Unix(1_700_000_000, 0),
+	}
+}
+
+// fullEvent returns an event with all fields set.
+func fullEvent() publisher.Event {
+	return publisher.Event{
+		ID: "0192d7a0-0000-7000-8000-000000000001", Sequence: 7,
+		Kind: publisher.ToolExecution, Type: publisher.Result,
+		Content:       "42 files",
+		ContentBlocks: []map[string]any{{"type": "text", "text": "42 files"}},
+		ContentType:   []publisher.ContentType{publisher.ContentText, publisher.ContentToolResult},
+		Data:          map[string]any{"files": 42.0, "nested": map[string]any{"list": []any{"a", nil, true}}},
+		NodeName:      "search files", RunID: "r-1", ThreadID: "t-1", UserID: "u-1",
+		Timestamp: time.Unix(1_700_000_000, 123_456_000),
+		IsError:   true,
+		Metadata:  map[string]any{"is_stream": false},
+	}
+}
+
+// requireEqual compares events by what a consumer can see of them.
+func (k *kit) requireEqual(want, got publisher.Event) {
+	k.Helper()
+	wantJSON, err := json.Marshal(want)
+	if err != nil {
+		k.Fatal(err)
+	}
+	gotJSON, err := json.Marshal(got)
+	if err != nil {
+		k.Fatal(err)
+	}
+	if string(wantJSON) != string(gotJSON) {
+		k.Errorf("the event is\n%s, not\n%s", gotJSON, wantJSON)
+	}
+}
+
+// spanContext returns a sampled span with a state, always the same for a seed.
+func spanContext(seed byte) trace.SpanContext {
+	state, err := trace.ParseTraceState(fmt.Sprintf("vendor=%d", seed))
+	if err != nil {
+		panic(err)
+	}
+	return trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: trace.TraceID{seed, 15: 1}, SpanID: trace.SpanID{seed, 7: 1},
+		TraceFlags: trace.FlagsSampled, TraceState: state,
+	})
+}
+
+func (k *kit) requireSpan(want trace.SpanContext, e publisher.Event) {
+	k.Helper()
+	if got := e.SpanContext(); !got.Equal(want.WithRemote(true)) {
+		k.Errorf("the event is of the span %v, not %v", got, want)
+	}
+}
+
+// requireNoLeak fails the test if, after all its cleanup functions, there are more goroutines than before.
+func requireNoLeak(t *testing.T) {
+	before := runtime.NumGoroutine()
+	t.Cleanup(func() {
+		deadline := time.Now().Add(patience)
+		for runtime.NumGoroutine() > before {
+			if time.Now().After(deadline) {
+				stacks := make([]byte, 1<<20)
+				t.Errorf("%d goroutines are left of what the test started:\n%s",
+					runtime.NumGoroutine()-before, stacks[:runtime.Stack(stacks, true)])
+				return
+			}
+			time.Sleep(time.Millisecond) // others end now; nothing tells when
+		}
+	})
+}

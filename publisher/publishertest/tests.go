@@ -1,0 +1,206 @@
+package publishertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/publisher"
+)
+
+func (k *kit) delivers() {
+	sent := fullEvent()
+	k.publish(k.context(), sent)
+	k.requireEqual(sent, k.receive().Event)
+}
+
+func (k *kit) completes() {
+	before := time.Now().Add(-time.Millisecond)
+	k.publish(k.context(), publisher.Event{Kind: publisher.Streaming, Type: publisher.Update})
+	got := k.receive().Event
+	if got.ID == "" {
+		k.Error("the event has no id")
+	}
+	if got.Timestamp.Before(before) || got.Timestamp.After(time.Now()) {
+		k.Errorf("the event is of %v, which is not now", got.Timestamp)
+	}
+	if got.Kind != publisher.Streaming || got.Type != publisher.Update {
+		k.Errorf("the event is a %s %s", got.Kind, got.Type)
+	}
+	if got.SpanContext().IsValid() {
+		k.Error("the event has a trace, and nobody gave it one")
+	}
+}
+
+func (k *kit) leavesTheEventAlone() {
+	sent := fullEvent()
+	k.publish(k.context(), sent)
+	k.requireEqual(fullEvent(), sent)
+}
+
+func (k *kit) keepsOrder() {
+	const events = 100
+	for i := range events {
+		k.publish(k.context(), numbered("t-1", i))
+	}
+	for i := range events {
+		if got := k.receive().Event.ID; got != numbered("t-1", i).ID {
+			k.Fatalf("event %d is %s", i, got)
+		}
+	}
+}
+
+func (k *kit) keepsOrderOfKeys() {
+	const keys, events = 10, 30
+	m := core.New()
+	ordered := publisher.NewOrdered(m, k.Publisher)
+	for i := range events {
+		for key := range keys {
+			ordered.Publish(k.context(), numbered(fmt.Sprint("t-", key), i))
+		}
+	}
+	last := make(map[string]uint64)
+	for range keys * events {
+		got := k.receive().Event
+		if got.Sequence != last[got.ThreadID]+1 {
+			k.Fatalf("%s: number %d after %d", got.ThreadID, got.Sequence, last[got.ThreadID])
+		}
+		if want := numbered(got.ThreadID, int(got.Sequence)-1).ID; got.ID != want {
+			k.Fatalf("number %d is %s, not %s", got.Sequence, got.ID, want)
+		}
+		last[got.ThreadID] = got.Sequence
+	}
+	if stats, err := m.Shutdown(k.context()); err != nil || m.Stats().Completed != keys*events {
+		k.Errorf("the shutdown: %+v, %v, after %+v", stats, err, m.Stats())
+	}
+}
+
+func (k *kit) takesManyCallers() {
+	const callers, events = 20, 20
+	var wg sync.WaitGroup
+	for caller := range callers {
+		wg.Go(func() {
+			for i := range events {
+				if err := k.Publisher.Publish(k.Context(), numbered(fmt.Sprint("t-", caller), i)); err != nil {
+					k.Errorf("Publish: %v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	seen := make(map[string]bool)
+	for range callers * events {
+		seen[k.receive().Event.ID] = true
+	}
+	if len(seen) != callers*events {
+		k.Errorf("%d of %d events have arrived", len(seen), callers*events)
+	}
+}
+
+func (k *kit) carriesTheTrace() {
+	span := spanContext(1)
+	k.publish(trace.ContextWithSpanContext(k.context(), span), numbered("t-1", 0))
+	got := k.receive()
+	k.requireSpan(span, got.Event)
+	if got.Header == nil {
+		return
+	}
+	want := fmt.Sprintf("00-%s-%s-01", span.TraceID(), span.SpanID())
+	if got.Header["traceparent"] != want || got.Header["tracestate"] != span.TraceState().String() {
+		k.Errorf("the headers are %v, without the trace %s", got.Header, want)
+	}
+}
+
+// An event that already has a trace, of its origin, keeps it; only the headers tell who sent it on.
+func (k *kit) keepsTheOrigin() {
+	origin, hop := spanContext(1), spanContext(2)
+	e := numbered("t-1", 0)
+	e.TraceParent = fmt.Sprintf("00-%s-%s-01", origin.TraceID(), origin.SpanID())
+	e.TraceState = origin.TraceState().String()
+	k.publish(trace.ContextWithSpanContext(k.context(), hop), e)
+	got := k.receive()
+	k.requireSpan(origin, got.Event)
+	if got.Header != nil && !strings.Contains(got.Header["traceparent"], hop.TraceID().String()) {
+		k.Errorf("the headers are %v, without the trace that sent it", got.Header)
+	}
+}
+
+func (k *kit) takesBigEvents() {
+	e := numbered("t-1", 0)
+	e.Content = strings.Repeat("0123456789abcdef", 1<<16)
+	k.publish(k.context(), e)
+	if got := k.receive().Event; got.Content != e.Content {
+		k.Errorf("of %d bytes %d have arrived, or others", len(e.Content), len(got.Content))
+	}
+}
+
+func (k *kit) takesOddText() {
+	const odd = "line\r\nbreak\ttab\x00nul \"quotes\" ünïcödé 🛰 <&> \u2028 %41 ://u:p@h"
+	e := numbered(odd, 0)
+	e.NodeName, e.RunID, e.Content, e.Data = odd, odd, odd, map[string]any{odd: odd}
+	k.publish(k.context(), e)
+	k.requireEqual(e, k.receive().Event)
+}
+
+func (k *kit) replacesInvalidUTF8() {
+	e := numbered("t-\xff", 0)
+	e.Content = "caf\xe9"
+	k.publish(k.context(), e)
+	got := k.receive().Event
+	if got.Content != "caf\ufffd" || got.ThreadID != "t-\ufffd" {
+		k.Errorf("it arrived as content %q of thread %q", got.Content, got.ThreadID)
+	}
+}
+
+func (k *kit) refusesTheUnserialisable() {
+	bad := numbered("t-1", 0)
+	bad.Data = map[string]any{"conn": make(chan int)}
+	err := k.Publisher.Publish(k.context(), bad)
+	if err == nil || !strings.Contains(err.Error(), "chan int") {
+		k.Errorf("Publish of a channel: %v", err)
+	}
+	k.publish(k.context(), numbered("t-1", 1))
+	if got := k.receive().Event; got.ID != numbered("t-1", 1).ID {
+		k.Errorf("%s has arrived", got.ID)
+	}
+}
+
+func (k *kit) refusesADoneContext() {
+	ctx, cancel := context.WithCancel(k.Context())
+	cancel()
+	if err := k.Publisher.Publish(ctx, numbered("t-1", 0)); !errors.Is(err, context.Canceled) {
+		k.Errorf("Publish: %v", err)
+	}
+}
+
+func (k *kit) failsWhenAway() {
+	if k.Away == nil {
+		k.Skip("there is no server")
+	}
+	ctx, cancel := context.WithTimeout(k.Context(), time.Second)
+	defer cancel()
+	if err := k.Away.Publish(ctx, numbered("t-1", 0)); err == nil {
+		k.Error("Publish says that the event has arrived")
+	}
+}
+
+func (k *kit) returnsInTime() {
+	ctx, cancel := context.WithTimeout(k.Context(), 200*time.Millisecond)
+	defer cancel()
+	returned := make(chan error, 1)
+	go func() { returned <- k.Stuck.Publish(ctx, numbered("t-1", 0)) }()
+	select {
+	case err := <-returned:
+		if !errors.Is(err, context.DeadlineExceeded) {
+			k.Errorf("Publish: %v", err)
+		}
+	case <-k.context().Done():
+		k.Error("Publish has not returned, long after its context was done")
+	}
+}

@@ -1,0 +1,55 @@
+package publisher
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Slog returns a publisher that logs each event, at INFO, or at ERROR if IsError is set: the message is the kind and the type, and
+// the attributes have the names of the event's JSON; what is empty is left out. A nil logger is [slog.Default] at the time of
+// each event. It returns the error of the log's handler.
+func Slog(l *slog.Logger) Publisher {
+	return Func(func(ctx context.Context, event Event) error {
+		logger := l
+		if logger == nil {
+			logger = slog.Default()
+		}
+		level := slog.LevelInfo
+		if event.IsError {
+			level = slog.LevelError
+		}
+		handler := logger.Handler() // a Logger drops the error
+		if !handler.Enabled(ctx, level) {
+			return nil
+		}
+		record := slog.NewRecord(time.Now(), level, string(event.Kind)+" "+string(event.Type), 0)
+		record.AddAttrs(attrsOf(event.complete())...)
+		return handler.Handle(ctx, record)
+	})
+}
+
+func attrsOf(e Event) []slog.Attr {
+	attrs := []slog.Attr{slog.String("event_id", e.ID), slog.Time("timestamp", e.Timestamp)}
+	for _, a := range []slog.Attr{
+		slog.String("node_name", e.NodeName), slog.String("thread_id", e.ThreadID),
+		slog.String("run_id", e.RunID), slog.String("user_id", e.UserID), slog.String("content", e.Content),
+	} {
+		if a.Value.String() != "" {
+			attrs = append(attrs, a)
+		}
+	}
+	if e.Sequence != 0 {
+		attrs = append(attrs, slog.Uint64("sequence", e.Sequence))
+	}
+	if len(e.ContentBlocks) > 0 {
+		attrs = append(attrs, slog.Any("content_blocks", e.ContentBlocks))
+	}
+	if len(e.Data) > 0 {
+		attrs = append(attrs, slog.Any("data", e.Data))
+	}
+	if len(e.Metadata) > 0 {
+		attrs = append(attrs, slog.Any("metadata", e.Metadata))
+	}
+	return attrs
+}
