@@ -22,7 +22,7 @@ func Multi(ps ...Publisher) Publisher {
 		if p == nil {
 			panic(fmt.Sprintf("publisher: Multi: argument %d is nil", i))
 		}
-		m[i] = sink{Publisher: p, name: fmt.Sprintf("sink %d (%T)", i, p), calls: make(chan struct{}, maxCalls)}
+		m[i] = sink{publisher: p, name: fmt.Sprintf("sink %d (%T)", i, p), calls: make(chan struct{}, maxCalls)}
 	}
 	return m
 }
@@ -30,9 +30,9 @@ func Multi(ps ...Publisher) Publisher {
 type multi []sink
 
 type sink struct {
-	Publisher
-	name  string
-	calls chan struct{} // holds one value for each call that has not returned
+	publisher Publisher
+	name      string
+	calls     chan struct{} // holds one value for each call that has not returned
 }
 
 func (m multi) Publish(ctx context.Context, event Event) error {
@@ -57,5 +57,5 @@ func (s sink) publish(ctx context.Context, event Event) error {
 		return ctx.Err()
 	}
 	defer func() { <-s.calls }()
-	return s.Publisher.Publish(ctx, event)
+	return s.publisher.Publish(ctx, event)
 }

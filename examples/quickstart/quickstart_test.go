@@ -21,6 +21,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/publisher"
 )
 
 const (
@@ -213,14 +214,14 @@ func checkFiles(t *testing.T, outDir string) {
 
 	content, err = os.ReadFile(filepath.Join(outDir, "events.jsonl"))
 	require.NoError(t, err)
-	types := make(map[int]string)
+	var types []publisher.Type
 	for line := range strings.Lines(string(content)) {
-		var e event
+		var e publisher.Event
 		require.NoError(t, json.Unmarshal([]byte(line), &e))
-		assert.Equal(t, "thread-1", e.Thread)
-		types[e.Sequence] = e.Type
+		assert.Equal(t, "thread-1", e.ThreadID)
+		types = append(types, e.Type)
 	}
-	assert.Equal(t, map[int]string{1: "start", 2: "progress", 3: "result"}, types)
+	assert.Equal(t, []publisher.Type{publisher.Start, publisher.Progress, publisher.Result}, types)
 }
 
 // checkLogs checks that the lines about what went wrong lead to the spans of those tasks.

@@ -11,9 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/publisher"
 )
 
 // background starts a task of this conversation. Its handle may be dropped: what becomes of the task is
@@ -22,13 +22,11 @@ func (a *agent) background(ctx context.Context, name string, fn core.Func, opts 
 	return a.tasks.Go(ctx, name, fn, append(opts, core.WithAttrs(slog.String("thread_id", a.thread)))...)
 }
 
-// publishEvent tells others how the agent gets on. Neither a slow broker nor one that is down holds it up.
-func (a *agent) publishEvent(ctx context.Context, e event) {
-	a.published++
-	e.Sequence, e.Time, e.Thread = a.published, time.Now(), a.thread
-	a.background(ctx, "publish_event", func(context.Context) error {
-		return a.events.publish(e)
-	}, core.WithAttrs(slog.String("event.type", e.Type)))
+// publishEvent tells others how the agent gets on, in order. Neither a slow broker nor one that is down holds it up.
+func (a *agent) publishEvent(ctx context.Context, node string, what publisher.Type, text string) {
+	a.events.Publish(ctx, publisher.Event{
+		Kind: publisher.NodeExecution, Type: what, NodeName: node, ThreadID: a.thread, Content: text,
+	})
 }
 
 // indexDocuments starts to index what was read, and returns how to wait for the result: this task has one,
@@ -87,11 +85,12 @@ func (a *agent) notify(ctx context.Context, result answer) {
 // It has a bug, and has it on purpose: the last quote has no next one. After a plain go statement this
 // panic would have ended the process.
 func (a *agent) scoreSources(ctx context.Context, quotes []quote) {
-	a.background(ctx, "score_sources", func(context.Context) error {
+	a.background(ctx, "score_sources", func(ctx context.Context) error {
 		margins := make([]float64, len(quotes))
 		for i := range quotes {
 			margins[i] = quotes[i].score - quotes[i+1].score
 		}
-		return a.events.publish(event{Time: time.Now(), Thread: a.thread, Type: "margins", Text: fmt.Sprint(margins)})
+		a.publishEvent(ctx, "answer", publisher.Update, fmt.Sprint("margins ", margins))
+		return nil
 	})
 }
