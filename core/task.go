@@ -24,8 +24,10 @@ type Task struct {
 	// The manager's lock guards these.
 	prev, next *Task
 	place      place
-	spawned    bool          // the Spawns have returned
-	overdue    bool          // was logged as such
+	spawned    bool // the Spawns have returned
+	overdue    bool // was logged as such
+	started    bool // guarded by mu, as is outcome: they are here since there is room
+	outcome    Outcome
 	cancelled  time.Duration // when it was cancelled, after created; 0: it was not
 
 	mu        sync.Mutex // guards the fields below
@@ -35,8 +37,6 @@ type Task struct {
 	skip      error           // what the chain gets instead of a call of fn
 	innermost context.Context // what fn was called with
 	calls     calls
-	started   bool
-	outcome   Outcome
 	err       error
 	done      chan struct{} // made when first asked for, closed at the end
 }

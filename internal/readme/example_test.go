@@ -17,10 +17,12 @@ import (
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/afterspan/afterspan/core"
 	"github.com/afterspan/afterspan/otelmw"
 	"github.com/afterspan/afterspan/otelmw/linksampler"
+	"github.com/afterspan/afterspan/publisher"
 )
 
 type receipt struct{}
@@ -32,7 +34,7 @@ func (mailer) Send(context.Context, receipt) error { return nil }
 var (
 	mail     mailer
 	tasks    = core.New()
-	tracer   trace.Tracer
+	tracer   = noop.NewTracerProvider().Tracer("")
 	r        receipt
 	threadID = "t-42"
 )
@@ -140,6 +142,66 @@ func Example_refused() {
 	task := tasks.Go(context.Background(), "too_late", reindex)
 	fmt.Println(task.Outcome(), errors.Is(task.Err(), core.ErrClosed))
 	// Output: rejected true
+}
+
+func Example_serial() {
+	ctx := context.Background()
+	// What concerns one conversation is done in order. Other conversations are not held up.
+	conversations := &core.Serial{PerKey: 100} // and no more than 100 of one conversation at a time
+	task := tasks.Go(ctx, "reindex", reindex, core.WithSerial(conversations, threadID))
+	_ = task.Wait(ctx)
+	fmt.Println(task.Outcome())
+	// Output: completed
+}
+
+func Example_events() {
+	ctx := context.Background()
+	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
+	failures := 1
+	broker := publisher.Func(func(ctx context.Context, event publisher.Event) error {
+		if failures--; failures >= 0 {
+			return errors.New("the broker is away")
+		}
+		handle(ctx, event)
+		return nil
+	})
+	// broker is an adapter, such as redispub.New(client, "agent.events").
+	events := publisher.NewOrdered(tasks, broker, publisher.WithRetry(untilDelivered))
+
+	events.Publish(ctx, publisher.Event{
+		Kind: publisher.NodeExecution, Type: publisher.Progress, NodeName: "search",
+		ThreadID: threadID, Content: "read 42 pages",
+	})
+	events.Publish(ctx, publisher.Event{
+		Kind: publisher.NodeExecution, Type: publisher.Result, NodeName: "search",
+		ThreadID: threadID, Content: "found 3",
+	})
+	_, _ = tasks.Shutdown(ctx)
+	// Output:
+	// search read 42 pages
+	// search found 3
+}
+
+// untilDelivered tries again, less and less often, until the event's task ends. A library for retries does it with more care.
+func untilDelivered(ctx context.Context, publish func(context.Context) error) error {
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
+		err := publish(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+func handle(ctx context.Context, event publisher.Event) {
+	_, span := tracer.Start(ctx, "handle "+string(event.Kind), trace.WithNewRoot(),
+		trace.WithLinks(trace.Link{SpanContext: event.SpanContext()}))
+	defer span.End()
+	fmt.Println(event.NodeName, event.Content)
 }
 
 func Example_middleware() {
