@@ -19,7 +19,7 @@ type waiter struct {
 // counted, and everything that waits for tasks waits for this one.
 func (m *Manager) admit(ctx context.Context, t *Task) error {
 	m.mu.Lock()
-	if m.phase == open && m.takeLocked(t) == nil {
+	if m.phase == open && m.takeLocked(t) {
 		m.mu.Unlock()
 		return nil
 	}
@@ -35,9 +35,13 @@ func (m *Manager) admit(ctx context.Context, t *Task) error {
 		m.mu.Unlock()
 		return ErrClosed
 	}
-	full := m.takeLocked(t)
+	if m.takeLocked(t) {
+		m.mu.Unlock()
+		return nil
+	}
+	full := m.fullLocked(t)
 	switch {
-	case full == nil, !m.waitsForRoom(t), inside:
+	case !m.waitsForRoom(t), inside:
 		m.mu.Unlock()
 		return full
 	case ctxErr != nil:
@@ -92,41 +96,46 @@ func (m *Manager) decideLocked(w *waiter, err error) {
 
 func fullAnd(full, ctxErr error) error { return fmt.Errorf("%w: %w", full, ctxErr) }
 
-// takeLocked gives t a slot or a place in the queue, and counts it, or returns what there is no room in.
-func (m *Manager) takeLocked(t *Task) error {
-	if err := m.fullLocked(t); err != nil {
-		return err
+// takeLocked gives t a slot or a place in the queue, and counts it, if there is room.
+func (m *Manager) takeLocked(t *Task) bool {
+	if !m.hasRoomLocked(t) {
+		return false
 	}
 	m.stats.Created++
 	t.id = m.stats.Created
 	itsTurn := m.joinLineLocked(t)
 	if itsTurn && m.hasSlotLocked() {
 		m.giveSlotLocked(t)
-		return nil
+		return true
 	}
 	t.place = queued
 	m.stats.Queued++
 	if itsTurn {
 		m.queue.push(t)
 	}
-	return nil
+	return true
 }
 
-// fullLocked returns an error that matches ErrFull if there is no room for t.
-func (m *Manager) fullLocked(t *Task) error {
-	if err := m.fullSerialLocked(t); err != nil {
-		return err
+func (m *Manager) hasRoomLocked(t *Task) bool {
+	if _, full := m.fullSerialLocked(t); full {
+		return false
 	}
 	line := m.lineLocked(t)
 	itsTurn := line == nil || line.head == nil
-	switch {
-	case m.maxRunning <= 0, m.maxQueued < 0:
-		return nil
-	case itsTurn && m.hasSlotLocked(), m.stats.Queued < m.maxQueued:
-		return nil
-	default:
-		return ErrFull
+	return itsTurn && m.hasSlotLocked() || m.hasPlaceLocked()
+}
+
+// hasPlaceLocked reports whether one more may wait. Without a limit that can only be for its turn, which a Serial bounds.
+func (m *Manager) hasPlaceLocked() bool {
+	return m.maxRunning <= 0 || m.maxQueued < 0 || m.stats.Queued < m.maxQueued
+}
+
+// fullLocked returns the error of a task that there was no room for.
+func (m *Manager) fullLocked(t *Task) error {
+	if serial, full := m.fullSerialLocked(t); full {
+		return &serial
 	}
+	return ErrFull
 }
 
 // hasSlotLocked implies that nothing waits for a slot, since every slot that comes free is filled at once.
@@ -155,14 +164,23 @@ func (m *Manager) fillLocked() {
 	for e := m.waiters.Front(); e != nil; {
 		w := e.Value.(*waiter)
 		e = e.Next()
-		switch full := m.takeLocked(w.task); {
-		case full == nil:
+		switch {
+		case m.takeLocked(w.task):
 			w.task.created = time.Now()
 			m.decideLocked(w, nil)
+			if !m.limitHasRoomLocked() {
+				return
+			}
 		case w.task.options.turn == nil:
 			return // what it has no room in is the manager, and so has nobody behind it
 		}
 	}
+}
+
+// limitHasRoomLocked reports whether the end of a task, which made room for one, may have made room for two: one in its Serial,
+// or with the limit, and one in the queue, which had been full. Looking on is dear where thousands wait for one key.
+func (m *Manager) limitHasRoomLocked() bool {
+	return m.maxRunning > 0 && m.maxQueued >= 0 && (m.hasSlotLocked() || m.stats.Queued < m.maxQueued)
 }
 
 // dequeueLocked ends the wait of a queued task that was cancelled: it passes the chain now,

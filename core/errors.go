@@ -12,8 +12,8 @@ import (
 var (
 	// ErrClosed is the error of a task that was refused since Shutdown or Close had begun.
 	ErrClosed = errors.New("core: manager closed: task refused")
-	// ErrFull is the error of a task that was refused since the limit was reached. With
-	// [WithBlocking] the error matches that of the context as well.
+	// ErrFull is the error of a task that was refused since the limit, or a bound of its [Serial], was reached. Where Go
+	// had waited for room, the error matches that of the context as well.
 	ErrFull = errors.New("core: manager full: task refused")
 )
 

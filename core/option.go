@@ -66,7 +66,7 @@ func WithCancelGrace(d time.Duration) Option {
 }
 
 // WithLimit limits how many tasks run at a time, and how many more may wait. Waiting tasks
-// hold no goroutine and start in the order in which they came.
+// hold no goroutine and start in the order in which they came, those of a [Serial] in that in which their turns came.
 //
 // running <= 0 is no limit, which is the default. queued is 0 for none and < 0 for any number. What finds
 // no room is refused with [ErrFull], or waits for it [WithBlocking].

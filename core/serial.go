@@ -5,19 +5,21 @@ import "fmt"
 // A Serial lets the tasks of one key run one after another, in the order in which they were accepted: all that concerns
 // one conversation, say. Tasks of different keys run side by side. A task that waits for its turn is queued like
 // one that waits for a slot: it holds no goroutine, can be cancelled, and is finished by a shutdown that drains.
-// So a busy key has one goroutine, and an idle one has nothing.
+// So a busy key has one goroutine, and an idle one has nothing. In a manager with a limit a task whose turn has come
+// waits for a slot behind those that were waiting for one.
 //
 // The zero value is ready for use and sets no bounds. Give it to tasks with [WithSerial], and do not change its
-// fields after that. One Serial may serve several managers, each of which keeps its own order.
+// fields after that. One Serial may serve several managers, each of which orders and counts its own tasks.
 //
-// A task must not wait for another one of its own key: that one's turn comes when it has ended.
+// A task must not wait for another one of its own key: that one's turn comes when it has ended. The order is that of the Funcs:
+// the middlewares of a task that is cancelled while it waits run at once.
 type Serial struct {
 	// PerKey is how many tasks of one key may run and wait together, Total how many of all keys. 0 or less is
-	// no limit. What finds no room is refused with an error that matches [ErrFull]. In a manager with a
-	// limit, those that wait take places of its queue, too.
+	// no limit. What finds no room is refused with an error that matches [ErrFull] and names the key, or waits for room. In a
+	// manager with a limit, those that wait take places of its queue, too.
 	PerKey, Total int
-	// Blocking makes [Manager.Go] wait for room until its ctx is done, as [WithBlocking] does for all of
-	// a manager's tasks, and with the same exception.
+	// Blocking makes [Manager.Go] wait for room, in the Serial and in the manager, until its ctx is done, as
+	// [WithBlocking] does for all of a manager's tasks, and with the same exception.
 	Blocking bool
 }
 
@@ -59,20 +61,20 @@ func (m *Manager) lineLocked(t *Task) *line {
 	return m.serials[turn.serial].byKey[turn.key]
 }
 
-// fullSerialLocked returns ErrFull, with what is too many, if t's Serial has no room for it.
-func (m *Manager) fullSerialLocked(t *Task) error {
+// fullSerialLocked reports whether t's Serial has no room for it, and what is too many.
+func (m *Manager) fullSerialLocked(t *Task) (which serialFull, full bool) {
 	turn := t.options.turn
 	if turn == nil {
-		return nil
+		return serialFull{}, false
 	}
 	s, l, all := turn.serial, m.lineLocked(t), m.serials[turn.serial]
 	switch {
-	case l != nil && l.tasks >= s.PerKey && s.PerKey > 0:
-		return &serialFull{l.tasks, turn.key}
-	case all != nil && all.tasks >= s.Total && s.Total > 0:
-		return &serialFull{all.tasks, ""}
+	case l != nil && s.PerKey > 0 && l.tasks >= s.PerKey:
+		return serialFull{tasks: l.tasks, key: turn.key}, true
+	case all != nil && s.Total > 0 && all.tasks >= s.Total:
+		return serialFull{tasks: all.tasks, total: true}, true
 	}
-	return nil
+	return serialFull{}, false
 }
 
 // joinLineLocked puts t into its line, if it has one, and reports whether it is its turn.
@@ -161,14 +163,15 @@ func (m *Manager) appendWaitingLocked(tasks []*Task) []*Task {
 // serialFull is ErrFull with its reason. It is put into words only when somebody reads it.
 type serialFull struct {
 	tasks int
-	key   string // "" if it is the total that is full
+	key   string // unless it is the total that is full
+	total bool
 }
 
 func (e *serialFull) Error() string {
-	if e.key == "" {
-		return fmt.Sprintf("%v: %d tasks of its Serial have not ended", ErrFull, e.tasks)
+	if e.total {
+		return fmt.Sprintf("%v: its Serial has %d task(s) that have not ended", ErrFull, e.tasks)
 	}
-	return fmt.Sprintf("%v: %d tasks with the key %q have not ended", ErrFull, e.tasks, e.key)
+	return fmt.Sprintf("%v: the key %q has %d task(s) that have not ended", ErrFull, e.key, e.tasks)
 }
 
 func (e *serialFull) Unwrap() error { return ErrFull }

@@ -26,12 +26,12 @@ func TestSerialBoundsWhatRunsAndWaits(t *testing.T) {
 	}{
 		"the zero value":       {core.Serial{}, nil, "aaaaaaaaab", "1111111111", 2, 8, ""},
 		"negative":             {core.Serial{PerKey: -1, Total: -1}, nil, "aaaab", "11111", 2, 3, ""},
-		"one of a key":         {core.Serial{PerKey: 1}, nil, "aba", "110", 2, 0, `: 1 tasks with the key "a" have not ended`},
-		"three of a key":       {core.Serial{PerKey: 3}, nil, "aaaabbbb", "11101110", 2, 4, `: 3 tasks with the key "b" have not ended`},
-		"in all":               {core.Serial{Total: 4}, nil, "abcaac", "111100", 3, 1, ": 4 tasks of its Serial have not ended"},
-		"both":                 {core.Serial{PerKey: 2, Total: 3}, nil, "aaabb", "11010", 2, 1, ": 3 tasks of its Serial have not ended"},
-		"of a key first":       {core.Serial{PerKey: 1, Total: 1}, nil, "aa", "10", 1, 0, `: 1 tasks with the key "a" have not ended`},
-		"of the empty key":     {core.Serial{PerKey: 1, Total: 5}, nil, "-b-", "110", 2, 0, `: 1 tasks with the key "" have not ended`},
+		"one of a key":         {core.Serial{PerKey: 1}, nil, "aba", "110", 2, 0, `: the key "a" has 1 task(s) that have not ended`},
+		"three of a key":       {core.Serial{PerKey: 3}, nil, "aaaabbbb", "11101110", 2, 4, `: the key "b" has 3 task(s) that have not ended`},
+		"in all":               {core.Serial{Total: 4}, nil, "abcaac", "111100", 3, 1, ": its Serial has 4 task(s) that have not ended"},
+		"both":                 {core.Serial{PerKey: 2, Total: 3}, nil, "aaabb", "11010", 2, 1, ": its Serial has 3 task(s) that have not ended"},
+		"of a key first":       {core.Serial{PerKey: 1, Total: 1}, nil, "aa", "10", 1, 0, `: the key "a" has 1 task(s) that have not ended`},
+		"of the empty key":     {core.Serial{PerKey: 1, Total: 5}, nil, "-b-", "110", 2, 0, `: the key "" has 1 task(s) that have not ended`},
 		"a queue that is full": {core.Serial{}, []core.Option{core.WithLimit(9, 2)}, "aaaabcb", "1110110", 3, 2, ""},
 		"no queue":             {core.Serial{}, []core.Option{core.WithLimit(9, 0)}, "aabba", "10100", 2, 0, ""},
 		"no slot":              {core.Serial{}, []core.Option{core.WithLimit(1, 2)}, "abcd", "1110", 1, 2, ""},
@@ -85,6 +85,33 @@ func TestCancelledWhileItWaitsForItsTurnCountsUntilItEnds(t *testing.T) {
 		require.Equal(t, core.Stats{Created: 3, Queued: 1, Completed: 1 + 1, Rejected: 1}, m.Stats())
 		require.NoError(t, m.Wait(t.Context()))
 		require.NoError(t, m.Go(t.Context(), "x", succeed, option).Wait(t.Context()))
+	})
+}
+
+// Where nothing of a key is left but what was cancelled, the next is in the same count, and has its turn at once.
+func TestNextAfterTheCancelledIsCountedWithThem(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newManager(core.WithLimit(2, 2), lingering("cancelled"))
+		option := core.WithSerial(&core.Serial{PerKey: 3}, "k")
+		m.Go(t.Context(), "first", ignore(time.Minute), option)
+		m.Go(t.Context(), "cancelled", succeed, option).Cancel()
+		time.Sleep(2 * time.Minute)
+		second := m.Go(t.Context(), "x", ignore(time.Minute), option)
+		m.Go(t.Context(), "cancelled", succeed, option).Cancel()
+		time.Sleep(2 * time.Minute)
+		require.Equal(t, core.Completed, second.Outcome())
+		require.Equal(t, core.Stats{Created: 4, Queued: 2, Completed: 2}, m.Stats(), "no place in the queue is left")
+
+		third := m.Go(t.Context(), "x", ignore(2*time.Hour), option)
+		require.Equal(t, core.Pending, third.Outcome(), "it needs none")
+		time.Sleep(57 * time.Minute) // the first of the cancelled has ended, the other has not
+		require.Equal(t, core.Stats{Created: 5, Running: 1, Queued: 1, Completed: 2, Cancelled: 1}, m.Stats())
+		require.Equal(t, core.Pending, m.Go(t.Context(), "x", succeed, option).Outcome())
+		require.Equal(t, `core: manager full: task refused: the key "k" has 3 task(s) that have not ended`,
+			m.Go(t.Context(), "x", succeed, option).Err().Error())
+		time.Sleep(time.Hour)
+		require.Equal(t, core.Stats{Created: 6, Running: 1, Queued: 1, Completed: 2, Cancelled: 2, Rejected: 1}, m.Stats())
+		require.NoError(t, m.Wait(t.Context()))
 	})
 }
 
@@ -165,8 +192,8 @@ func TestBlockedCallersOfAKeyHoldUpNoOthers(t *testing.T) {
 	})
 }
 
-// One end may make room for many: of a key, in all, and in the queue.
-func TestEveryRoomThatComesFreeIsFilledAtOnce(t *testing.T) {
+// Who waits longest goes first, but what he cannot take is for the next who can.
+func TestRoomThatComesFreeIsForTheFirstWhoCanTakeIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(1, 1), core.WithBlocking())
 		s := &core.Serial{PerKey: 1}
@@ -184,6 +211,25 @@ func TestEveryRoomThatComesFreeIsFilledAtOnce(t *testing.T) {
 		require.NoError(t, m.Wait(t.Context()))
 		time.Sleep(time.Minute)
 		require.Equal(t, core.Stats{Created: 5, Completed: 5}, m.Stats())
+	})
+}
+
+// The one takes the place in the queue, the other a slot that was free before, but not to its Serial.
+func TestOneEndMayMakeRoomForTwo(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newManager(core.WithLimit(3, 1), core.WithBlocking(), lingering("cancelled"))
+		full, other := &core.Serial{Total: 2}, core.WithSerial(&core.Serial{}, "k")
+		m.Go(t.Context(), "x", ignore(2*time.Hour), core.WithSerial(full, "k"))
+		m.Go(t.Context(), "cancelled", succeed, core.WithSerial(full, "k")).Cancel()
+		m.Go(t.Context(), "x", ignore(2*time.Hour), other)
+		go m.Go(t.Context(), "queued", succeed, other)
+		synctest.Wait()
+		go m.Go(t.Context(), "running", ignore(2*time.Hour), core.WithSerial(full, "l"))
+		synctest.Wait()
+		require.Equal(t, core.Stats{Created: 3, Running: 2, Queued: 1}, m.Stats())
+		time.Sleep(time.Hour + time.Second)
+		require.Equal(t, core.Stats{Created: 5, Running: 3, Queued: 1, Cancelled: 1}, m.Stats())
+		require.NoError(t, m.Wait(t.Context()))
 	})
 }
 

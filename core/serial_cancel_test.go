@@ -69,6 +69,24 @@ func TestCancelledWhileItWaitsForItsTurnHoldsUpNobody(t *testing.T) {
 	}
 }
 
+// Its end is not that of the one whose turn it is.
+func TestCancelledWhileItWaitsForItsTurnPassesOnNone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newManager()
+		var order journal
+		option := core.WithSerial(&core.Serial{}, "k")
+		m.Go(t.Context(), "a", noting(&order, "a"), option)
+		b := m.Go(t.Context(), "b", noting(&order, "b"), option)
+		m.Go(t.Context(), "c", noting(&order, "c"), option)
+		b.Cancel()
+		synctest.Wait()
+		require.Equal(t, core.Stats{Created: 3, Running: 1, Queued: 1, Cancelled: 1}, m.Stats())
+		require.Equal(t, []string{"a"}, order.all())
+		require.NoError(t, m.Wait(t.Context()))
+		require.Equal(t, []string{"a", "c"}, order.all())
+	})
+}
+
 // Whose turn it is may wait for a slot all the same. If it is cancelled there the next waits in its place.
 func TestCancelledWhileItWaitsForASlotPassesItsTurnOn(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -46,7 +46,7 @@ type place uint8
 
 const (
 	nowhere   place = iota // not accepted yet, refused, or done
-	queued                 // waits for a slot
+	queued                 // waits for its turn or for a slot
 	dequeued               // was cancelled while it waited, and passes the chain without a slot
 	holdsSlot              // runs, or is about to
 )
