@@ -51,7 +51,8 @@ func BenchmarkSpawn(b *testing.B) {
 		{"timeout that is watched", context.Background(), watching, nil, []core.TaskOption{core.WithTimeout(time.Minute)}, nil},
 		{
 			"2 attributes", context.Background(), empty, nil,
-			[]core.TaskOption{core.WithAttrs(slog.String("thread_id", "t-1"), slog.Int("attempt", 1))}, nil,
+			[]core.TaskOption{core.WithAttrs(slog.String("thread_id", "t-1"), slog.Int("attempt", 1))},
+			nil,
 		},
 		{"3 middlewares", context.Background(), empty, []core.Option{core.WithMiddleware(pass, pass, pass)}, nil, nil},
 		{"64 at a time", context.Background(), empty, []core.Option{core.WithLimit(64, -1)}, nil, nil},
