@@ -2,6 +2,9 @@ package brokertest
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -10,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterspan/afterspan/publisher"
+	"github.com/afterspan/afterspan/publisher/publishertest"
 	"github.com/afterspan/afterspan/publisher/redispub"
 )
 
@@ -30,9 +34,297 @@ func startRedis(t *testing.T) (*process, string) {
 }
 
 func redisClient(t *testing.T, addr string) *redis.Client {
-	client := redis.NewClient(&redis.Options{Addr: addr})
+	return redisClientOf(t, &redis.Options{Addr: addr})
+}
+
+func redisClientOf(t *testing.T, options *redis.Options) *redis.Client {
+	client := redis.NewClient(options)
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
 	return client
+}
+
+// redisServers are the three kinds that the conformance kit wants, as options of their clients.
+type redisServers struct {
+	here, away, stuck *redis.Options
+}
+
+func startRedisServers(t *testing.T) redisServers {
+	_, addr := startRedis(t)
+	hanging, stuck := startRedis(t)
+	hanging.pause()
+	t.Cleanup(hanging.resume)
+	return redisServers{
+		here:  &redis.Options{Addr: addr},
+		away:  &redis.Options{Addr: freeAddr(t), MaxRetries: -1}, // or each takes a second to give up
+		stuck: &redis.Options{Addr: stuck},
+	}
+}
+
+func TestRedisStreamsPassTheConformanceKit(t *testing.T) {
+	servers := startRedisServers(t)
+	for _, encoding := range []publisher.Encoding{publisher.Structured, publisher.Binary, publisher.Plain} {
+		t.Run(encoding.String(), func(t *testing.T) {
+			publishertest.Run(t, func(t *testing.T) publishertest.Target {
+				open := func(server *redis.Options) publisher.Publisher {
+					return redispub.New(redisClientOf(t, server), t.Name(), redispub.WithEncoding(encoding))
+				}
+				reader := &redisReader{client: redisClientOf(t, servers.here), name: t.Name(), last: "0"}
+				return publishertest.Target{
+					Publisher: open(servers.here), Receive: reader.receive, Away: open(servers.away), Stuck: open(servers.stuck),
+				}
+			})
+		})
+	}
+}
+
+// redisReader reads a stream from its beginning.
+type redisReader struct {
+	client  *redis.Client
+	name    string
+	last    string // the id of the last entry read
+	entries []redis.XMessage
+}
+
+func (r *redisReader) receive(ctx context.Context) (publishertest.Received, error) {
+	for len(r.entries) == 0 {
+		if err := r.read(ctx); err != nil {
+			return publishertest.Received{}, err
+		}
+	}
+	entry := r.entries[0]
+	r.entries = r.entries[1:]
+	event, err := redispub.Decode(entry)
+	header := make(map[string]string)
+	for name, value := range entry.Values {
+		header[name] = value.(string)
+	}
+	return publishertest.Received{Event: event, Header: header}, err
+}
+
+// read waits a second for entries, as the client does not look at a ctx that is cancelled.
+func (r *redisReader) read(ctx context.Context) error {
+	streams, err := r.client.XRead(ctx, &redis.XReadArgs{
+		Streams: []string{r.name, r.last}, Count: 1000, Block: time.Second,
+	}).Result()
+	if errors.Is(err, redis.Nil) {
+		return ctx.Err()
+	}
+	if err != nil {
+		return err
+	}
+	r.entries = streams[0].Messages
+	r.last = r.entries[len(r.entries)-1].ID
+	return nil
+}
+
+func TestRedisPubSubPassesTheConformanceKit(t *testing.T) {
+	servers := startRedisServers(t)
+	for _, encoding := range []publisher.Encoding{publisher.Structured, publisher.Plain} {
+		t.Run(encoding.String(), func(t *testing.T) {
+			publishertest.Run(t, func(t *testing.T) publishertest.Target {
+				open := func(server *redis.Options) publisher.Publisher {
+					return redispub.New(redisClientOf(t, server), t.Name(), redispub.WithPubSub(), redispub.WithEncoding(encoding))
+				}
+				return publishertest.Target{
+					Publisher: open(servers.here), Receive: subscribeRedis(t, servers.here),
+					Away: open(servers.away), Stuck: open(servers.stuck),
+				}
+			})
+		})
+	}
+}
+
+// subscribeRedis listens to the channel that is named after the test.
+func subscribeRedis(t *testing.T, server *redis.Options) func(context.Context) (publishertest.Received, error) {
+	subscription := redisClientOf(t, server).Subscribe(t.Context(), t.Name())
+	t.Cleanup(func() { require.NoError(t, subscription.Close()) })
+	_, err := subscription.Receive(t.Context()) // that it listens now
+	require.NoError(t, err)
+	messages := subscription.Channel(redis.WithChannelSize(1000))
+	return func(ctx context.Context) (publishertest.Received, error) {
+		select {
+		case msg := <-messages:
+			event, err := redispub.DecodePubSub(msg)
+			return publishertest.Received{Event: event}, err
+		case <-ctx.Done():
+			return publishertest.Received{}, ctx.Err()
+		}
+	}
+}
+
+func TestRedisStream(t *testing.T) {
+	_, addr := startRedis(t)
+	client := redisClient(t, addr)
+
+	t.Run("keeps about as many entries as it is told to", func(t *testing.T) {
+		p := redispub.New(client, t.Name(), redispub.WithMaxLen(100))
+		for range 500 {
+			require.NoError(t, p.Publish(t.Context(), progress("t-1")))
+		}
+		kept := client.XLen(t.Context(), t.Name()).Val()
+		require.GreaterOrEqual(t, kept, int64(100))
+		require.Less(t, kept, int64(300), "about 100")
+	})
+
+	t.Run("keeps about 100,000 entries unless it is told otherwise", func(t *testing.T) {
+		fillStream(t, client, t.Name(), 101_000)
+		require.NoError(t, redispub.New(client, t.Name()).Publish(t.Context(), progress("t-1")))
+		kept := client.XLen(t.Context(), t.Name()).Val()
+		require.GreaterOrEqual(t, kept, int64(100_000))
+		require.Less(t, kept, int64(100_500), "about 100,000")
+	})
+
+	t.Run("keeps everything without a limit", func(t *testing.T) {
+		fillStream(t, client, t.Name(), 101_000)
+		require.NoError(t, redispub.New(client, t.Name(), redispub.WithMaxLen(0)).Publish(t.Context(), progress("t-1")))
+		require.EqualValues(t, 101_001, client.XLen(t.Context(), t.Name()).Val())
+	})
+
+	t.Run("has fields that any client reads", func(t *testing.T) { requireRedisFields(t, client) })
+
+	t.Run("has one set of names for all entries, which Redis stores once", func(t *testing.T) {
+		p := redispub.New(client, t.Name(), redispub.WithEncoding(publisher.Binary))
+		var names []any
+		for range 20 {
+			require.NoError(t, p.Publish(t.Context(), progress("t-1")))
+		}
+		for _, entry := range rawEntries(t, client, t.Name()) {
+			if names == nil {
+				names = entry.names
+			}
+			require.Equal(t, names, entry.names)
+		}
+	})
+
+	t.Run("whose key is of another type is a clear error", func(t *testing.T) {
+		require.NoError(t, client.Set(t.Context(), "a string", "x", 0).Err())
+		err := redispub.New(client, "a string").Publish(t.Context(), publisher.Event{ID: "e-1"})
+		require.EqualError(t, err,
+			`redispub: event e-1 to "a string": WRONGTYPE Operation against a key holding the wrong kind of value`)
+	})
+
+	t.Run("whose entry was trimmed while it was pending is a clear error", func(t *testing.T) {
+		require.NoError(t, redispub.New(client, t.Name()).Publish(t.Context(), progress("t-1")))
+		require.NoError(t, client.XGroupCreate(t.Context(), t.Name(), "group", "0").Err())
+		readGroup(t, client, t.Name(), ">")
+		require.NoError(t, client.XTrimMaxLen(t.Context(), t.Name(), 0).Err())
+		entry := readGroup(t, client, t.Name(), "0")
+		_, err := redispub.Decode(entry)
+		require.EqualError(t, err,
+			"redispub: entry "+entry.ID+` has no field "data": it was trimmed, or is not an event`)
+	})
+}
+
+func progress(thread string) publisher.Event {
+	return publisher.Event{Kind: publisher.NodeExecution, Type: publisher.Progress, ThreadID: thread}
+}
+
+// fillStream adds n entries at once.
+func fillStream(t *testing.T, client *redis.Client, name string, n int) {
+	t.Helper()
+	const script = `for i = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'i', i) end`
+	require.ErrorIs(t, client.Eval(t.Context(), script, []string{name}, n).Err(), redis.Nil)
+}
+
+// readGroup reads one entry as a consumer of a group.
+func readGroup(t *testing.T, client *redis.Client, name, from string) redis.XMessage {
+	t.Helper()
+	streams, err := client.XReadGroup(t.Context(), &redis.XReadGroupArgs{
+		Group: "group", Consumer: "consumer", Streams: []string{name, from},
+	}).Result()
+	require.NoError(t, err)
+	require.Len(t, streams[0].Messages, 1)
+	return streams[0].Messages[0]
+}
+
+// rawEntry is what redis-cli shows of an entry.
+type rawEntry struct {
+	names  []any // in their order
+	fields map[any]any
+}
+
+func rawEntries(t *testing.T, client *redis.Client, name string) (entries []rawEntry) {
+	t.Helper()
+	reply, err := client.Do(t.Context(), "XRANGE", name, "-", "+").Slice()
+	require.NoError(t, err)
+	for _, entry := range reply {
+		list := entry.([]any)[1].([]any)
+		raw := rawEntry{fields: make(map[any]any)}
+		for i := 0; i < len(list); i += 2 {
+			raw.names = append(raw.names, list[i])
+			raw.fields[list[i]] = list[i+1]
+		}
+		entries = append(entries, raw)
+	}
+	return entries
+}
+
+func requireRedisFields(t *testing.T, client *redis.Client) {
+	event := publisher.Event{
+		ID: "e-1", Kind: publisher.ToolExecution, Type: publisher.Start, ThreadID: "t-1", Sequence: 1,
+		TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+	}
+	for encoding, want := range map[publisher.Encoding]map[any]any{
+		publisher.Structured: {"content-type": "application/cloudevents+json; charset=UTF-8"},
+		publisher.Plain:      {"content-type": "application/json"},
+		publisher.Binary: {
+			"content-type": "application/json", "ce_specversion": "1.0", "ce_id": "e-1", "ce_source": "afterspan",
+			"ce_type": "afterspan.tool_execution.start", "ce_subject": "t-1", "ce_partitionkey": "t-1",
+			"ce_keysequence": "00000000000000000001", "ce_traceparent": event.TraceParent,
+		},
+	} {
+		name := fmt.Sprint(t.Name(), encoding)
+		require.NoError(t, redispub.New(client, name, redispub.WithEncoding(encoding)).Publish(t.Context(), event))
+		fields := rawEntries(t, client, name)[0].fields
+		require.True(t, json.Valid([]byte(fields["data"].(string))))
+		require.Equal(t, event.TraceParent, fields["traceparent"])
+		for _, other := range []any{"data", "traceparent", "ce_time"} { // of the time it is the name that counts
+			delete(fields, other)
+		}
+		require.Equal(t, want, fields, encoding)
+	}
+}
+
+func TestRedisErrorsTellNoPassword(t *testing.T) {
+	const password = "hunter2"
+	server, addr := startRedis(t)
+	require.NoError(t, redisClient(t, addr).ConfigSet(t.Context(), "requirepass", "another").Err())
+
+	options, err := redis.ParseURL("redis://somebody:" + password + "@" + addr)
+	require.NoError(t, err)
+	options.MaxRetries = -1
+	p := redispub.New(redisClientOf(t, options), "events")
+	err = p.Publish(t.Context(), progress("t-1"))
+	require.ErrorContains(t, err, "WRONGPASS")
+	require.NotContains(t, err.Error(), password)
+
+	server.kill(t)
+	err = p.Publish(t.Context(), progress("t-1"))
+	require.ErrorContains(t, err, "refused")
+	require.NotContains(t, err.Error(), password)
+}
+
+func TestRedisPublishReturnsInTimeThoughTheConnectionTakesNoMore(t *testing.T) {
+	server, addr := startRedis(t)
+	server.pause()
+	t.Cleanup(server.resume)
+	client := redisClientOf(t, &redis.Options{
+		Addr: addr,
+		Dialer: func(_ context.Context, network, addr string) (net.Conn, error) {
+			return narrowDialer{}.Dial(network, addr)
+		},
+	})
+	requireInTimeThoughBlocked(t, redispub.New(client, "events"))
+}
+
+func TestRedisMisusePanics(t *testing.T) {
+	client := redisClient(t, "127.0.0.1:1")
+	require.PanicsWithValue(t, "redispub: New: the client is nil", func() { redispub.New(nil, "events") })
+	require.PanicsWithValue(t, "redispub: New: the name of the stream is empty", func() { redispub.New(client, "") })
+	require.PanicsWithValue(t, "redispub: New: Pub/Sub has no headers for publisher.Binary: use Structured or Plain", func() {
+		redispub.New(client, "events", redispub.WithPubSub(), redispub.WithEncoding(publisher.Binary))
+	})
+	require.NotPanics(t, func() { redispub.New(client, "events", nil) })
 }
 
 func TestRedisStreamIsWholeThroughKills(t *testing.T) {

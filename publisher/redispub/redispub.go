@@ -4,6 +4,8 @@ package redispub
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 
@@ -40,7 +42,8 @@ func WithEncoding(e publisher.Encoding) Option {
 }
 
 // New returns a publisher that appends each event to the stream of that name. It never closes the client, which connects,
-// and connects anew, by itself; a command that fails it tries again as its options say, so an event may be there twice, with the same id.
+// and connects anew, by itself. A command whose answer is lost the client sends again, as its MaxRetries says, so an event may be
+// there twice, with the same ID.
 //
 // New panics if client is nil, name empty, or [publisher.Binary] asked for with Pub/Sub, which has no headers.
 func New(client redis.UniversalClient, name string, opts ...Option) *Publisher {
@@ -86,23 +89,24 @@ func (p *Publisher) send(ctx context.Context, m publisher.Message) error {
 		return p.client.Publish(ctx, p.name, m.Body).Err()
 	}
 	values := []any{dataField, m.Body}
-	for name, value := range m.Header {
-		values = append(values, name, value)
+	for _, name := range slices.Sorted(maps.Keys(m.Header)) { // Redis stores names once for entries that have the same, in the same order
+		values = append(values, name, m.Header[name])
 	}
 	return p.client.XAdd(ctx, &redis.XAddArgs{Stream: p.name, MaxLen: p.maxLen, Approx: true, Values: values}).Err()
 }
 
-// Decode returns the event that an entry of the stream is, whatever its encoding.
+// Decode returns the event that an entry of the stream is, whatever its encoding. An entry without the field data is an error:
+// one that was trimmed while a consumer group had it pending comes so.
 func Decode(entry redis.XMessage) (publisher.Event, error) {
 	m := publisher.Message{Header: make(map[string]string)}
 	for name, value := range entry.Values {
-		switch text, _ := value.(string); name {
-		case dataField:
-			m.Body = []byte(text)
-		default:
-			m.Header[name] = text
-		}
+		m.Header[name], _ = value.(string)
 	}
+	body, ok := m.Header[dataField]
+	if !ok {
+		return publisher.Event{}, fmt.Errorf("redispub: entry %s has no field %q: it was trimmed, or is not an event", entry.ID, dataField)
+	}
+	m.Body = []byte(body)
 	return publisher.Decode(m)
 }
 

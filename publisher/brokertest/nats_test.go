@@ -1,0 +1,471 @@
+package brokertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterspan/afterspan/publisher"
+	"github.com/afterspan/afterspan/publisher/natspub"
+	"github.com/afterspan/afterspan/publisher/publishertest"
+)
+
+var allEncodings = []publisher.Encoding{publisher.Structured, publisher.Binary, publisher.Plain}
+
+// natsServers are what the conformance kit wants: where to connect to, and connections whose server has gone away, or hangs.
+type natsServers struct {
+	url         string
+	away, stuck *nats.Conn
+}
+
+func startNATSServers(t *testing.T) natsServers {
+	_, url := startNATS(t)
+	gone, goneURL := startNATS(t)
+	hanging, hangingURL := startNATS(t)
+	servers := natsServers{url: url, away: warmConn(t, goneURL), stuck: warmConn(t, hangingURL)}
+	gone.kill(t)
+	require.Eventually(t, servers.away.IsReconnecting, time.Minute, time.Millisecond)
+	hanging.pause()
+	t.Cleanup(hanging.resume)
+	return servers
+}
+
+// warmConn returns a connection with the goroutines that its first request starts.
+func warmConn(t *testing.T, url string) *nats.Conn {
+	nc := connectNATS(t, url)
+	_, err := nc.RequestWithContext(t.Context(), "nobody", nil)
+	require.ErrorIs(t, err, nats.ErrNoResponders)
+	return nc
+}
+
+func TestJetStreamPassesTheConformanceKit(t *testing.T) {
+	servers := startNATSServers(t)
+	for _, encoding := range allEncodings {
+		t.Run(encoding.String(), func(t *testing.T) {
+			publishertest.Run(t, func(t *testing.T) publishertest.Target {
+				open := func(nc *nats.Conn) publisher.Publisher {
+					return natspub.New(jetStreamOf(t, nc), "events", natspub.WithEncoding(encoding))
+				}
+				nc := connectNATS(t, servers.url)
+				stream := createStream(t, jetStreamOf(t, nc), "EVENTS", "events")
+				return publishertest.Target{
+					Publisher: open(nc), Receive: consume(t, stream), Away: open(servers.away), Stuck: open(servers.stuck),
+				}
+			})
+		})
+	}
+}
+
+// consume returns a function that returns what the stream has next.
+func consume(t *testing.T, stream jetstream.Stream) func(context.Context) (publishertest.Received, error) {
+	consumer, err := stream.CreateConsumer(t.Context(), jetstream.ConsumerConfig{AckPolicy: jetstream.AckNonePolicy})
+	require.NoError(t, err)
+	return func(ctx context.Context) (publishertest.Received, error) {
+		for {
+			msg, err := consumer.Next(jetstream.FetchMaxWait(time.Second))
+			if err == nil {
+				return received(msg.Headers(), msg.Data())
+			}
+			if ctx.Err() != nil || !errors.Is(err, nats.ErrTimeout) {
+				return publishertest.Received{}, err
+			}
+		}
+	}
+}
+
+func received(header nats.Header, data []byte) (publishertest.Received, error) {
+	event, err := natspub.Decode(header, data)
+	got := publishertest.Received{Event: event, Header: make(map[string]string)}
+	for name := range header {
+		got.Header[strings.ToLower(name)] = header.Get(name)
+	}
+	return got, err
+}
+
+func TestCoreNATSPassesTheConformanceKit(t *testing.T) {
+	servers := startNATSServers(t)
+	for _, encoding := range allEncodings {
+		t.Run(encoding.String(), func(t *testing.T) {
+			publishertest.Run(t, func(t *testing.T) publishertest.Target {
+				open := func(nc *nats.Conn) publisher.Publisher {
+					return natspub.NewCore(nc, "events", natspub.WithEncoding(encoding))
+				}
+				subscription := subscribe(t, connectNATS(t, servers.url), "events")
+				return publishertest.Target{
+					Publisher: open(connectNATS(t, servers.url)), Away: open(servers.away), Stuck: open(servers.stuck),
+					Receive: func(ctx context.Context) (publishertest.Received, error) {
+						msg, err := subscription.NextMsgWithContext(ctx)
+						if err != nil {
+							return publishertest.Received{}, err
+						}
+						return received(msg.Header, msg.Data)
+					},
+				}
+			})
+		})
+	}
+}
+
+// subscribe returns a subscription that the server knows of, and that loses nothing.
+func subscribe(t *testing.T, nc *nats.Conn, subject string) *nats.Subscription {
+	t.Helper()
+	subscription, err := nc.SubscribeSync(subject)
+	require.NoError(t, err)
+	require.NoError(t, subscription.SetPendingLimits(-1, -1))
+	require.NoError(t, nc.Flush())
+	return subscription
+}
+
+func TestJetStreamIsWholeThroughKills(t *testing.T) {
+	server, url := startNATS(t)
+	js := &countingJetStream{JetStream: jetStreamOf(t, connectNATS(t, url))}
+	stream := createStream(t, js, "EVENTS", "events.>")
+	p := natspub.New(js, "", natspub.WithSubjectFunc(func(e publisher.Event) string { return "events." + e.ThreadID }))
+	publishThroughKills(t, impatient{p}, server, 3)
+	arrived := readJetStream(t, stream)
+	t.Logf("the stream dropped %d duplicates", js.duplicates.Load())
+	requireWhole(t, arrived)
+	require.Len(t, arrived, streamEvents, "no duplicate is stored")
+}
+
+// impatient gives an attempt a second: the client tells nobody that the connection has died while an answer was awaited.
+type impatient struct{ publisher.Publisher }
+
+func (i impatient) Publish(ctx context.Context, e publisher.Event) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	return i.Publisher.Publish(ctx, e)
+}
+
+// countingJetStream counts the acknowledgements that say that the stream had the message already.
+type countingJetStream struct {
+	jetstream.JetStream
+	duplicates atomic.Int64
+}
+
+func (c *countingJetStream) PublishMsg(ctx context.Context, m *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	ack, err := c.JetStream.PublishMsg(ctx, m, opts...)
+	if err == nil && ack.Duplicate {
+		c.duplicates.Add(1)
+	}
+	return ack, err
+}
+
+// readJetStream returns all that is in the stream now.
+func readJetStream(t *testing.T, stream jetstream.Stream) (events []publisher.Event) {
+	t.Helper()
+	consumer, err := stream.CreateConsumer(t.Context(), jetstream.ConsumerConfig{AckPolicy: jetstream.AckNonePolicy})
+	require.NoError(t, err)
+	for stored := int(storedIn(t, stream)); len(events) < stored; {
+		batch, err := consumer.Fetch(min(1000, stored-len(events)), jetstream.FetchMaxWait(time.Minute))
+		require.NoError(t, err)
+		for msg := range batch.Messages() {
+			event, err := natspub.Decode(msg.Headers(), msg.Data())
+			require.NoError(t, err)
+			events = append(events, event)
+		}
+		require.NoError(t, batch.Error())
+	}
+	return events
+}
+
+func TestJetStream(t *testing.T) {
+	server, url := startNATS(t)
+	nc := connectNATS(t, url)
+	js := jetStreamOf(t, nc)
+
+	t.Run("has an event once that was published twice, also after a kill", func(t *testing.T) {
+		stream := createStream(t, js, "EVENTS", "events")
+		p := natspub.New(js, "events")
+		for _, event := range []publisher.Event{{ID: "e-1"}, {ID: "e-2"}, {ID: "e-1"}} {
+			require.NoError(t, p.Publish(t.Context(), event))
+		}
+		require.EqualValues(t, 2, storedIn(t, stream))
+		server.kill(t)
+		server.start(t)
+		require.Eventually(t, nc.IsConnected, time.Minute, time.Millisecond)
+		require.NoError(t, p.Publish(t.Context(), publisher.Event{ID: "e-2"}))
+		require.EqualValues(t, 2, storedIn(t, stream))
+	})
+
+	t.Run("gets each event on the subject that is chosen for it", func(t *testing.T) {
+		stream := createStream(t, js, "EVENTS", "events.*")
+		p := natspub.New(js, "unused", natspub.WithSubjectFunc(func(e publisher.Event) string { return "events." + e.ThreadID }))
+		require.NoError(t, p.Publish(t.Context(), progress("t-1")))
+		require.NoError(t, p.Publish(t.Context(), progress("t-2")))
+		msg, err := stream.GetLastMsgForSubject(t.Context(), "events.t-1")
+		require.NoError(t, err)
+		require.EqualValues(t, 1, msg.Sequence)
+	})
+
+	t.Run("without a stream for the subject is a clear error", func(t *testing.T) {
+		err := natspub.New(js, "nobody").Publish(t.Context(), publisher.Event{ID: "e-1"})
+		require.ErrorIs(t, err, jetstream.ErrNoStreamResponse)
+		require.EqualError(t, err, `natspub: event e-1 to "nobody": nats: no response from stream: `+
+			"no stream listens to this subject, or JetStream is off")
+	})
+
+	t.Run("that refuses an event is an error", func(t *testing.T) {
+		_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{
+			Name: "FULL", Subjects: []string{"full"}, MaxMsgs: 1, Discard: jetstream.DiscardNew,
+		})
+		require.NoError(t, err)
+		p := natspub.New(js, "full")
+		require.NoError(t, p.Publish(t.Context(), progress("t-1")))
+		require.ErrorContains(t, p.Publish(t.Context(), progress("t-1")), "maximum messages exceeded")
+	})
+
+	t.Run("headers are printable, and no others than ours, whatever the event says", func(t *testing.T) {
+		requirePrintableHeaders(t, createStream(t, js, "EVENTS", "events"), js)
+	})
+
+	t.Run("binary headers are those of the CloudEvents binding", func(t *testing.T) {
+		requireBinaryHeaders(t, createStream(t, js, "EVENTS", "events"), js)
+	})
+}
+
+func requirePrintableHeaders(t *testing.T, stream jetstream.Stream, js jetstream.JetStream) {
+	const odd = "a\r\nInjected: yes\r\n\r\n\x00 ünïcödé 🛰 \"%41\" \t"
+	for i, encoding := range allEncodings {
+		p := natspub.New(js, "events", natspub.WithEncoding(encoding))
+		sent := publisher.Event{ID: fmt.Sprint(i, odd), ThreadID: odd, NodeName: odd, Kind: odd, Type: odd}
+		require.NoError(t, p.Publish(t.Context(), sent))
+		msg, err := stream.GetMsg(t.Context(), uint64(i)+1)
+		require.NoError(t, err)
+		require.NotContains(t, msg.Header, "Injected")
+		for name, values := range msg.Header {
+			require.Len(t, values, 1)
+			require.Regexp(t, `^[ -~]+$`, values[0], name)
+		}
+		got, err := natspub.Decode(msg.Header, msg.Data)
+		require.NoError(t, err)
+		require.Equal(t, sent.ID, got.ID)
+		require.Equal(t, odd, got.ThreadID)
+	}
+	require.EqualValues(t, len(allEncodings), storedIn(t, stream))
+}
+
+func requireBinaryHeaders(t *testing.T, stream jetstream.Stream, js jetstream.JetStream) {
+	event := publisher.Event{
+		ID: "e 1", Kind: publisher.ToolExecution, Type: publisher.Start, ThreadID: "Euro € 😀", Timestamp: time.Unix(1_700_000_000, 0),
+		TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+	}
+	require.NoError(t, natspub.New(js, "events", natspub.WithEncoding(publisher.Binary)).Publish(t.Context(), event))
+	msg, err := stream.GetMsg(t.Context(), 1)
+	require.NoError(t, err)
+	const thread = "Euro%20%E2%82%AC%20%F0%9F%98%80" // as in the binding's own example
+	require.Equal(t, nats.Header{
+		"Nats-Msg-Id": {"e%201"}, "content-type": {"application/json"}, "traceparent": {event.TraceParent},
+		"ce-specversion": {"1.0"}, "ce-id": {"e%201"}, "ce-source": {"afterspan"}, "ce-type": {"afterspan.tool_execution.start"},
+		"ce-subject": {thread}, "ce-partitionkey": {thread}, "ce-time": {"2023-11-14T22:13:20Z"},
+		"ce-datacontenttype": {"application/json"}, "ce-traceparent": {event.TraceParent},
+	}, msg.Header)
+}
+
+func TestCoreNATS(t *testing.T) {
+	server, url := startNATS(t)
+	nc := connectNATS(t, url)
+	all := subscribe(t, connectNATS(t, url), ">")
+
+	t.Run("takes a context without a deadline", func(t *testing.T) {
+		require.NoError(t, natspub.NewCore(nc, "events").Publish(context.Background(), progress("t-1")))
+		_, err := all.NextMsgWithContext(t.Context())
+		require.NoError(t, err)
+	})
+
+	t.Run("refuses what is not a subject, and sends nothing of it", func(t *testing.T) {
+		nc := connectNATS(t, url, nats.SkipSubjectValidation()) // as in the oldest client that we support
+		for _, subject := range []string{
+			"", ".", "a.", ".a", "a..b", "a b", "a\tb", "a.*", "*", "a.>", "a\x00b", "a\x7fb",
+			"a\r\nb", "a 0\r\n\r\nPUB injected 2\r\nhi\r\nPUB a",
+		} {
+			p := natspub.NewCore(nc, "", natspub.WithSubjectFunc(func(publisher.Event) string { return subject }))
+			err := p.Publish(t.Context(), publisher.Event{ID: "e-1"})
+			require.EqualError(t, err, fmt.Sprintf("natspub: event e-1: %q is not a subject to publish to", subject))
+		}
+		require.NoError(t, nc.Flush())
+		requireNothing(t, all)
+	})
+
+	t.Run("tells of a subject that the user must not publish to", func(t *testing.T) {
+		nc := connectNATS(t, strings.Replace(url, "tester", "restricted", 1))
+		for range 2 {
+			err := natspub.NewCore(nc, "forbidden.x").Publish(t.Context(), publisher.Event{ID: "e-1"})
+			require.ErrorIs(t, err, nats.ErrPermissionViolation)
+			require.NoError(t, natspub.NewCore(nc, "allowed").Publish(t.Context(), publisher.Event{ID: "e-1"}))
+			msg, err := all.NextMsgWithContext(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, "allowed", msg.Subject)
+		}
+	})
+
+	t.Run("tells of an event that is too large", func(t *testing.T) {
+		err := natspub.NewCore(nc, "events").Publish(t.Context(), publisher.Event{Content: strings.Repeat("x", 8<<20)})
+		require.ErrorIs(t, err, nats.ErrMaxPayload)
+		requireNothing(t, all)
+	})
+
+	t.Run("errors tell the state of the connection, and no password", func(t *testing.T) {
+		requireClearErrors(t, nc, server)
+	})
+}
+
+// requireNothing requires that the server has sent nothing to a subscription.
+func requireNothing(t *testing.T, s *nats.Subscription) {
+	t.Helper()
+	_, err := s.NextMsg(50 * time.Millisecond)
+	require.ErrorIs(t, err, nats.ErrTimeout)
+}
+
+func requireClearErrors(t *testing.T, nc *nats.Conn, server *process) {
+	publishers := []publisher.Publisher{natspub.New(jetStreamOf(t, nc), "events"), natspub.NewCore(nc, "events")}
+	requireError := func(state string) {
+		t.Helper()
+		for _, p := range publishers {
+			err := p.Publish(t.Context(), progress("t-1"))
+			require.ErrorContains(t, err, "(the connection is "+state+")")
+			require.NotContains(t, err.Error(), "secret")
+		}
+	}
+	server.kill(t)
+	require.Eventually(t, nc.IsReconnecting, time.Minute, time.Millisecond)
+	requireError("reconnecting")
+	nc.Close()
+	requireError("closed")
+}
+
+func TestNATSPublishReturnsInTimeThoughTheConnectionTakesNoMore(t *testing.T) {
+	server, url := startNATS(t)
+	narrow := nats.SetCustomDialer(narrowDialer{})
+	js := jetStreamOf(t, connectNATS(t, url, narrow))
+	nc := connectNATS(t, url, narrow)
+	server.pause()
+	t.Cleanup(server.resume)
+	requireInTimeThoughBlocked(t, natspub.New(js, "events"))
+	requireInTimeThoughBlocked(t, natspub.NewCore(nc, "events"))
+}
+
+// narrowDialer makes connections that a stopped server soon has no room in.
+type narrowDialer struct{}
+
+func (narrowDialer) Dial(network, address string) (net.Conn, error) {
+	conn, err := net.Dial(network, address)
+	if err != nil {
+		return nil, err
+	}
+	return conn, conn.(*net.TCPConn).SetWriteBuffer(4 << 10)
+}
+
+// requireInTimeThoughBlocked publishes to a server that reads nothing.
+func requireInTimeThoughBlocked(t *testing.T, p publisher.Publisher) {
+	t.Helper()
+	event := publisher.Event{Content: strings.Repeat("x", 1<<19)}
+	for range 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		err := p.Publish(ctx, event)
+		cancel()
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "has not returned", "the client itself did not look at the context")
+	}
+}
+
+// A PONG of the connection that came after it does not say that an event has arrived.
+func TestCoreNATSAcknowledgesNothingThatIsLostWithAConnection(t *testing.T) {
+	_, url := startNATS(t)
+	reader := connectNATS(t, url)
+	arrived := subscribe(t, reader, "events")
+	dialer := &fragileDialer{}
+	nc := connectNATS(t, url, nats.SetCustomDialer(dialer), nats.ReconnectWait(time.Microsecond))
+	p := natspub.NewCore(nc, "events")
+
+	acknowledged := publishUntilBrokenOften(t, p, dialer)
+	require.NoError(t, reader.Flush()) // what the server had taken comes before its PONG
+	for n, _, _ := arrived.Pending(); n > 0; n-- {
+		msg, err := arrived.NextMsg(time.Minute)
+		require.NoError(t, err)
+		event, err := natspub.Decode(msg.Header, msg.Data)
+		require.NoError(t, err)
+		delete(acknowledged, event.ID)
+	}
+	require.Empty(t, acknowledged, "acknowledged, and lost")
+}
+
+// publishUntilBrokenOften publishes from many goroutines while the connection breaks again and again, and returns the ids of what was
+// acknowledged.
+func publishUntilBrokenOften(t *testing.T, p publisher.Publisher, dialer *fragileDialer) map[string]bool {
+	const callers, breaks = 8, 300
+	var mu sync.Mutex
+	acknowledged := make(map[string]bool)
+	var broken atomic.Bool
+	var wg sync.WaitGroup
+	for caller := range callers {
+		wg.Go(func() {
+			for i := 0; !broken.Load(); i++ {
+				event := progress("t-1")
+				event.ID = fmt.Sprint(caller, "/", i)
+				if p.Publish(t.Context(), event) != nil {
+					continue
+				}
+				mu.Lock()
+				acknowledged[event.ID] = true
+				mu.Unlock()
+			}
+		})
+	}
+	for range breaks {
+		time.Sleep(rand.N(5 * time.Millisecond)) // when it breaks is what is random
+		dialer.breakConn()
+	}
+	broken.Store(true)
+	wg.Wait()
+	t.Logf("%d acknowledged through %d breaks", len(acknowledged), breaks)
+	require.NotEmpty(t, acknowledged)
+	return acknowledged
+}
+
+// fragileDialer makes connections that can be broken.
+type fragileDialer struct {
+	mu   sync.Mutex
+	last net.Conn
+}
+
+func (d *fragileDialer) Dial(network, address string) (net.Conn, error) {
+	conn, err := net.Dial(network, address)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last = conn
+	return conn, err
+}
+
+func (d *fragileDialer) breakConn() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.last != nil {
+		_ = d.last.Close()
+	}
+}
+
+func TestNATSMisusePanics(t *testing.T) {
+	nc := &nats.Conn{}
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	require.PanicsWithValue(t, "natspub: New: the JetStream is nil", func() { natspub.New(nil, "events") })
+	require.PanicsWithValue(t, "natspub: NewCore: the connection is nil", func() { natspub.NewCore(nil, "events") })
+	require.PanicsWithValue(t, "natspub: NewCore: the subject is empty, and there is no WithSubjectFunc", func() {
+		natspub.NewCore(nc, "")
+	})
+	require.PanicsWithValue(t, `natspub: New: "events.>" is not a subject to publish to`, func() { natspub.New(js, "events.>") })
+	require.PanicsWithValue(t, "natspub: WithSubjectFunc: the function is nil", func() { natspub.WithSubjectFunc(nil) })
+	require.NotPanics(t, func() { natspub.New(js, "events", nil) })
+}

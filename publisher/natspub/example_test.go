@@ -1,0 +1,91 @@
+package natspub_test
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/publisher"
+	"github.com/afterspan/afterspan/publisher/natspub"
+)
+
+var (
+	ctx    = context.Background()
+	tasks  = core.New()
+	tracer = noop.NewTracerProvider().Tracer("")
+
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	consumer jetstream.Consumer
+)
+
+func handle(context.Context, publisher.Event) error { return nil }
+
+func Example() {
+	nc, err := nats.Connect("nats://localhost:4222", nats.MaxReconnects(-1), nats.ReconnectBufSize(-1))
+	if err != nil {
+		return
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return
+	}
+	if _, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name: "AGENT", Subjects: []string{"agent.events"}, MaxAge: 7 * 24 * time.Hour,
+	}); err != nil {
+		return
+	}
+
+	tasks := core.New()
+	events := publisher.NewOrdered(tasks, natspub.New(js, "agent.events"))
+	events.Publish(ctx, publisher.Event{
+		Kind: publisher.NodeExecution, Type: publisher.Start, NodeName: "plan", ThreadID: "t-42",
+	}, core.WithTimeout(10*time.Second))
+
+	if _, err := tasks.Shutdown(ctx); err != nil {
+		slog.Error("events were lost", "error", err)
+	}
+}
+
+func ExampleNewCore() {
+	live := natspub.NewCore(nc, "agent.live")
+	publisher.Publish(ctx, tasks, live, publisher.Event{Kind: publisher.Streaming, Type: publisher.Update})
+}
+
+func ExampleWithSubjectFunc() {
+	natspub.New(js, "", natspub.WithSubjectFunc(func(e publisher.Event) string {
+		return "agent.events." + string(e.Kind)
+	}))
+}
+
+func ExampleDecode() {
+	consume := func(msg jetstream.Msg) error {
+		event, err := natspub.Decode(msg.Headers(), msg.Data())
+		if err != nil {
+			return err
+		}
+		ctx, span := tracer.Start(ctx, "handle", trace.WithLinks(trace.Link{SpanContext: event.SpanContext()}))
+		defer span.End()
+		return handle(ctx, event)
+	}
+
+	consuming, err := consumer.Consume(func(msg jetstream.Msg) {
+		if err := consume(msg); err != nil {
+			slog.Error("not handled, and delivered again", "error", err)
+			_ = msg.Nak()
+			return
+		}
+		_ = msg.Ack()
+	})
+	if err != nil {
+		return
+	}
+	defer consuming.Stop()
+}
