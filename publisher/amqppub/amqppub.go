@@ -2,9 +2,12 @@
 package amqppub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"sync/atomic"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -18,9 +21,10 @@ type Publisher struct {
 	encoding   publisher.Encoding
 	reconnect  func(context.Context) (*amqp.Connection, error)
 
-	turn chan struct{} // holds a value while somebody looks at the fields below
+	link atomic.Pointer[link] // nil, or the last that was opened, and may be closed by now
+	turn chan struct{}        // holds a value while somebody opens a link, and looks at the fields below
 	conn *amqp.Connection
-	link *link // nil, or the last that was opened, and may be closed by now
+	gone chan *amqp.Error // is told why conn is closed; nil before the first link
 }
 
 // An Option configures a [Publisher]. A nil one does nothing.
@@ -40,20 +44,27 @@ func WithRoutingKeyFunc(f func(publisher.Event) string) Option {
 	return func(p *Publisher) { p.routingKey = f }
 }
 
-// WithReconnect makes the publisher call f when its connection is closed and there is an event to publish: the client does not
-// connect anew by itself. There is one call at a time, with the context of the event that it is for; if
-// it fails so does the event, and the next one calls it again. The connection is yours: close it in the end. f must return
-// one that is open, and may return the same to several publishers. By default, and if f is nil, all events fail from then on.
+// WithReconnect makes the publisher call f when its connection is closed and there is an event to publish. There is one call at
+// a time, with the context of the event that it is for; if it fails so does the event, and the next one calls it again. A
+// call that outlasts its context is not waited for, but what it returns in the end is used. f must return a connection that
+// is open, and stays so when the context ends. It may return the same to several publishers. Closing it in the end is up to
+// you. By default, and if f is nil, all events fail once the connection is closed.
+//
+// Leave the Config.Recovery that later versions of the client have unset: with it, a connection says that it is open before it is.
 func WithReconnect(f func(context.Context) (*amqp.Connection, error)) Option {
 	return func(p *Publisher) { p.reconnect = f }
 }
 
 // New returns a publisher to the exchange ("" is the default exchange, whose routing keys are names of queues). It opens
-// a channel of its own on the connection for the first event, in confirm mode, and never closes the connection. Messages are persistent and mandatory: one
-// that no queue takes is an error. Declare the exchange and its queues yourself. New panics if conn is nil.
+// a channel of its own on the connection for the first event, in confirm mode; that closes with the connection, which the
+// publisher never closes. Messages are persistent and mandatory: one that no queue takes is an error. Declare the exchange and its
+// queues yourself. New panics if conn is nil, or the name of the exchange has more than 255 bytes.
 func New(conn *amqp.Connection, exchange, routingKey string, opts ...Option) *Publisher {
-	if conn == nil {
+	switch {
+	case conn == nil:
 		panic("amqppub: New: the connection is nil")
+	case len(exchange) > maxShort:
+		panic(fmt.Sprintf("amqppub: New: the exchange's name has %d bytes, and AMQP takes %d", len(exchange), maxShort))
 	}
 	p := &Publisher{
 		exchange:   exchange,
@@ -73,7 +84,7 @@ func New(conn *amqp.Connection, exchange, routingKey string, opts ...Option) *Pu
 // https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/amqp-protocol-binding.md
 const prefix = "cloudEvents_"
 
-// maxShort is how many bytes a routing key and an id may have in AMQP 0-9-1.
+// maxShort is how many bytes a name, a routing key and an id may have in AMQP 0-9-1. Some versions of the client cut what is longer.
 const maxShort = 255
 
 // Publish sends the event, and returns when the broker has confirmed it, or ctx is done. A broker that holds up the
@@ -90,8 +101,7 @@ func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 	case len(key) > maxShort:
 		err = fmt.Errorf("its routing key has %d bytes, and AMQP takes %d", len(key), maxShort)
 	default:
-		// On a goroutine of its own, since nothing of the client looks at ctx but the wait for the confirmation.
-		err = publisher.Bound(ctx, func() error { return p.send(ctx, key, publishing(m, event)) })
+		err = p.send(ctx, key, publishing(m, event))
 	}
 	if err != nil {
 		return fmt.Errorf("amqppub: event %s to exchange %q: %w", m.ID, p.exchange, err)
@@ -104,10 +114,10 @@ func publishing(m publisher.Message, event publisher.Event) amqp.Publishing {
 	for name, value := range m.Header {
 		headers[name] = value
 	}
-	delete(headers, "content-type") // is a property of its own
+	delete(headers, contentType) // is a property of its own
 	return amqp.Publishing{
 		MessageId:    m.ID,
-		ContentType:  m.Header["content-type"],
+		ContentType:  m.Header[contentType],
 		Headers:      headers,
 		Timestamp:    event.Timestamp,
 		DeliveryMode: amqp.Persistent,
@@ -116,64 +126,106 @@ func publishing(m publisher.Message, event publisher.Event) amqp.Publishing {
 }
 
 func (p *Publisher) send(ctx context.Context, key string, msg amqp.Publishing) error {
-	l, err := p.open(ctx)
-	if err != nil {
+	if err := ctx.Err(); err != nil {
 		return err
+	}
+	l := p.link.Load()
+	if l == nil || l.isClosed() {
+		// The client does not look at ctx, and the user's function may not.
+		if err := publisher.Bound(ctx, func() error { return p.renew(ctx) }); err != nil {
+			return err
+		}
+		l = p.link.Load()
 	}
 	return l.send(ctx, p.exchange, key, msg)
 }
 
-// open returns the link, a new one if the last is closed.
-func (p *Publisher) open(ctx context.Context) (*link, error) {
+// renew opens a link, unless somebody else has.
+func (p *Publisher) renew(ctx context.Context) error {
 	select {
 	case p.turn <- struct{}{}:
 		defer func() { <-p.turn }()
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
-	if p.link != nil && !p.link.channel.IsClosed() {
-		return p.link, nil
+	if l := p.link.Load(); l != nil && !l.isClosed() {
+		return nil
 	}
 	if err := p.connect(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	l, err := newLink(p.conn)
+	l, err := p.open()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	p.link = l // and not before: nothing half open is ever used
-	return l, nil
+	p.link.Store(l) // and not before: nothing half open is ever used
+	return nil
+}
+
+// open opens a link, or returns when the connection is gone: behind a writer that is stuck the client does not find that out for
+// many minutes.
+func (p *Publisher) open() (*link, error) {
+	opened := make(chan *link, 1)
+	failed := make(chan error, 1)
+	go func(conn *amqp.Connection, gone <-chan *amqp.Error) {
+		l, err := newLink(conn, gone)
+		if err != nil {
+			failed <- err
+			return
+		}
+		opened <- l
+	}(p.conn, p.gone)
+	select {
+	case l := <-opened:
+		return l, nil
+	case err := <-failed:
+		return nil, err
+	case reason := <-p.gone:
+		return nil, fmt.Errorf("open a channel: %w", cmp.Or(reason, amqp.ErrClosed))
+	}
 }
 
 func (p *Publisher) connect(ctx context.Context) error {
-	if !p.conn.IsClosed() {
-		return nil
+	if p.conn.IsClosed() {
+		conn, err := p.dial(ctx)
+		if err != nil {
+			return err
+		}
+		p.conn, p.gone = conn, nil
 	}
+	if p.gone == nil { // once for each connection, since a listener stays as long as that does
+		p.gone = p.conn.NotifyClose(make(chan *amqp.Error, 1))
+	}
+	return nil
+}
+
+func (p *Publisher) dial(ctx context.Context) (*amqp.Connection, error) {
 	if p.reconnect == nil {
-		return errors.New("the connection is closed, and there is no WithReconnect to make another")
+		return nil, errors.New("the connection is closed, and there is no WithReconnect to make another")
 	}
 	conn, err := p.reconnect(ctx)
 	switch {
 	case err != nil:
-		return fmt.Errorf("connect anew: %w", publisher.Redact(err))
+		return nil, fmt.Errorf("connect anew: %w", publisher.Redact(err))
 	case conn == nil || conn.IsClosed():
-		return errors.New("connect anew: the connection that WithReconnect's function returned is not open")
+		return nil, errors.New("connect anew: the connection that WithReconnect's function returned is not open")
 	}
-	p.conn = conn
-	return nil
+	return conn, nil
 }
+
+// contentType is the name that package publisher gives the property among the headers.
+const contentType = "content-type"
 
 // Decode returns the event that a delivery is, whatever its encoding.
 func Decode(d amqp.Delivery) (publisher.Event, error) {
-	m := publisher.Message{
-		ID:     d.MessageId,
-		Header: map[string]string{"content-type": d.ContentType},
-		Body:   d.Body,
-	}
+	m := publisher.Message{ID: d.MessageId, Header: make(map[string]string, len(d.Headers)+1), Body: d.Body}
 	for name, value := range d.Headers {
 		if text, ok := value.(string); ok {
-			m.Header[name] = text
+			m.Header[strings.ToLower(name)] = text
 		}
+	}
+	if d.ContentType != "" {
+		m.Header[contentType] = d.ContentType
 	}
 	return publisher.Decode(m)
 }

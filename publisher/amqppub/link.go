@@ -1,6 +1,7 @@
 package amqppub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,30 +10,28 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// maxInFlight is how many messages may wait for their confirmation at a time.
-const maxInFlight = 256
-
 // link is a channel in confirm mode, and what is on its way there.
 type link struct {
+	conn    *amqp.Connection
 	channel *amqp.Channel
-	slots   chan struct{}    // holds one value for each message on its way
-	closed  chan *amqp.Error // has the reason, once, and is closed when the channel is
-	// returns has the messages that no queue took. The client puts one there before it handles its confirmation, so who
-	// has seen the confirmation finds it. It has room for all that are on their way: if it were full, the client's reader would wait.
-	returns chan amqp.Return
+	turn    chan struct{} // holds a value while a message is written
+	noted   chan struct{} // whoever receives from it knows: what had come back by then is in flights
+	closed  chan struct{} // is closed when the channel is, or its connection
+	reason  error         // set before that
 
-	mu      sync.Mutex // guards the fields below
+	mu      sync.Mutex // guards flights
 	flights map[string]*flight
-	reason  error // why the channel is closed
 }
 
-// flight is the messages of one id that are on their way: one, unless the same event is published twice at a time.
+// flight is the messages of one id that are on their way: one, unless the same event is published twice at a time. Then
+// one that comes back fails both, since what comes back tells its id alone.
 type flight struct {
 	messages int
 	returned error
 }
 
-func newLink(conn *amqp.Connection) (*link, error) {
+// newLink opens a channel. gone is told when conn is closed.
+func newLink(conn *amqp.Connection, gone <-chan *amqp.Error) (*link, error) {
 	channel, err := conn.Channel()
 	if err != nil {
 		return nil, fmt.Errorf("open a channel: %w", err)
@@ -41,45 +40,148 @@ func newLink(conn *amqp.Connection) (*link, error) {
 		_ = channel.Close()
 		return nil, fmt.Errorf("set the channel to confirm mode: %w", err)
 	}
-	return &link{
+	l := &link{
+		conn:    conn,
 		channel: channel,
-		slots:   make(chan struct{}, maxInFlight),
-		closed:  channel.NotifyClose(make(chan *amqp.Error, 1)),
-		returns: channel.NotifyReturn(make(chan amqp.Return, maxInFlight)),
+		turn:    make(chan struct{}, 1),
+		noted:   make(chan struct{}),
+		closed:  make(chan struct{}),
 		flights: make(map[string]*flight),
-	}, nil
+	}
+	// The client hands on what comes back before it looks at the confirmation behind it. Without a buffer that is also when we
+	// have it.
+	returns := channel.NotifyReturn(make(chan amqp.Return))
+	go l.watch(returns, channel.NotifyClose(make(chan *amqp.Error, 1)), gone)
+	return l, nil
 }
 
-func (l *link) send(ctx context.Context, exchange, key string, msg amqp.Publishing) error {
+// watch takes what the client tells of the channel until there is no more. The client waits for it, with all of the connection: so
+// it must never wait for anything itself, nor stop early.
+func (l *link) watch(returns <-chan amqp.Return, closed, gone <-chan *amqp.Error) {
+	defer close(l.noted)
+	for returns != nil || closed != nil {
+		select {
+		case r, more := <-returns:
+			if !more {
+				returns = nil
+				continue
+			}
+			l.note(r)
+		case l.noted <- struct{}{}:
+		case reason, more := <-closed:
+			if !more {
+				closed = nil
+			}
+			l.close(reason)
+		case reason := <-gone: // comes even if the client hangs with the channel, writing to a broker that is stuck
+			gone = nil
+			l.close(reason)
+		}
+	}
+}
+
+// close is called by watch alone.
+func (l *link) close(reason *amqp.Error) {
+	if l.reason != nil {
+		return
+	}
+	l.reason = fmt.Errorf("the channel was closed: %w", cmp.Or(reason, amqp.ErrClosed))
+	close(l.closed)
+}
+
+func (l *link) isClosed() bool {
 	select {
-	case l.slots <- struct{}{}:
-		defer func() { <-l.slots }()
+	case <-l.closed:
+		return true
+	default:
+		return l.channel.IsClosed() || l.conn.IsClosed()
+	}
+}
+
+// send sends the message, and waits for its confirmation.
+func (l *link) send(ctx context.Context, exchange, key string, msg amqp.Publishing) error {
+	l.begin(msg.MessageId)
+	err := l.publish(ctx, exchange, key, msg)
+	returned := l.end(msg.MessageId)
+	if err != nil {
+		return err
+	}
+	return returned
+}
+
+func (l *link) publish(ctx context.Context, exchange, key string, msg amqp.Publishing) error {
+	confirmation, err := l.write(ctx, exchange, key, msg)
+	switch {
+	case errors.Is(err, amqp.ErrClosed):
+		return l.failure(ctx) // says why
+	case err != nil:
+		return err
+	}
+	select {
+	case <-confirmation.Done():
+	case <-l.closed:
+	case <-ctx.Done():
+	}
+	switch {
+	case confirmation.Acked():
+		<-l.noted
+		return nil
+	case isDone(confirmation) && !l.channel.IsClosed(): // when that closes it answers for the broker
+		return errors.New("the broker could not take it (nack)")
+	default:
+		return l.failure(ctx)
+	}
+}
+
+func isDone(c *amqp.DeferredConfirmation) bool {
+	select {
+	case <-c.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// failure returns why the link is closed or ctx is done, whatever comes first. One of the two has happened, or is about to.
+func (l *link) failure(ctx context.Context) error {
+	select {
+	case <-l.closed:
+		return l.reason
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	l.begin(msg.MessageId)
-	confirmed, err := l.publish(ctx, exchange, key, msg)
-	returned := l.end(msg.MessageId)
-	switch {
-	case err != nil:
-		return err
-	case returned != nil:
-		return returned
-	case !confirmed && l.channel.IsClosed():
-		return fmt.Errorf("the channel was closed before the confirmation: %w", l.closeReason(ctx))
-	case !confirmed:
-		return errors.New("the broker could not take it (nack)")
-	}
-	return nil
 }
 
-func (l *link) publish(ctx context.Context, exchange, key string, msg amqp.Publishing) (confirmed bool, err error) {
-	const mandatory, immediate = true, false
-	confirmation, err := l.channel.PublishWithDeferredConfirmWithContext(ctx, exchange, key, mandatory, immediate, msg)
-	if err != nil {
-		return false, err
+type written struct {
+	confirmation *amqp.DeferredConfirmation
+	err          error
+}
+
+// write writes the message. Nothing of the client looks at ctx, and a broker that takes no more can hold up writing for long. So there is
+// one writer at a time, on a goroutine of its own, and all others are free to give up.
+func (l *link) write(ctx context.Context, exchange, key string, msg amqp.Publishing) (*amqp.DeferredConfirmation, error) {
+	select {
+	case l.turn <- struct{}{}:
+	case <-l.closed:
+		return nil, l.reason
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	return confirmation.WaitContext(ctx)
+	result := make(chan written, 1)
+	go func() {
+		defer func() { <-l.turn }()
+		const mandatory, immediate = true, false
+		confirmation, err := l.channel.PublishWithDeferredConfirm(exchange, key, mandatory, immediate, msg)
+		result <- written{confirmation, err}
+	}()
+	select {
+	case w := <-result:
+		return w.confirmation, w.err
+	case <-l.closed:
+		return nil, l.reason
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func (l *link) begin(id string) {
@@ -91,11 +193,10 @@ func (l *link) begin(id string) {
 	l.flights[id].messages++
 }
 
-// end returns an error if the message came back. It takes down what else has come back, for whom that concerns.
+// end returns an error if the message has come back.
 func (l *link) end(id string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.takeReturnsLocked()
 	f := l.flights[id]
 	if f.messages--; f.messages == 0 {
 		delete(l.flights, id)
@@ -103,36 +204,10 @@ func (l *link) end(id string) error {
 	return f.returned
 }
 
-func (l *link) takeReturnsLocked() {
-	for {
-		select {
-		case r, open := <-l.returns:
-			if !open {
-				return
-			}
-			if f := l.flights[r.MessageId]; f != nil {
-				f.returned = fmt.Errorf("no queue takes the routing key %q: %d %s", r.RoutingKey, r.ReplyCode, r.ReplyText)
-			}
-		default:
-			return
-		}
-	}
-}
-
-// closeReason returns why the channel was closed.
-func (l *link) closeReason(ctx context.Context) error {
-	select {
-	case err := <-l.closed:
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if err != nil {
-			l.reason = err
-		}
-		if l.reason == nil {
-			return amqp.ErrClosed
-		}
-		return l.reason
-	case <-ctx.Done():
-		return ctx.Err()
+func (l *link) note(r amqp.Return) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f := l.flights[r.MessageId]; f != nil { // else its Publish has given up
+		f.returned = fmt.Errorf("no queue takes the routing key %q: %d %s", r.RoutingKey, r.ReplyCode, r.ReplyText)
 	}
 }

@@ -36,7 +36,7 @@ func startNATSServers(t *testing.T) natsServers {
 	servers := natsServers{url: url, away: warmConn(t, goneURL), stuck: warmConn(t, hangingURL)}
 	gone.kill(t)
 	require.Eventually(t, servers.away.IsReconnecting, time.Minute, time.Millisecond)
-	hanging.pause()
+	hanging.pause(t)
 	t.Cleanup(hanging.resume)
 	return servers
 }
@@ -350,7 +350,7 @@ func TestNATSPublishReturnsInTimeThoughTheConnectionTakesNoMore(t *testing.T) {
 	narrow := nats.SetCustomDialer(narrowDialer{})
 	js := jetStreamOf(t, connectNATS(t, url, narrow))
 	nc := connectNATS(t, url, narrow)
-	server.pause()
+	server.pause(t)
 	t.Cleanup(server.resume)
 	requireInTimeThoughBlocked(t, natspub.New(js, "events"))
 	requireInTimeThoughBlocked(t, natspub.NewCore(nc, "events"))

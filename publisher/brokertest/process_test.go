@@ -3,6 +3,7 @@ package brokertest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -100,7 +101,18 @@ func (p *process) kill(t *testing.T) {
 }
 
 // pause keeps it from running until it is resumed: its connections stay open, and nothing answers.
-func (p *process) pause()  { p.signal(syscall.SIGSTOP) }
+func (p *process) pause(t *testing.T) {
+	t.Helper()
+	p.signal(syscall.SIGSTOP)
+	for { // until its threads stand still, which the signal does not wait for
+		_, err := syscall.Wait4(p.cmd.Process.Pid, nil, syscall.WUNTRACED, nil)
+		if !errors.Is(err, syscall.EINTR) {
+			require.NoError(t, err)
+			return
+		}
+	}
+}
+
 func (p *process) resume() { p.signal(syscall.SIGCONT) }
 
 func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.Pid, s) }

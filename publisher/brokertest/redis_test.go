@@ -51,7 +51,7 @@ type redisServers struct {
 func startRedisServers(t *testing.T) redisServers {
 	_, addr := startRedis(t)
 	hanging, stuck := startRedis(t)
-	hanging.pause()
+	hanging.pause(t)
 	t.Cleanup(hanging.resume)
 	return redisServers{
 		here:  &redis.Options{Addr: addr},
@@ -306,7 +306,7 @@ func TestRedisErrorsTellNoPassword(t *testing.T) {
 
 func TestRedisPublishReturnsInTimeThoughTheConnectionTakesNoMore(t *testing.T) {
 	server, addr := startRedis(t)
-	server.pause()
+	server.pause(t)
 	t.Cleanup(server.resume)
 	client := redisClientOf(t, &redis.Options{
 		Addr: addr,

@@ -1,0 +1,129 @@
+package amqppub_test
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/publisher"
+	"github.com/afterspan/afterspan/publisher/amqppub"
+)
+
+var (
+	ctx     = context.Background()
+	conn    *amqp.Connection
+	channel *amqp.Channel
+	tracer  = noop.NewTracerProvider().Tracer("")
+)
+
+func handle(context.Context, publisher.Event) error { return nil }
+
+// broker is a connection to RabbitMQ that is made anew when it is closed.
+type broker struct {
+	url  string
+	mu   sync.Mutex // guards conn
+	conn *amqp.Connection
+}
+
+func (b *broker) connect(ctx context.Context) (*amqp.Connection, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.conn != nil && !b.conn.IsClosed() {
+		return b.conn, nil // somebody else was here first
+	}
+	conn, err := amqp.DialConfig(b.url, amqp.Config{
+		Heartbeat: 10 * time.Second, // a broker that is gone without a word is found out after 15
+		Dial: func(network, addr string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return conn, conn.SetDeadline(time.Now().Add(10 * time.Second)) // for the handshake
+		},
+	})
+	if err == nil {
+		b.conn = conn
+	}
+	return conn, err
+}
+
+func (b *broker) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_ = b.conn.Close()
+}
+
+func Example() {
+	b := &broker{url: "amqp://localhost:5672/"}
+	conn, err := b.connect(ctx)
+	if err != nil {
+		return
+	}
+	defer b.close()
+
+	tasks := core.New()
+	agentEvents := amqppub.New(conn, "agent", "events", amqppub.WithReconnect(b.connect))
+	events := publisher.NewOrdered(tasks, agentEvents)
+	events.Publish(ctx, publisher.Event{
+		Kind: publisher.NodeExecution, Type: publisher.Start, NodeName: "plan", ThreadID: "t-42",
+	}, core.WithTimeout(10*time.Second))
+
+	if _, err := tasks.Shutdown(ctx); err != nil {
+		slog.Error("events were lost", "error", err)
+	}
+}
+
+func ExampleNew_declare() {
+	durable, autoDelete, exclusive, internal, noWait := true, false, false, false, false
+	if err := channel.ExchangeDeclare("agent", amqp.ExchangeTopic, durable, autoDelete, internal, noWait, nil); err != nil {
+		return
+	}
+	if _, err := channel.QueueDeclare("billing", durable, autoDelete, exclusive, noWait, amqp.Table{
+		amqp.QueueTypeArg: amqp.QueueTypeQuorum,
+	}); err != nil {
+		return
+	}
+	if err := channel.QueueBind("billing", "events.#", "agent", noWait, nil); err != nil {
+		return
+	}
+}
+
+func ExampleWithRoutingKeyFunc() {
+	byKind := amqppub.WithRoutingKeyFunc(func(e publisher.Event) string {
+		return "events." + string(e.Kind)
+	})
+	amqppub.New(conn, "agent", "", byKind)
+}
+
+func ExampleDecode() {
+	consume := func(d amqp.Delivery) error {
+		event, err := amqppub.Decode(d)
+		if err != nil {
+			return err
+		}
+		ctx, span := tracer.Start(ctx, "handle", trace.WithLinks(trace.Link{SpanContext: event.SpanContext()}))
+		defer span.End()
+		return handle(ctx, event)
+	}
+
+	autoAck, exclusive, noLocal, noWait := false, false, false, false
+	deliveries, err := channel.Consume("billing", "", autoAck, exclusive, noLocal, noWait, nil)
+	if err != nil {
+		return
+	}
+	for d := range deliveries {
+		if err := consume(d); err != nil {
+			slog.Error("not handled", "id", d.MessageId, "error", err)
+			_ = d.Reject(false) // to the queue's dead letter exchange, if it has one
+			continue
+		}
+		_ = d.Ack(false)
+	}
+}

@@ -1,0 +1,226 @@
+package brokertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterspan/afterspan/publisher"
+	"github.com/afterspan/afterspan/publisher/amqppub"
+	"github.com/afterspan/afterspan/publisher/publishertest"
+)
+
+// rabbit is a RabbitMQ server of our own.
+type rabbit struct {
+	*process
+	addr string
+	away []*amqp.Connection // that a kill of the server has closed
+}
+
+// startRabbit starts a server that shares nothing with another on this machine: its names are kept by an epmd of its own, and what
+// it writes and its cookie are in a directory of the test.
+func startRabbit(t *testing.T) *rabbit {
+	t.Helper()
+	// The script itself: Debian's in the PATH changes the user, and drops the environment.
+	server := requireProgram(t, "/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server")
+	epmd := startEpmd(t)
+	r := &rabbit{addr: freeAddr(t)}
+	dir := t.TempDir()
+	plugins := filepath.Join(dir, "plugins")
+	require.NoError(t, os.WriteFile(plugins, []byte("[].\n"), 0o600))
+	r.process = startProcess(t, &process{
+		args: []string{server},
+		env: []string{
+			"RUNNING_UNDER_SYSTEMD=true", // the script becomes the server, and does not start it: so it is ours to wait for
+			"HOME=" + dir, "ERL_EPMD_PORT=" + portOf(t, epmd),
+			"RABBITMQ_NODENAME=afterspan@localhost", "RABBITMQ_NODE_IP_ADDRESS=127.0.0.1",
+			"RABBITMQ_NODE_PORT=" + portOf(t, r.addr), "RABBITMQ_DIST_PORT=" + portOf(t, freeAddr(t)),
+			"RABBITMQ_MNESIA_BASE=" + filepath.Join(dir, "mnesia"), "RABBITMQ_LOG_BASE=" + filepath.Join(dir, "log"),
+			"RABBITMQ_PID_FILE=" + filepath.Join(dir, "pid"), "RABBITMQ_ENABLED_PLUGINS_FILE=" + plugins,
+			"RABBITMQ_CONFIG_FILE=" + filepath.Join(dir, "none"), "RABBITMQ_CONF_ENV_FILE=" + filepath.Join(dir, "none.conf"),
+			"RABBITMQ_LOGS=-",
+		},
+		ready: func(ctx context.Context) error {
+			conn, err := r.connect(ctx)
+			if err != nil {
+				return err
+			}
+			return conn.Close()
+		},
+	})
+	return r
+}
+
+// startEpmd starts what Erlang's servers find each other by. A server that finds none would start one, which would stay.
+func startEpmd(t *testing.T) (addr string) {
+	t.Helper()
+	addr = freeAddr(t)
+	startProcess(t, &process{
+		args: []string{requireProgram(t, "epmd"), "-port", portOf(t, addr), "-address", "127.0.0.1"},
+		ready: func(ctx context.Context) error {
+			conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+			if err != nil {
+				return err
+			}
+			return conn.Close()
+		},
+	})
+	return addr
+}
+
+func portOf(t *testing.T, addr string) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(addr)
+	require.NoError(t, err)
+	return port
+}
+
+// connect opens a connection. It is the hook that the README shows.
+func (r *rabbit) connect(ctx context.Context) (*amqp.Connection, error) {
+	return r.connectThrough(ctx, func(conn net.Conn) net.Conn { return conn })
+}
+
+// connectThrough opens a connection whose bytes go through what wrap makes of the network's.
+func (r *rabbit) connectThrough(ctx context.Context, wrap func(net.Conn) net.Conn) (*amqp.Connection, error) {
+	return amqp.DialConfig("amqp://"+r.addr, amqp.Config{
+		Heartbeat: time.Second, // the shortest: a server that is stuck is found out after three
+		Dial: func(network, addr string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return wrap(conn), conn.SetDeadline(time.Now().Add(10 * time.Second)) // for the handshake
+		},
+	})
+}
+
+// open opens a connection for a test, with a channel to look with.
+func (r *rabbit) open(t *testing.T) (*amqp.Connection, *amqp.Channel) {
+	t.Helper()
+	conn, err := r.connect(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { closeQuietly(conn) })
+	channel, err := conn.Channel()
+	require.NoError(t, err)
+	return conn, channel
+}
+
+// reconnect is connect for a test, which closes it in the end.
+func (r *rabbit) reconnect(t *testing.T) func(context.Context) (*amqp.Connection, error) {
+	return func(ctx context.Context) (*amqp.Connection, error) {
+		conn, err := r.connect(ctx)
+		if err == nil {
+			t.Cleanup(func() { closeQuietly(conn) })
+		}
+		return conn, err
+	}
+}
+
+func closeQuietly(conn *amqp.Connection) { _ = conn.Close() } // it may be closed already
+
+// breakable opens a connection and returns what breaks it, as a network does.
+func (r *rabbit) breakable(t *testing.T) (*amqp.Connection, func()) {
+	t.Helper()
+	var network net.Conn
+	conn, err := r.connectThrough(t.Context(), func(conn net.Conn) net.Conn {
+		network = conn
+		return conn
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { closeQuietly(conn) })
+	return conn, func() {
+		closed := conn.NotifyClose(make(chan *amqp.Error, 1))
+		network.Close()
+		for range closed { // until it is
+		}
+	}
+}
+
+// queue declares a durable queue with a new name.
+func queue(t *testing.T, channel *amqp.Channel, args amqp.Table) string {
+	t.Helper()
+	name := fmt.Sprintf("%.200s/%d", t.Name(), time.Now().UnixNano())
+	q, err := channel.QueueDeclare(name, true, false, false, false, args)
+	require.NoError(t, err)
+	return q.Name
+}
+
+// drain takes all that is in a queue.
+func drain(t *testing.T, channel *amqp.Channel, queue string) (events []publisher.Event) {
+	t.Helper()
+	for {
+		d, more, err := channel.Get(queue, true)
+		require.NoError(t, err)
+		if !more {
+			return events
+		}
+		event, err := amqppub.Decode(d)
+		require.NoError(t, err)
+		events = append(events, event)
+	}
+}
+
+// target is what the conformance kit tests.
+func (r *rabbit) target(t *testing.T, encoding publisher.Encoding) publishertest.Target {
+	t.Helper()
+	conn, channel := r.open(t)
+	name := queue(t, channel, nil)
+	deliveries, err := channel.Consume(name, "", true, false, false, false, nil)
+	require.NoError(t, err)
+	return publishertest.Target{
+		Publisher: amqppub.New(conn, "", name, amqppub.WithEncoding(encoding)),
+		Away:      publisher.Func(r.publishAway),
+		Stuck:     r.stuck(t, amqppub.New(conn, "", name, amqppub.WithEncoding(encoding))),
+		Receive: func(ctx context.Context) (publishertest.Received, error) {
+			select {
+			case d := <-deliveries:
+				event, err := amqppub.Decode(d)
+				return publishertest.Received{Event: event, Header: textsOf(d.Headers)}, err
+			case <-ctx.Done():
+				return publishertest.Received{}, ctx.Err()
+			}
+		},
+	}
+}
+
+// publishAway publishes with connections that a kill has closed. All must fail.
+func (r *rabbit) publishAway(ctx context.Context, event publisher.Event) error {
+	fails := func(context.Context) (*amqp.Connection, error) { return nil, errors.New("the server is away") }
+	with := amqppub.New(r.away[0], "", "events", amqppub.WithReconnect(fails)).Publish(ctx, event)
+	without := amqppub.New(r.away[1], "", "events").Publish(ctx, event)
+	if with == nil || without == nil {
+		return nil
+	}
+	return errors.Join(with, without)
+}
+
+// stuck returns p with a server that runs no more from the first event on.
+func (r *rabbit) stuck(t *testing.T, p publisher.Publisher) publisher.Publisher {
+	return publisher.Func(func(ctx context.Context, event publisher.Event) error {
+		r.pauseUntilEnd(t)
+		return p.Publish(ctx, event)
+	})
+}
+
+// pauseUntilEnd pauses the server until the test ends, if it is not resumed before.
+func (r *rabbit) pauseUntilEnd(t *testing.T) {
+	t.Cleanup(r.resume)
+	r.pause(t)
+}
+
+func textsOf(headers amqp.Table) map[string]string {
+	texts := make(map[string]string)
+	for name, value := range headers {
+		texts[strings.ToLower(name)] = fmt.Sprint(value)
+	}
+	return texts
+}
