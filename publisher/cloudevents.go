@@ -34,7 +34,8 @@ type cloudEvent struct {
 	TraceParent  string `json:"traceparent,omitempty"`
 	TraceState   string `json:"tracestate,omitempty"`
 
-	Data json.RawMessage `json:"data,omitempty"`
+	Data       json.RawMessage `json:"data,omitempty"`
+	DataBase64 []byte          `json:"data_base64,omitempty"` // only from others
 }
 
 func cloudEventOf(e Event) cloudEvent {
@@ -44,7 +45,7 @@ func cloudEventOf(e Event) cloudEvent {
 		Source:      "afterspan",
 		Type:        printable(fmt.Sprintf("afterspan.%s.%s", e.Kind, e.Type)),
 		Subject:     printable(e.ThreadID),
-		Time:        e.Timestamp.UTC().Format(time.RFC3339Nano),
+		Time:        time.UnixMicro(e.Timestamp.UnixMicro()).UTC().Format(time.RFC3339Nano), // as in the data
 
 		DataContentType: plainType,
 		PartitionKey:    printable(e.Key()),
@@ -67,6 +68,14 @@ func (c cloudEvent) structured(data json.RawMessage) []byte {
 	return b
 }
 
+// data returns what is in the envelope.
+func (c cloudEvent) data() []byte {
+	if c.DataBase64 != nil {
+		return c.DataBase64
+	}
+	return c.Data
+}
+
 // attributes returns those that are set, by name. The content type of the data has a header of its own.
 func (c cloudEvent) attributes() map[string]string {
 	all := map[string]string{
@@ -85,11 +94,11 @@ func isStructured(body []byte) bool {
 	return json.Unmarshal(body, &head) == nil && head.SpecVersion != ""
 }
 
-// printable replaces what the strings of CloudEvents attributes must not have: control characters and invalid UTF-8. The
-// data keeps them. https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#type-system
+// printable replaces what the strings of CloudEvents attributes must not have: control characters, noncharacters and invalid
+// UTF-8. The data keeps them. https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#type-system
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if unicode.IsControl(r) || unicode.Is(unicode.Noncharacter_Code_Point, r) {
 			return unicode.ReplacementChar
 		}
 		return r

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // A ConsoleOption configures [Console]. A nil one does nothing.
@@ -57,7 +59,10 @@ func (c *console) Publish(ctx context.Context, event Event) error {
 	}
 	return await(ctx, start(func() error { // and not Bound, which may not call it: the turn would never end
 		defer func() { <-c.turn }()
-		_, err := c.w.Write(line)
+		n, err := c.w.Write(line)
+		if err == nil && n < len(line) {
+			err = io.ErrShortWrite // which not every Writer says
+		}
 		return err
 	}))
 }
@@ -67,7 +72,7 @@ func jsonLine(e Event) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("publisher: event %s cannot be written: %w", e.ID, err)
 	}
-	return append(line, '\n'), nil
+	return append(escape(line, unicode.IsControl), '\n'), nil
 }
 
 // readableLine returns the event with what it says last, and leaves out what is empty.
@@ -90,32 +95,40 @@ func readableLine(e Event) ([]byte, error) {
 	if e.Content != "" {
 		b.WriteString(" " + strconv.Quote(e.Content))
 	}
-	for _, field := range []struct {
-		name  string
-		value any
-		empty bool
-	}{
-		{"blocks", e.ContentBlocks, len(e.ContentBlocks) == 0},
-		{"data", e.Data, len(e.Data) == 0},
-		{"metadata", e.Metadata, len(e.Metadata) == 0},
-	} {
-		if field.empty {
-			continue
-		}
-		value, err := marshal(field.value)
+	for _, part := range e.parts() {
+		value, err := marshal(part.value)
 		if err != nil {
-			return nil, e.unserialisable(field.name, err)
+			return nil, e.unserialisable(part.field, err)
 		}
-		fmt.Fprintf(&b, " %s=%s", field.name, value)
+		fmt.Fprintf(&b, " %s=%s", part.name, escape(value, unprintable))
 	}
 	b.WriteByte('\n')
 	return []byte(b.String()), nil
 }
 
+func unprintable(r rune) bool { return !unicode.IsPrint(r) }
+
+// escape writes what is odd in JSON as \u does: package json leaves control characters above ASCII, of which a terminal may
+// make something else. They can only be in strings.
+func escape(json []byte, odd func(rune) bool) []byte {
+	var out []byte
+	for _, r := range string(json) {
+		switch high, low := utf16.EncodeRune(r); {
+		case !odd(r):
+			out = utf8.AppendRune(out, r)
+		case high == unicode.ReplacementChar: // is no pair
+			out = fmt.Appendf(out, `\u%04x`, r)
+		default:
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		}
+	}
+	return out
+}
+
 // word returns s, in quotes if it is not one printable word: a line stays one line.
 func word(s string) string {
-	odd := func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) || r == '"' || r == '=' }
-	if s == "" || strings.ContainsFunc(s, odd) {
+	odd := func(r rune) bool { return unicode.IsSpace(r) || unprintable(r) || r == '"' || r == '=' }
+	if s == "" || !utf8.ValidString(s) || strings.ContainsFunc(s, odd) {
 		return strconv.Quote(s)
 	}
 	return s

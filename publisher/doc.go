@@ -13,7 +13,7 @@
 // redispub, natspub, amqppub and kafkapub. They take a client that you have made, and leave closing it to you.
 //
 // [Publish] and [Ordered] publish in the background, as tasks of a [core.Manager]. An event is copied at the call, and what
-// does not marshal to JSON is refused then. A publish that fails is a task that failed: it is logged, counted,
+// does not marshal to JSON is found out then. A publish that fails is a task that failed: it is logged, counted,
 // and marked in its span. A shutdown of the manager delivers what was accepted. What it could not deliver in its time it counts.
 //
 // # What arrives
@@ -28,7 +28,8 @@
 //	ctx, span := tracer.Start(ctx, "handle", trace.WithLinks(trace.Link{SpanContext: event.SpanContext()}))
 //
 // A broker's acknowledgement can be lost, so an event may arrive twice, with the same ID: remember the IDs, or make handling an
-// event twice harmless. Sequence tells the order within a key, and what is missing.
+// event twice harmless. Sequence tells the order within a key. With [Ordered] a gap is an event that was tried and could not be
+// delivered; those that were refused, or cancelled while they waited, have no number.
 //
 // # Concurrency
 //

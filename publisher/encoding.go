@@ -3,6 +3,7 @@ package publisher
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"mime"
@@ -61,6 +62,9 @@ func (e Encoding) Encode(ctx context.Context, event Event, prefix string) (Messa
 	body, err := marshal(event)
 	switch {
 	case err != nil:
+		if _, named := event.snapshot(); named != nil { // says where in the event it is
+			return Message{}, named
+		}
 		return Message{}, fmt.Errorf("publisher: event %s cannot be sent: %w", event.ID, err)
 	case e == Structured:
 		header[contentTypeHeader] = structuredType
@@ -91,11 +95,14 @@ func Decode(m Message) (Event, error) {
 		if err := json.Unmarshal(body, &envelope); err != nil {
 			return Event{}, fmt.Errorf("publisher: not a CloudEvent in JSON: %w", err)
 		}
-		body = envelope.Data
+		body = envelope.data()
 	}
 	var event Event
-	if err := json.Unmarshal(body, &event); err != nil {
+	if err := event.UnmarshalJSON(body); err != nil {
 		return Event{}, err
+	}
+	if event.Kind == "" && event.Type == "" {
+		return Event{}, errors.New("publisher: not an event: it has neither event nor event_type")
 	}
 	if event.TraceParent == "" {
 		event.TraceParent, event.TraceState = m.Header[traceParent], m.Header[traceState]

@@ -15,13 +15,14 @@ import (
 //
 // Kind and Type must be set. [Publish] and [Ordered] fill in ID, Sequence, Timestamp, TraceParent and TraceState where
 // they are empty, once for each event and not for each attempt, and copy the event: what the caller does to its
-// maps and slices afterwards changes nothing.
+// maps and slices afterwards changes nothing. The copy keeps what JSON is made of, maps of any and slices of any among it. Everything
+// else in Data, Metadata and ContentBlocks, such as a struct, is marshalled then, and reaches the publisher as a [encoding/json.RawMessage].
 type Event struct {
 	// ID tells an event from all others, and a duplicate from a new one. It is a UUID of version 7 unless set,
 	// which sorts by time: https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7
 	ID string
-	// Sequence counts the events of one key in this process, from 1. See [Publish] and [Ordered]. 0 is none, for
-	// events without a key.
+	// Sequence counts the events of one key, from 1, in this process: each [Ordered] counts for itself, and [Publish]
+	// for all its calls together. 0 is none, for events without a key.
 	Sequence uint64
 
 	Kind Kind // what the event is about; "event" in JSON
@@ -75,6 +76,30 @@ func (e Event) accept() (Event, error) {
 		return e, errors.New("publisher: an event without a type: set Event.Type")
 	}
 	return e.snapshot()
+}
+
+// part is what may be anything in an event.
+type part struct {
+	name, field string // in JSON and in Go
+	value       any
+}
+
+// parts returns those that are not empty.
+func (e Event) parts() []part {
+	var parts []part
+	if len(e.ContentType) > 0 {
+		parts = append(parts, part{"content_type", "ContentType", e.ContentType})
+	}
+	if len(e.ContentBlocks) > 0 {
+		parts = append(parts, part{"content_blocks", "ContentBlocks", e.ContentBlocks})
+	}
+	if len(e.Data) > 0 {
+		parts = append(parts, part{"data", "Data", e.Data})
+	}
+	if len(e.Metadata) > 0 {
+		parts = append(parts, part{"metadata", "Metadata", e.Metadata})
+	}
+	return parts
 }
 
 // complete fills in what must not be made anew for each attempt.

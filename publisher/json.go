@@ -1,7 +1,6 @@
 package publisher
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -72,7 +71,7 @@ func orEmpty(m map[string]any) map[string]any {
 type text string
 
 func (t *text) UnmarshalJSON(b []byte) error {
-	if len(b) > 0 && b[0] != '"' && !bytes.Equal(b, []byte("null")) {
+	if len(b) > 0 && b[0] != '"' {
 		var n json.Number
 		err := json.Unmarshal(b, &n)
 		*t = text(n)
@@ -84,13 +83,18 @@ func (t *text) UnmarshalJSON(b []byte) error {
 // unixSeconds is a time as Python's time.time() gives it.
 type unixSeconds time.Time
 
+// Those of the years 1 and 9999: CloudEvents have no times beyond.
+const firstSecond, lastSecond = -62135596800, 253402300799
+
 func (s unixSeconds) MarshalJSON() ([]byte, error) {
-	if time.Time(s).IsZero() {
+	t := time.Time(s)
+	micros, sign := t.UnixMicro(), ""
+	switch {
+	case t.IsZero():
 		return []byte("0"), nil
-	}
-	micros := time.Time(s).UnixMicro()
-	sign := ""
-	if micros < 0 {
+	case t.Unix() < firstSecond, t.Unix() > lastSecond:
+		return nil, fmt.Errorf("the timestamp %v is not of the years 1 to 9999", t)
+	case micros < 0:
 		sign, micros = "-", -micros
 	}
 	return fmt.Appendf(nil, "%s%d.%06d", sign, micros/1e6, micros%1e6), nil
@@ -100,6 +104,9 @@ func (s *unixSeconds) UnmarshalJSON(b []byte) error {
 	var seconds float64
 	if err := json.Unmarshal(b, &seconds); err != nil {
 		return err
+	}
+	if seconds < firstSecond || seconds >= lastSecond+1 {
+		return fmt.Errorf("the timestamp %s is not in seconds", b)
 	}
 	if seconds != 0 {
 		*s = unixSeconds(time.UnixMicro(int64(math.Round(seconds * 1e6))).UTC())

@@ -19,7 +19,7 @@ const maxCalls = 256
 func Multi(ps ...Publisher) Publisher {
 	m := make(multi, len(ps))
 	for i, p := range ps {
-		if p == nil {
+		if isNil(p) {
 			panic(fmt.Sprintf("publisher: Multi: argument %d is nil", i))
 		}
 		m[i] = sink{publisher: p, name: fmt.Sprintf("sink %d (%T)", i, p), calls: make(chan struct{}, maxCalls)}
@@ -36,7 +36,14 @@ type sink struct {
 }
 
 func (m multi) Publish(ctx context.Context, event Event) error {
-	event = event.complete().traced(ctx) // one event, and not one for each sink
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	// One event, and not one for each sink; and a copy, since a sink that is left behind keeps it.
+	event, err := event.complete().traced(ctx).snapshot()
+	if err != nil {
+		return err
+	}
 	returned := make([]<-chan error, len(m))
 	for i, s := range m {
 		returned[i] = start(func() error { return s.publish(ctx, event) })

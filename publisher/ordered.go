@@ -17,37 +17,45 @@ import (
 // An event whose publishing fails, after all retries, is a failed task and a gap in the Sequence that its consumers see. The
 // next one of its key goes on.
 type Ordered struct {
+	orderedConfig
 	manager   *core.Manager
 	publisher Publisher
 	serial    *core.Serial
-	retry     RetryFunc
 	sequence  sequence
 }
 
+// orderedConfig is what the options of an Ordered set.
+type orderedConfig struct {
+	perKey, total int
+	blocking      bool
+	retry         RetryFunc
+}
+
 // A RetryFunc calls publish until it returns nil or there is no point in going on, and returns its last error. It must
-// give up when ctx is done. It is what libraries for retries are made of: see the example.
+// give up when ctx is done, and must not return while publish still runs: the next event would overtake this one. It is what
+// libraries for retries are made of: see the example. A panic of the publisher goes through it, and ends the task.
 type RetryFunc func(ctx context.Context, publish func(context.Context) error) error
 
 // An OrderedOption configures an [Ordered]. It is given to [NewOrdered]. A nil one does nothing.
-type OrderedOption func(*Ordered)
+type OrderedOption func(*orderedConfig)
 
 // WithBuffer sets how many events of one key, and how many of all keys, may be on their way, waiting and being
 // published. What is more is refused with an error that matches [core.ErrFull], or waits for room [WithBlocking].
 // The default is 1,000 and 100,000; 0 or less is no limit. A manager with a limit bounds them, too.
 func WithBuffer(perKey, total int) OrderedOption {
-	return func(o *Ordered) { o.serial.PerKey, o.serial.Total = perKey, total }
+	return func(c *orderedConfig) { c.perKey, c.total = perKey, total }
 }
 
 // WithBlocking makes [Ordered.Publish] wait for room in the buffer until its ctx is done. Called from inside a task of
 // the same manager it never waits: that task could be the one that holds the room. The default is to refuse.
 func WithBlocking() OrderedOption {
-	return func(o *Ordered) { o.serial.Blocking = true }
+	return func(c *orderedConfig) { c.blocking = true }
 }
 
 // WithRetry makes retry call the publisher. The events behind wait, so nothing is reordered. The
 // default, also for nil, is to call it once.
 func WithRetry(retry RetryFunc) OrderedOption {
-	return func(o *Ordered) { o.retry = retry }
+	return func(c *orderedConfig) { c.retry = retry }
 }
 
 // NewOrdered returns an Ordered that publishes with p, in tasks of m. It panics if m or p is nil. Order is kept by
@@ -56,20 +64,25 @@ func NewOrdered(m *core.Manager, p Publisher, opts ...OrderedOption) *Ordered {
 	switch {
 	case m == nil:
 		panic("publisher: NewOrdered: the Manager is nil")
-	case p == nil:
+	case isNil(p):
 		panic("publisher: NewOrdered: the Publisher is nil")
 	}
-	o := &Ordered{manager: m, publisher: p, serial: &core.Serial{PerKey: 1_000, Total: 100_000}}
+	c := orderedConfig{perKey: 1_000, total: 100_000}
 	for _, opt := range opts {
 		if opt != nil {
-			opt(o)
+			opt(&c)
 		}
 	}
-	return o
+	return &Ordered{
+		orderedConfig: c,
+		manager:       m,
+		publisher:     p,
+		serial:        &core.Serial{PerKey: c.perKey, Total: c.total, Blocking: c.blocking},
+	}
 }
 
-// Publish does what the function [Publish] does, in order. Sequence, unless it is set, counts the events of a key as they
-// are handed to the publisher. A timeout among opts counts from then, too.
+// Publish does what the function [Publish] does, in order. Sequence, unless it is set, counts the events of a key as this
+// Ordered hands them to the publisher. A timeout among opts counts from then, too. An event that cannot be sent fails when its turn comes.
 //
 // The task that it returns is done already, with [core.ErrFull] or [core.ErrClosed], if the event was refused.
 func (o *Ordered) Publish(ctx context.Context, event Event, opts ...core.TaskOption) *core.Task {
@@ -83,14 +96,14 @@ func (o *Ordered) Publish(ctx context.Context, event Event, opts ...core.TaskOpt
 		if err != nil {
 			return err
 		}
-		return o.deliver(ctx, event)
+		return withCause(ctx, o.deliver(ctx, event))
 	}, opts...)
 }
 
 // deliver publishes an event whose turn has come: here nobody else has its key.
 func (o *Ordered) deliver(ctx context.Context, event Event) error {
 	event = o.sequence.number(event.traced(ctx))
-	publish := func(ctx context.Context) error { return Redact(o.publisher.Publish(ctx, event)) }
+	publish := func(ctx context.Context) error { return attempt(ctx, o.publisher, event) }
 	if o.retry == nil {
 		return publish(ctx)
 	}

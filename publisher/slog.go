@@ -2,13 +2,14 @@ package publisher
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"time"
 )
 
 // Slog returns a publisher that logs each event, at INFO, or at ERROR if IsError is set: the message is the kind and the type, and
-// the attributes have the names of the event's JSON; what is empty is left out. A nil logger is [slog.Default] at the time of
-// each event. It returns the error of the log's handler.
+// the attributes have the names of the event's JSON, with event_id for its id; what is empty is left out. A nil logger is
+// [slog.Default] at the time of each event. It returns the error of the log's handler.
 func Slog(l *slog.Logger) Publisher {
 	return Func(func(ctx context.Context, event Event) error {
 		logger := l
@@ -23,13 +24,17 @@ func Slog(l *slog.Logger) Publisher {
 		if !handler.Enabled(ctx, level) {
 			return nil
 		}
+		attrs, err := attrsOf(event.complete())
+		if err != nil {
+			return err
+		}
 		record := slog.NewRecord(time.Now(), level, string(event.Kind)+" "+string(event.Type), 0)
-		record.AddAttrs(attrsOf(event.complete())...)
+		record.AddAttrs(attrs...)
 		return handler.Handle(ctx, record)
 	})
 }
 
-func attrsOf(e Event) []slog.Attr {
+func attrsOf(e Event) ([]slog.Attr, error) {
 	attrs := []slog.Attr{slog.String("event_id", e.ID), slog.Time("timestamp", e.Timestamp)}
 	for _, a := range []slog.Attr{
 		slog.String("node_name", e.NodeName), slog.String("thread_id", e.ThreadID),
@@ -42,14 +47,17 @@ func attrsOf(e Event) []slog.Attr {
 	if e.Sequence != 0 {
 		attrs = append(attrs, slog.Uint64("sequence", e.Sequence))
 	}
-	if len(e.ContentBlocks) > 0 {
-		attrs = append(attrs, slog.Any("content_blocks", e.ContentBlocks))
+	for _, part := range e.parts() {
+		raw, err := marshal(part.value)
+		if err != nil {
+			return nil, e.unserialisable(part.field, err)
+		}
+		attrs = append(attrs, slog.Any(part.name, jsonText(raw)))
 	}
-	if len(e.Data) > 0 {
-		attrs = append(attrs, slog.Any("data", e.Data))
-	}
-	if len(e.Metadata) > 0 {
-		attrs = append(attrs, slog.Any("metadata", e.Metadata))
-	}
-	return attrs
+	return attrs, nil
 }
+
+// jsonText is JSON that nobody can change any more. It logs as JSON; in a log of text too, as package slog quotes bytes.
+type jsonText json.RawMessage
+
+func (j jsonText) MarshalJSON() ([]byte, error) { return j, nil }

@@ -19,7 +19,7 @@ func (e Event) snapshot() (Event, error) {
 	e.ContentBlocks = slices.Clone(e.ContentBlocks)
 	for i, block := range e.ContentBlocks {
 		if e.ContentBlocks[i], err = copyMap(block, 0); err != nil {
-			return e, e.unserialisable("ContentBlocks", err)
+			return e, e.unserialisable("ContentBlocks", fmt.Errorf("[%d]: %w", i, err))
 		}
 	}
 	e.ContentType = slices.Clone(e.ContentType)
@@ -27,7 +27,7 @@ func (e Event) snapshot() (Event, error) {
 }
 
 func (e Event) unserialisable(field string, err error) error {
-	return fmt.Errorf("publisher: event %s cannot be sent, put only what marshals to JSON into Event.%s: %w", e.ID, field, err)
+	return fmt.Errorf("publisher: event %s cannot be sent: put only what marshals to JSON into Event.%s: %w", e.ID, field, err)
 }
 
 // maxDepth is how deep maps and slices are copied one by one. What is deeper is left to package json, which finds cycles.

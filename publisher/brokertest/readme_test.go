@@ -13,7 +13,7 @@ var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
 
 // Every block of Go in an adapter's README stands in its example_test.go, line by line, and so compiles.
 func TestREADMEsShowCodeThatCompiles(t *testing.T) {
-	for _, adapter := range []string{"redispub", "natspub", "amqppub"} {
+	for _, adapter := range []string{"redispub", "natspub", "amqppub", "kafkapub"} {
 		page, err := os.ReadFile("../" + adapter + "/README.md")
 		require.NoError(t, err)
 		code, err := os.ReadFile("../" + adapter + "/example_test.go")

@@ -3,6 +3,7 @@ package kafkapub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -57,10 +58,29 @@ func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 	if err != nil {
 		return err
 	}
-	if err := p.produce(ctx, p.record(m, event)); err != nil {
+	err = publisher.Bound(ctx, func() error { return p.produce(ctx, m, event) })
+	if err != nil {
 		return fmt.Errorf("kafkapub: event %s to %q: %w", m.ID, p.topic, err)
 	}
 	return nil
+}
+
+// produce sends the record, and sends it again if it fell with another: when the first record that waits for a partition is
+// cancelled, the client fails all that wait behind it, with the first one's error. It is ProduceSync, as Produce would linger:
+// 10 ms by default, and Ordered sends the next event of a key only after that.
+func (p *Publisher) produce(ctx context.Context, m publisher.Message, event publisher.Event) error {
+	record, cancel := context.WithCancel(context.WithoutCancel(ctx)) // so that it ends in no other way than Canceled
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	for {
+		err := p.client.ProduceSync(record, p.record(m, event)).FirstErr()
+		if !errors.Is(err, context.Canceled) {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
 }
 
 func (p *Publisher) record(m publisher.Message, event publisher.Event) *kgo.Record {
@@ -72,21 +92,6 @@ func (p *Publisher) record(m publisher.Message, event publisher.Event) *kgo.Reco
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: name, Value: []byte(value)})
 	}
 	return r
-}
-
-// produce is ProduceSync, but for a ctx that is done while the record is on its way.
-func (p *Publisher) produce(ctx context.Context, r *kgo.Record) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	acknowledged := make(chan error, 1)
-	p.client.Produce(ctx, r, func(_ *kgo.Record, err error) { acknowledged <- err })
-	select {
-	case err := <-acknowledged:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // Decode returns the event that a record is, whatever its encoding.

@@ -1,0 +1,249 @@
+package publisher_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/publisher"
+)
+
+// An event goes out in the background, and what its publisher returns is what its task ends with.
+func ExamplePublish() {
+	tasks := core.New()
+	broker := publisher.Func(func(_ context.Context, e publisher.Event) error {
+		fmt.Println("sent:", e.Kind, e.Type, "of", e.ThreadID)
+		return nil
+	})
+	task := publisher.Publish(context.Background(), tasks, broker, publisher.Event{
+		Kind: publisher.NodeExecution, Type: publisher.Start, NodeName: "plan", ThreadID: "thread-1",
+	}, core.WithTimeout(10*time.Second))
+
+	_ = tasks.Wait(context.Background())
+	fmt.Println(task.Name(), task.Outcome())
+	// Output:
+	// sent: node_execution start of thread-1
+	// publish_event completed
+}
+
+// What cannot be sent fails, and says why.
+func ExamplePublish_unserialisable() {
+	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
+	task := publisher.Publish(context.Background(), tasks, publisher.Console(os.Stdout), publisher.Event{
+		ID: "e-1", Kind: publisher.ToolExecution, Type: publisher.Result, Data: map[string]any{"conn": make(chan int)},
+	})
+	fmt.Println(task.Wait(context.Background()))
+	// Output:
+	// publisher: event e-1 cannot be sent: put only what marshals to JSON into Event.Data: ["conn"]: json: unsupported type: chan int
+}
+
+// The events of one thread arrive in order, though the first takes longest.
+func ExampleOrdered() {
+	tasks := core.New()
+	broker := publisher.Func(func(_ context.Context, e publisher.Event) error {
+		if e.Type == publisher.Start {
+			time.Sleep(10 * time.Millisecond)
+		}
+		fmt.Println(e.Sequence, e.Type)
+		return nil
+	})
+	events := publisher.NewOrdered(tasks, broker)
+	for _, happened := range []publisher.Type{publisher.Start, publisher.Progress, publisher.End} {
+		events.Publish(context.Background(), publisher.Event{
+			Kind: publisher.GraphExecution, Type: happened, ThreadID: "thread-1",
+		})
+	}
+	_, err := tasks.Shutdown(context.Background()) // delivers what was accepted
+	fmt.Println(err)
+	// Output:
+	// 1 start
+	// 2 progress
+	// 3 end
+	// <nil>
+}
+
+// Two events of one thread may be on their way. The third is refused.
+func ExampleWithBuffer() {
+	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
+	release := make(chan struct{})
+	stuck := publisher.Func(func(context.Context, publisher.Event) error { <-release; return nil })
+	events := publisher.NewOrdered(tasks, stuck, publisher.WithBuffer(2, 1000))
+	for range 3 {
+		task := events.Publish(context.Background(), publisher.Event{
+			Kind: publisher.Streaming, Type: publisher.Update, ThreadID: "thread-1",
+		})
+		fmt.Println(task.Outcome(), errors.Is(task.Err(), core.ErrFull))
+	}
+	close(release)
+	_ = tasks.Wait(context.Background())
+	// Output:
+	// pending false
+	// pending false
+	// rejected true
+}
+
+// A loop is all that a retry needs. The events behind wait for it, so they stay in order. A library for retries goes into the same
+// place, for example
+//
+//	publisher.WithRetry(func(ctx context.Context, publish func(context.Context) error) error {
+//		_, err := backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, publish(ctx) })
+//		return err
+//	})
+func ExampleWithRetry() {
+	retry := func(ctx context.Context, publish func(context.Context) error) error {
+		pause := time.Millisecond
+		for attempt := 1; ; attempt++ {
+			err := publish(ctx)
+			if err == nil || attempt == 5 {
+				return err
+			}
+			select {
+			case <-ctx.Done(): // the task was cancelled, or the manager is shut down
+				return errors.Join(context.Cause(ctx), err)
+			case <-time.After(pause):
+				pause *= 2
+			}
+		}
+	}
+	attempts := 0
+	broker := publisher.Func(func(_ context.Context, e publisher.Event) error {
+		if attempts++; attempts < 3 {
+			return errors.New("broker: connection refused")
+		}
+		fmt.Println(e.Type, "after", attempts, "attempts")
+		return nil
+	})
+	tasks := core.New()
+	events := publisher.NewOrdered(tasks, broker, publisher.WithRetry(retry))
+	for _, happened := range []publisher.Type{publisher.Start, publisher.End} {
+		events.Publish(context.Background(), publisher.Event{
+			Kind: publisher.LLMCall, Type: happened, ThreadID: "thread-1",
+		})
+	}
+	_ = tasks.Wait(context.Background())
+	// Output:
+	// start after 3 attempts
+	// end after 4 attempts
+}
+
+// Each event goes to the terminal and to the log, and the error says which of them has not got it.
+func ExampleMulti() {
+	away := publisher.Func(func(context.Context, publisher.Event) error { return errors.New("broker: away") })
+	all := publisher.Multi(publisher.Console(os.Stdout), away)
+	err := all.Publish(context.Background(), publisher.Event{
+		Kind: publisher.ToolExecution, Type: publisher.End, NodeName: "search", Timestamp: time.Unix(0, 0).UTC(),
+	})
+	fmt.Println(err)
+	// Output:
+	// 1970-01-01T00:00:00Z tool_execution end node=search
+	// sink 1 (publisher.Func): broker: away
+}
+
+// A line for people, and one for programs.
+func ExampleConsole() {
+	e := publisher.Event{
+		ID: "e-1", Kind: publisher.ToolExecution, Type: publisher.Error, NodeName: "search files", ThreadID: "thread-1",
+		Content: "no such file", Data: map[string]any{"path": "/tmp/x"}, IsError: true, Timestamp: time.Unix(1_700_000_000, 0).UTC(),
+	}
+	_ = publisher.Console(os.Stdout).Publish(context.Background(), e)
+	_ = publisher.Console(os.Stdout, publisher.WithJSONLines()).Publish(context.Background(), e)
+	// Output:
+	// 2023-11-14T22:13:20Z tool_execution error node="search files" thread=thread-1 ERROR "no such file" data={"path":"/tmp/x"}
+	// {"id":"e-1","event":"tool_execution","event_type":"error","content":"no such file","content_blocks":null,"data":{"path":"/tmp/x"},"content_type":null,"node_name":"search files","run_id":"","thread_id":"thread-1","timestamp":1700000000.000000,"is_error":true,"metadata":{}}
+}
+
+func ExampleSlog() {
+	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr { // for the sake of this example's output
+			if a.Key == slog.TimeKey || a.Key == "timestamp" {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	_ = publisher.Slog(log).Publish(context.Background(), publisher.Event{
+		ID: "e-1", Kind: publisher.LLMCall, Type: publisher.Result, ThreadID: "thread-1", Content: "Hello!",
+	})
+	// Output:
+	// level=INFO msg="llm_call result" event_id=e-1 thread_id=thread-1 content=Hello!
+}
+
+// A publisher of your own is a function.
+func ExampleFunc() {
+	var p publisher.Publisher = publisher.Func(func(_ context.Context, e publisher.Event) error {
+		fmt.Println(e.Content)
+		return nil
+	})
+	fmt.Println(p.Publish(context.Background(), publisher.Event{Content: "Hello!"}))
+	// Output:
+	// Hello!
+	// <nil>
+}
+
+// What an adapter to a broker is made of.
+func ExampleEncoding_Encode() {
+	e := publisher.Event{
+		ID: "e-1", Kind: publisher.NodeExecution, Type: publisher.End, NodeName: "plan", ThreadID: "thread-1",
+		Timestamp: time.Unix(1_700_000_000, 0),
+	}
+	for _, encoding := range []publisher.Encoding{publisher.Structured, publisher.Binary} {
+		message, err := encoding.Encode(context.Background(), e, "ce_")
+		fmt.Println(message.ID, message.Key, err)
+		fmt.Printf("%s %q\n", message.Header["content-type"], message.Header["ce_type"])
+		fmt.Println(string(message.Body[:40]))
+	}
+	// Output:
+	// e-1 thread-1 <nil>
+	// application/cloudevents+json; charset=UTF-8 ""
+	// {"specversion":"1.0","id":"e-1","source"
+	// e-1 thread-1 <nil>
+	// application/json "afterspan.node_execution.end"
+	// {"id":"e-1","event":"node_execution","ev
+}
+
+// A consumer does not need to know in which form an event comes. Here one of Agentflow's.
+func ExampleDecode() {
+	event, err := publisher.Decode(publisher.Message{Body: []byte(
+		`{"event": "tool_execution", "event_type": "start", "thread_id": 17, "timestamp": 1700000000.25, "data": {"tool": "search"}}`)})
+	fmt.Println(event.Kind, event.Type, event.ThreadID, event.Timestamp, event.Data["tool"], err)
+	// Output:
+	// tool_execution start 17 2023-11-14 22:13:20.25 +0000 UTC search <nil>
+}
+
+// A consumer's span links to that of the task that has published the event.
+func ExampleEvent_SpanContext() {
+	tracer := sdktrace.NewTracerProvider().Tracer("consumer")
+	event := publisher.Event{TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+
+	_, span := tracer.Start(context.Background(), "handle", trace.WithLinks(trace.Link{SpanContext: event.SpanContext()}))
+	defer span.End()
+	link := span.(sdktrace.ReadOnlySpan).Links()[0].SpanContext
+	fmt.Println(link.TraceID(), link.SpanID(), link.IsRemote())
+	// Output:
+	// 0af7651916cd43dd8448eb211c80319c b7ad6b7169203331 true
+}
+
+// A client that does not look at a context is given one from outside.
+func ExampleBound() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	release := make(chan struct{})
+	defer close(release)
+	err := publisher.Bound(ctx, func() error { <-release; return nil })
+	fmt.Println(err)
+	// Output:
+	// has not returned: context deadline exceeded
+}
+
+func ExampleRedact() {
+	fmt.Println(publisher.Redact(errors.New("dial amqp://agent:secret@localhost:5672: connection refused")))
+	// Output:
+	// dial amqp://***@localhost:5672: connection refused
+}

@@ -1,0 +1,252 @@
+package publisher_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/publisher"
+)
+
+var errBroker = errors.New("broker: no acknowledgement")
+
+// newManager returns a manager whose log nobody reads.
+func newManager(opts ...core.Option) *core.Manager {
+	return core.New(append([]core.Option{core.WithLogger(slog.New(slog.DiscardHandler))}, opts...)...)
+}
+
+// bubble runs a test with a fake clock. It fails if a goroutine is left behind.
+func bubble(t *testing.T, test func(*testing.T)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		// What sleeps when a test fails early would end the whole run with a panic.
+		t.Cleanup(func() {
+			if t.Failed() {
+				time.Sleep(10_000 * time.Hour)
+			}
+		})
+		test(t)
+	})
+}
+
+// inBubble runs one case of a table in a bubble of its own.
+func inBubble(t *testing.T, name string, test func(*testing.T)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) { bubble(t, test) })
+}
+
+// within is a context that is done after d.
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// cancelled is a context that is done.
+func cancelled() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+// small returns an event of that thread which has what every event must have, and its name as content.
+func small(thread, content string) publisher.Event {
+	return publisher.Event{
+		Kind: publisher.NodeExecution, Type: publisher.Progress, ThreadID: thread, Content: content,
+	}
+}
+
+// full returns an event with all fields set.
+func full() publisher.Event {
+	return publisher.Event{
+		ID: "0192d7a0-0000-7000-8000-000000000001", Sequence: 7,
+		Kind: publisher.ToolExecution, Type: publisher.Result,
+		Content:       "42 files",
+		ContentBlocks: []map[string]any{{"type": "text", "text": "42 files"}},
+		ContentType:   []publisher.ContentType{publisher.ContentText, publisher.ContentToolResult},
+		Data:          map[string]any{"files": 42.0, "list": []any{"a", nil, true}},
+		NodeName:      "search", RunID: "r-1", ThreadID: "t-1", UserID: "u-1",
+		Timestamp: time.Unix(1_700_000_000, 123_456_000).UTC(),
+		IsError:   true, Metadata: map[string]any{"is_stream": false},
+		TraceParent: "00-0102030405060708090a0b0c0d0e0f10-0102030405060708-01", TraceState: "vendor=1",
+	}
+}
+
+// inbox is a publisher that keeps what it is given.
+type inbox struct {
+	mu     sync.Mutex
+	events []publisher.Event
+}
+
+func (b *inbox) Publish(_ context.Context, e publisher.Event) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.events = append(b.events, e)
+	return nil
+}
+
+func (b *inbox) all() []publisher.Event {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]publisher.Event{}, b.events...)
+}
+
+// contents returns what the events say, in the order in which they arrived.
+func (b *inbox) contents() []string {
+	contents := []string{}
+	for _, e := range b.all() {
+		contents = append(contents, e.Content)
+	}
+	return contents
+}
+
+// sequences returns the numbers of the events of a key, in the order in which they arrived.
+func (b *inbox) sequences(key string) []uint64 {
+	numbers := []uint64{}
+	for _, e := range b.all() {
+		if e.Key() == key {
+			numbers = append(numbers, e.Sequence)
+		}
+	}
+	return numbers
+}
+
+// only returns the one event that has arrived.
+func (b *inbox) only(t *testing.T) publisher.Event {
+	t.Helper()
+	all := b.all()
+	require.Len(t, all, 1)
+	return all[0]
+}
+
+// slowly is the same, but takes d for each, or less if ctx is done before.
+func (b *inbox) slowly(d time.Duration) publisher.Func {
+	return func(ctx context.Context, e publisher.Event) error {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(d):
+			return b.Publish(ctx, e)
+		}
+	}
+}
+
+// until is the same, but looks at the event only when release is closed.
+func (b *inbox) until(release <-chan struct{}) publisher.Func {
+	return func(ctx context.Context, e publisher.Event) error {
+		<-release
+		return b.Publish(ctx, e)
+	}
+}
+
+// Publishers that lose the event.
+
+func fail(context.Context, publisher.Event) error { return errBroker }
+
+// obey hangs until its context is done.
+func obey(ctx context.Context, _ publisher.Event) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// hang returns a publisher that does not look at its context.
+func hang(release <-chan struct{}) publisher.Func {
+	return func(context.Context, publisher.Event) error {
+		<-release
+		return errBroker
+	}
+}
+
+// requireEnds waits for the end of a task, and returns its error.
+func requireEnds(t *testing.T, task *core.Task) error {
+	t.Helper()
+	select {
+	case <-task.Done():
+	case <-time.After(10_000 * time.Hour): // of the fake clock
+		require.Fail(t, "the task never ends", "%v", task)
+	}
+	return task.Err()
+}
+
+// assertOutcome checks what is left of a task that has ended.
+func assertOutcome(t *testing.T, want core.Outcome, task *core.Task) {
+	t.Helper()
+	_ = requireEnds(t, task)
+	assert.Equal(t, want.String(), task.Outcome().String(), "%v: %v", task, task.Err())
+}
+
+// publish publishes an event with the function Publish, and returns how its task ended.
+func publish(t *testing.T, p publisher.Publisher, e publisher.Event) (*core.Task, error) {
+	t.Helper()
+	m := newManager()
+	task := publisher.Publish(t.Context(), m, p, e)
+	require.NoError(t, m.Wait(t.Context()))
+	return task, task.Err()
+}
+
+// toJSON returns the event as consumers get it.
+func toJSON(t *testing.T, e publisher.Event) string {
+	t.Helper()
+	b, err := json.Marshal(e)
+	require.NoError(t, err)
+	return string(b)
+}
+
+// logbook keeps lines of JSON that a log writes.
+type logbook struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *logbook) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *logbook) logger() *slog.Logger {
+	return slog.New(slog.NewJSONHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// with returns the lines with that message.
+func (b *logbook) with(t *testing.T, msg string) (found []map[string]any) {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for one := range bytes.Lines(b.buf.Bytes()) {
+		var line map[string]any
+		require.NoError(t, json.Unmarshal(one, &line), "%s", one)
+		if line["msg"] == msg {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+// span returns a span context that is sampled, always the same for a seed.
+func span(t *testing.T, seed byte) trace.SpanContext {
+	t.Helper()
+	state, err := trace.ParseTraceState("vendor=" + string('0'+rune(seed)))
+	require.NoError(t, err)
+	return trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: trace.TraceID{seed, 15: 1}, SpanID: trace.SpanID{seed, 7: 1},
+		TraceFlags: trace.FlagsSampled, TraceState: state,
+	})
+}
+
+// parent returns what the W3C calls traceparent.
+func parent(s trace.SpanContext) string {
+	return "00-" + s.TraceID().String() + "-" + s.SpanID().String() + "-" + s.TraceFlags().String()
+}

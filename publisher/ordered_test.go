@@ -1,0 +1,273 @@
+package publisher_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/publisher"
+)
+
+// Ordered: who waits for whom. What there is room for is in ordered_buffer_test.go, its end in ordered_shutdown_test.go.
+
+// Each key has a caller of its own, whose events take random times to publish, and some fail.
+func TestEventsOfAKeyArriveInOrderWhateverTheyTake(t *testing.T) {
+	for seed := range uint64(5) {
+		inBubble(t, fmt.Sprint("seed ", seed), func(t *testing.T) {
+			const keys, events = 30, 20
+			var mu sync.Mutex
+			r := rand.New(rand.NewPCG(seed, 0))
+			random := func(most time.Duration) time.Duration {
+				mu.Lock()
+				defer mu.Unlock()
+				return time.Duration(r.Int64N(int64(most)))
+			}
+			m, sink, busy := newManager(), &inbox{}, sync.Map{}
+			o := publisher.NewOrdered(m, publisher.Func(func(ctx context.Context, e publisher.Event) error {
+				_, overlaps := busy.LoadOrStore(e.Key(), true)
+				assert.False(t, overlaps, "two events of %s at a time", e.Key())
+				defer busy.Delete(e.Key())
+				time.Sleep(random(time.Second))
+				if random(10) == 0 {
+					return errBroker
+				}
+				return sink.Publish(ctx, e)
+			}))
+			var callers sync.WaitGroup
+			for k := range keys {
+				callers.Go(func() {
+					for i := range events {
+						time.Sleep(random(time.Second))
+						o.Publish(t.Context(), small(fmt.Sprint("t-", k), fmt.Sprint(i+1)))
+					}
+				})
+			}
+			callers.Wait()
+			require.NoError(t, m.Wait(t.Context()))
+			for _, e := range sink.all() {
+				assert.Equal(t, e.Content, fmt.Sprint(e.Sequence), e.Key())
+			}
+			for k := range keys {
+				assert.IsIncreasing(t, append([]uint64{0}, sink.sequences(fmt.Sprint("t-", k))...))
+			}
+			assert.Equal(t, keys*events, len(sink.all())+int(m.Stats().Failed))
+		})
+	}
+}
+
+// Many callers of one key: the order is that in which the manager accepted them, which the tasks' numbers tell.
+func TestEventsOfManyCallersArriveInTheOrderOfAcceptance(t *testing.T) {
+	const callers, events = 16, 40
+	m, sink := newManager(), &inbox{}
+	o := publisher.NewOrdered(m, sink)
+	ids := make(map[string]uint64)
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for c := range callers {
+		wg.Go(func() {
+			for i := range events {
+				content := fmt.Sprint(c, "/", i)
+				task := o.Publish(t.Context(), small("t-1", content))
+				mu.Lock()
+				ids[content] = task.ID()
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	require.NoError(t, m.Wait(t.Context()))
+	order := []uint64{}
+	for i, e := range sink.all() {
+		order = append(order, ids[e.Content])
+		require.EqualValues(t, i+1, e.Sequence)
+	}
+	assert.Len(t, order, callers*events)
+	assert.IsIncreasing(t, order)
+}
+
+// The thread is the key, and without one the run.
+func TestKeysGoSideBySide(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m, sink, began := newManager(), &inbox{}, time.Now()
+		o := publisher.NewOrdered(m, sink.slowly(time.Second))
+		for range 3 {
+			o.Publish(t.Context(), small("t-1", ""))
+			o.Publish(t.Context(), small("t-2", ""))
+			o.Publish(t.Context(), publisher.Event{Kind: "k", Type: "t", RunID: "r-1"})
+		}
+		require.NoError(t, m.Wait(t.Context()))
+		assert.Equal(t, 3*time.Second, time.Since(began))
+		assert.Len(t, sink.all(), 9)
+	})
+}
+
+func TestEventsWithoutAKeyGoSideBySide(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m, sink, began := newManager(), &inbox{}, time.Now()
+		o := publisher.NewOrdered(m, sink.slowly(time.Second))
+		for range 100 {
+			o.Publish(t.Context(), small("", ""))
+		}
+		require.NoError(t, m.Wait(t.Context()))
+		assert.Equal(t, time.Second, time.Since(began))
+		assert.Len(t, sink.all(), 100)
+	})
+}
+
+func TestABusyKeyHasOneGoroutineAndAnIdleOneNone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const keys, events = 7, 50
+		before := goroutines()
+		m, release := newManager(), make(chan struct{})
+		o := publisher.NewOrdered(m, hang(release))
+		for range events {
+			for k := range keys {
+				o.Publish(t.Context(), small(fmt.Sprint("t-", k), ""))
+			}
+		}
+		synctest.Wait()
+		assert.Equal(t, before+keys, goroutines())
+		assert.Equal(t, keys, m.Stats().Running)
+		assert.Equal(t, keys*(events-1), m.Stats().Queued)
+		close(release)
+		require.NoError(t, m.Wait(t.Context()))
+		synctest.Wait()
+		assert.Equal(t, before, goroutines())
+	})
+}
+
+// goroutines returns how many are in this test's bubble, the caller included.
+func goroutines() int {
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	return strings.Count(string(stacks), "synctest bubble")
+}
+
+func TestTheNextGoesOnAfterOneThatFailed(t *testing.T) {
+	for name, lose := range map[string]publisher.Func{
+		"an error":  fail,
+		"a panic":   func(context.Context, publisher.Event) error { panic("no") },
+		"Goexit":    func(context.Context, publisher.Event) error { runtime.Goexit(); return nil },
+		"a timeout": obey,
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			m, sink := newManager(), &inbox{}
+			o := publisher.NewOrdered(m, publisher.Func(func(ctx context.Context, e publisher.Event) error {
+				if e.Content == "lost" {
+					return lose(ctx, e)
+				}
+				return sink.Publish(ctx, e)
+			}))
+			o.Publish(t.Context(), small("t-1", "a"))
+			lost := o.Publish(t.Context(), small("t-1", "lost"), core.WithTimeout(time.Second))
+			o.Publish(t.Context(), small("t-1", "b"))
+			require.NoError(t, m.Wait(t.Context()))
+			require.Error(t, lost.Err())
+			assert.Equal(t, []string{"a", "b"}, sink.contents())
+			assert.Equal(t, []uint64{1, 3}, sink.sequences("t-1"), "a gap tells consumers that one is missing")
+		})
+	}
+}
+
+func TestAQueuedEventCanBeCancelled(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m, sink, release := newManager(), &inbox{}, make(chan struct{})
+		o := publisher.NewOrdered(m, sink.until(release))
+		o.Publish(t.Context(), small("t-1", "a"))
+		gone := o.Publish(t.Context(), small("t-1", "cancelled"))
+		o.Publish(t.Context(), small("t-1", "b"))
+		synctest.Wait()
+		gone.Cancel()
+		require.ErrorIs(t, requireEnds(t, gone), core.ErrCancelled)
+		assertOutcome(t, core.Cancelled, gone)
+		close(release)
+		require.NoError(t, m.Wait(t.Context()))
+		assert.Equal(t, []string{"a", "b"}, sink.contents())
+		assert.Equal(t, []uint64{1, 2}, sink.sequences("t-1"))
+	})
+}
+
+func TestATimeoutCountsFromTheEventsTurn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m, sink := newManager(), &inbox{}
+		o := publisher.NewOrdered(m, sink.slowly(time.Minute))
+		for range 10 {
+			o.Publish(t.Context(), small("t-1", ""), core.WithTimeout(61*time.Second))
+		}
+		require.NoError(t, m.Wait(t.Context()))
+		assert.Len(t, sink.all(), 10)
+		assert.EqualValues(t, 10, m.Stats().Completed)
+	})
+}
+
+// An event that is not valid fails at its turn, and its task takes no time.
+func TestAnEventThatIsNotValidKeepsItsPlace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m, sink := newManager(), &inbox{}
+		o := publisher.NewOrdered(m, sink.slowly(time.Second))
+		o.Publish(t.Context(), small("t-1", "a"))
+		bad := o.Publish(t.Context(), publisher.Event{ThreadID: "t-1"})
+		o.Publish(t.Context(), small("t-1", "b"))
+		require.NoError(t, m.Wait(t.Context()))
+		assertOutcome(t, core.Failed, bad)
+		assert.Equal(t, []string{"a", "b"}, sink.contents())
+	})
+}
+
+// The one in the manager's slot is published, those behind it wait in the manager's queue.
+func TestOrderIsKeptInAManagerWithALimit(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const keys, events = 5, 10
+		m, sink := newManager(core.WithLimit(2, -1)), &inbox{}
+		o := publisher.NewOrdered(m, sink.slowly(time.Second))
+		for range events {
+			for k := range keys {
+				o.Publish(t.Context(), small(fmt.Sprint("t-", k), ""))
+			}
+		}
+		synctest.Wait()
+		assert.Equal(t, 2, m.Stats().Running)
+		require.NoError(t, m.Wait(t.Context()))
+		for k := range keys {
+			got := sink.sequences(fmt.Sprint("t-", k))
+			assert.Len(t, got, events)
+			assert.IsIncreasing(t, got)
+		}
+	})
+}
+
+// Order is kept by each Ordered for itself.
+func TestTwoOrderedDoNotWaitForEachOther(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m, sink, release := newManager(), &inbox{}, make(chan struct{})
+		publisher.NewOrdered(m, hang(release)).Publish(t.Context(), small("t-1", ""))
+		publisher.NewOrdered(m, sink).Publish(t.Context(), small("t-1", "passes"))
+		synctest.Wait()
+		assert.Equal(t, []string{"passes"}, sink.contents())
+		close(release)
+		require.NoError(t, m.Wait(t.Context()))
+	})
+}
+
+// An event has one place in line, and it is that of its key.
+func TestASerialOfTheCallersDoesNotChangeTheOrder(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m, sink := newManager(), &inbox{}
+		o := publisher.NewOrdered(m, sink.slowly(time.Second))
+		for range 3 {
+			o.Publish(t.Context(), small("t-1", ""), core.WithSerial(&core.Serial{}, "another"))
+		}
+		require.NoError(t, m.Wait(t.Context()))
+		assert.Equal(t, []uint64{1, 2, 3}, sink.sequences("t-1"))
+	})
+}

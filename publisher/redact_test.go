@@ -1,0 +1,129 @@
+package publisher_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterspan/afterspan/publisher"
+)
+
+// secret is in all URLs here. Its first part is what is left where a pattern stops too soon.
+const secret = "hunter2"
+
+func requireHidden(t *testing.T, text string) {
+	t.Helper()
+	for _, part := range []string{secret, "secretive", "rest-of-it"} {
+		require.NotContains(t, text, part)
+	}
+}
+
+// leakyErrors returns what clients of brokers say of the URL that they could not connect to.
+func leakyErrors() map[string]string {
+	parse := func(raw string) string {
+		_, err := url.Parse(raw)
+		if err == nil {
+			return fmt.Sprintf("parse %q: no", raw)
+		}
+		return err.Error()
+	}
+	return map[string]string{
+		"plain":                    "dial redis://user:hunter2@localhost:6379/0: connection refused",
+		"no user":                  "dial redis://:hunter2@localhost:6379",
+		"a token":                  "dial nats://hunter2@localhost:4222",
+		"a user":                   "dial amqp://secretive@localhost",
+		"a scheme with a plus":     "dial rediss+srv://user:hunter2@localhost",
+		"upper case":               "DIAL AMQPS://USER:hunter2@HOST",
+		"at the end":               "amqp://user:hunter2@",
+		"at the start":             "amqp://user:hunter2@h: refused",
+		"in brackets":              "[amqp://user:hunter2@h] (amqp://user:hunter2@h) <amqp://user:hunter2@h>",
+		"two in a list":            "nats://user:hunter2@a:4222,nats://user:hunter2@b:4222: no servers",
+		"two apart":                "amqp://user:hunter2@a failed, and redis://user:hunter2@b failed",
+		"in single quotes":         "cannot connect to 'amqp://user:hunter2@h'",
+		"in quotes":                `cannot connect to "amqp://user:hunter2@h"`,
+		"in quotes twice":          fmt.Sprintf("%q", `parse "redis://user:hunter2 rest-of-it@h": no`),
+		"an @ in the password":     "dial redis://user:hunter2@rest-of-it@localhost:6379",
+		"a / in the password":      "dial redis://user:hunter2/rest-of-it@localhost",
+		"an escape":                "dial redis://user:hunter2%40rest-of-it@localhost",
+		"over lines":               "first line\nredis://user:hunter2@h\nlast line",
+		"unparsable: a space":      parse("redis://user:hunter2 rest-of-it@localhost"),
+		"unparsable: a quote":      parse(`redis://user:hunter2"rest-of-it @localhost`),
+		"unparsable: a backslash":  parse(`redis://user:hunter2\rest-of-it @localhost`),
+		"unparsable: a tab":        parse("redis://user:hunter2\trest-of-it@localhost"),
+		"unparsable: a % and an @": parse("redis://user:hunter2%-@rest-of-it@localhost"),
+		"unparsable: an accent":    parse("redis://user:hunter2é rest-of-it@localhost"),
+	}
+}
+
+func TestRedactHidesUserAndPassword(t *testing.T) {
+	for name, text := range leakyErrors() {
+		t.Run(name, func(t *testing.T) {
+			got := publisher.Redact(errors.New(text)).Error()
+			requireHidden(t, got)
+			assert.Contains(t, got, "://***@")
+			assert.Equal(t, got, publisher.Redact(errors.New(got)).Error(), "a second time changes nothing")
+		})
+	}
+}
+
+func TestRedactLeavesTheRestOfTheText(t *testing.T) {
+	for in, want := range map[string]string{
+		"dial redis://user:hunter2@localhost:6379/0: connection refused": "dial redis://***@localhost:6379/0: connection refused",
+		`parse "amqp://u:hunter2 x@h": invalid userinfo`:                 `parse "amqp://***@***": not a valid URL`,
+		"a amqp://u:p@a b redis://u:p@b c":                               "a amqp://***@b c",
+		"'amqp://u:p@a' \"amqp://u:p@b\"":                                "'amqp://***@b\"",
+	} {
+		assert.Equal(t, want, publisher.Redact(errors.New(in)).Error())
+	}
+}
+
+func TestRedactLeavesOtherErrorsAlone(t *testing.T) {
+	for _, text := range []string{
+		"", "connection refused", "dial tcp 127.0.0.1:6379: refused", "http://localhost:8222/varz: 404",
+		"mail to user@example.com", "user:pw@host",
+	} {
+		err := errors.New(text)
+		assert.Same(t, err, publisher.Redact(err), text)
+	}
+	require.NoError(t, publisher.Redact(nil))
+}
+
+func TestRedactedErrorsStillMatch(t *testing.T) {
+	opErr := &net.OpError{Op: "dial", Net: "tcp", Err: context.DeadlineExceeded}
+	err := publisher.Redact(fmt.Errorf("amqp://u:hunter2@h: %w, then %w", opErr, io.ErrUnexpectedEOF))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	var as *net.OpError
+	require.ErrorAs(t, err, &as)
+	assert.Same(t, opErr, as)
+	assert.False(t, errors.Is(err, io.EOF))
+	for _, verb := range []string{"%v", "%+v", "%s", "%q", "%#v"} {
+		requireHidden(t, fmt.Sprintf(verb, err))
+	}
+}
+
+// A text that is long, and almost a URL over and over, must not take for ever.
+func TestRedactIsFastOnLongTexts(t *testing.T) {
+	const n = 1 << 13
+	for _, text := range []string{strings.Repeat("a://b", n), strings.Repeat(`"a://`, n), strings.Repeat(`"a://\`, n)} {
+		assert.NotEmpty(t, publisher.Redact(errors.New(text)).Error())
+	}
+}
+
+func FuzzRedact(f *testing.F) {
+	for _, text := range leakyErrors() {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		once := publisher.Redact(errors.New(text)).Error()
+		require.Equal(t, once, publisher.Redact(errors.New(once)).Error())
+	})
+}
