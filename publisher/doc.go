@@ -3,7 +3,7 @@
 //
 //	events := publisher.NewOrdered(tasks, redispub.New(client, "agent.events"))
 //	events.Publish(ctx, publisher.Event{
-//		Kind: publisher.NodeExecution, Type: publisher.Start, NodeName: "plan", ThreadID: threadID,
+//		Kind: publisher.KindNodeExecution, Type: publisher.TypeStart, NodeName: "plan", ThreadID: threadID,
 //	})
 //
 // # Publishing

@@ -5,12 +5,12 @@ type Kind string
 
 // The kinds that Agentflow knows.
 const (
-	GraphExecution Kind = "graph_execution"
-	NodeExecution  Kind = "node_execution"
-	ToolExecution  Kind = "tool_execution"
-	Streaming      Kind = "streaming"
-	LLMCall        Kind = "llm_call"
-	Realtime       Kind = "realtime"
+	KindGraphExecution Kind = "graph_execution"
+	KindNodeExecution  Kind = "node_execution"
+	KindToolExecution  Kind = "tool_execution"
+	KindStreaming      Kind = "streaming"
+	KindLLMCall        Kind = "llm_call"
+	KindRealtime       Kind = "realtime"
 )
 
 // Type is what happened to what an event is about. The constants are Agentflow's. Values of your own
@@ -19,13 +19,13 @@ type Type string
 
 // The types that Agentflow knows.
 const (
-	Start       Type = "start"
-	Progress    Type = "progress"
-	Result      Type = "result"
-	End         Type = "end"
-	Update      Type = "update"
-	Error       Type = "error"
-	Interrupted Type = "interrupted"
+	TypeStart       Type = "start"
+	TypeProgress    Type = "progress"
+	TypeResult      Type = "result"
+	TypeEnd         Type = "end"
+	TypeUpdate      Type = "update"
+	TypeError       Type = "error"
+	TypeInterrupted Type = "interrupted"
 )
 
 // ContentType is what a part of an event's content is. The constants are Agentflow's. Values of your own

@@ -20,16 +20,16 @@ func TestKindsAreAgentflows(t *testing.T) {
 	assert.Equal(t, []publisher.Kind{
 		"graph_execution", "node_execution", "tool_execution", "streaming", "llm_call", "realtime",
 	}, []publisher.Kind{
-		publisher.GraphExecution, publisher.NodeExecution, publisher.ToolExecution,
-		publisher.Streaming, publisher.LLMCall, publisher.Realtime,
+		publisher.KindGraphExecution, publisher.KindNodeExecution, publisher.KindToolExecution,
+		publisher.KindStreaming, publisher.KindLLMCall, publisher.KindRealtime,
 	})
 }
 
 func TestTypesAreAgentflows(t *testing.T) {
 	assert.Equal(t, []publisher.Type{"start", "progress", "result", "end", "update", "error", "interrupted"},
 		[]publisher.Type{
-			publisher.Start, publisher.Progress, publisher.Result, publisher.End,
-			publisher.Update, publisher.Error, publisher.Interrupted,
+			publisher.TypeStart, publisher.TypeProgress, publisher.TypeResult, publisher.TypeEnd,
+			publisher.TypeUpdate, publisher.TypeError, publisher.TypeInterrupted,
 		})
 }
 

@@ -23,7 +23,7 @@ func ExamplePublish() {
 		return nil
 	})
 	task := publisher.Publish(context.Background(), tasks, broker, publisher.Event{
-		Kind: publisher.NodeExecution, Type: publisher.Start, NodeName: "plan", ThreadID: "thread-1",
+		Kind: publisher.KindNodeExecution, Type: publisher.TypeStart, NodeName: "plan", ThreadID: "thread-1",
 	}, core.WithTimeout(10*time.Second))
 
 	_ = tasks.Wait(context.Background())
@@ -37,7 +37,7 @@ func ExamplePublish() {
 func ExamplePublish_unserialisable() {
 	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
 	task := publisher.Publish(context.Background(), tasks, publisher.Console(os.Stdout), publisher.Event{
-		ID: "e-1", Kind: publisher.ToolExecution, Type: publisher.Result, Data: map[string]any{"conn": make(chan int)},
+		ID: "e-1", Kind: publisher.KindToolExecution, Type: publisher.TypeResult, Data: map[string]any{"conn": make(chan int)},
 	})
 	fmt.Println(task.Wait(context.Background()))
 	// Output:
@@ -48,16 +48,16 @@ func ExamplePublish_unserialisable() {
 func ExampleOrdered() {
 	tasks := core.New()
 	broker := publisher.Func(func(_ context.Context, e publisher.Event) error {
-		if e.Type == publisher.Start {
+		if e.Type == publisher.TypeStart {
 			time.Sleep(10 * time.Millisecond)
 		}
 		fmt.Println(e.Sequence, e.Type)
 		return nil
 	})
 	events := publisher.NewOrdered(tasks, broker)
-	for _, happened := range []publisher.Type{publisher.Start, publisher.Progress, publisher.End} {
+	for _, happened := range []publisher.Type{publisher.TypeStart, publisher.TypeProgress, publisher.TypeEnd} {
 		events.Publish(context.Background(), publisher.Event{
-			Kind: publisher.GraphExecution, Type: happened, ThreadID: "thread-1",
+			Kind: publisher.KindGraphExecution, Type: happened, ThreadID: "thread-1",
 		})
 	}
 	_, err := tasks.Shutdown(context.Background()) // delivers what was accepted
@@ -77,7 +77,7 @@ func ExampleWithBuffer() {
 	events := publisher.NewOrdered(tasks, stuck, publisher.WithBuffer(2, 1000))
 	for range 3 {
 		task := events.Publish(context.Background(), publisher.Event{
-			Kind: publisher.Streaming, Type: publisher.Update, ThreadID: "thread-1",
+			Kind: publisher.KindStreaming, Type: publisher.TypeUpdate, ThreadID: "thread-1",
 		})
 		fmt.Println(task.Outcome(), errors.Is(task.Err(), core.ErrFull))
 	}
@@ -122,9 +122,9 @@ func ExampleWithRetry() {
 	})
 	tasks := core.New()
 	events := publisher.NewOrdered(tasks, broker, publisher.WithRetry(retry))
-	for _, happened := range []publisher.Type{publisher.Start, publisher.End} {
+	for _, happened := range []publisher.Type{publisher.TypeStart, publisher.TypeEnd} {
 		events.Publish(context.Background(), publisher.Event{
-			Kind: publisher.LLMCall, Type: happened, ThreadID: "thread-1",
+			Kind: publisher.KindLLMCall, Type: happened, ThreadID: "thread-1",
 		})
 	}
 	_ = tasks.Wait(context.Background())
@@ -138,7 +138,7 @@ func ExampleMulti() {
 	away := publisher.Func(func(context.Context, publisher.Event) error { return errors.New("broker: away") })
 	all := publisher.Multi(publisher.Console(os.Stdout), away)
 	err := all.Publish(context.Background(), publisher.Event{
-		Kind: publisher.ToolExecution, Type: publisher.End, NodeName: "search", Timestamp: time.Unix(0, 0).UTC(),
+		Kind: publisher.KindToolExecution, Type: publisher.TypeEnd, NodeName: "search", Timestamp: time.Unix(0, 0).UTC(),
 	})
 	fmt.Println(err)
 	// Output:
@@ -149,7 +149,7 @@ func ExampleMulti() {
 // A line for people, and one for programs.
 func ExampleConsole() {
 	e := publisher.Event{
-		ID: "e-1", Kind: publisher.ToolExecution, Type: publisher.Error, NodeName: "search files", ThreadID: "thread-1",
+		ID: "e-1", Kind: publisher.KindToolExecution, Type: publisher.TypeError, NodeName: "search files", ThreadID: "thread-1",
 		Content: "no such file", Data: map[string]any{"path": "/tmp/x"}, IsError: true, Timestamp: time.Unix(1_700_000_000, 0).UTC(),
 	}
 	_ = publisher.Console(os.Stdout).Publish(context.Background(), e)
@@ -169,7 +169,7 @@ func ExampleSlog() {
 		},
 	}))
 	_ = publisher.Slog(log).Publish(context.Background(), publisher.Event{
-		ID: "e-1", Kind: publisher.LLMCall, Type: publisher.Result, ThreadID: "thread-1", Content: "Hello!",
+		ID: "e-1", Kind: publisher.KindLLMCall, Type: publisher.TypeResult, ThreadID: "thread-1", Content: "Hello!",
 	})
 	// Output:
 	// level=INFO msg="llm_call result" event_id=e-1 thread_id=thread-1 content=Hello!
@@ -190,7 +190,7 @@ func ExampleFunc() {
 // What an adapter to a broker is made of.
 func ExampleEncoding_Encode() {
 	e := publisher.Event{
-		ID: "e-1", Kind: publisher.NodeExecution, Type: publisher.End, NodeName: "plan", ThreadID: "thread-1",
+		ID: "e-1", Kind: publisher.KindNodeExecution, Type: publisher.TypeEnd, NodeName: "plan", ThreadID: "thread-1",
 		Timestamp: time.Unix(1_700_000_000, 0),
 	}
 	for _, encoding := range []publisher.Encoding{publisher.Structured, publisher.Binary} {

@@ -64,7 +64,7 @@ func cancelled() context.Context {
 // small returns an event of that thread which has what every event must have, and its name as content.
 func small(thread, content string) publisher.Event {
 	return publisher.Event{
-		Kind: publisher.NodeExecution, Type: publisher.Progress, ThreadID: thread, Content: content,
+		Kind: publisher.KindNodeExecution, Type: publisher.TypeProgress, ThreadID: thread, Content: content,
 	}
 }
 
@@ -72,7 +72,7 @@ func small(thread, content string) publisher.Event {
 func full() publisher.Event {
 	return publisher.Event{
 		ID: "0192d7a0-0000-7000-8000-000000000001", Sequence: 7,
-		Kind: publisher.ToolExecution, Type: publisher.Result,
+		Kind: publisher.KindToolExecution, Type: publisher.TypeResult,
 		Content:       "42 files",
 		ContentBlocks: []map[string]any{{"type": "text", "text": "42 files"}},
 		ContentType:   []publisher.ContentType{publisher.ContentText, publisher.ContentToolResult},

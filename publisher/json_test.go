@@ -16,7 +16,7 @@ import (
 
 // The names are those of the fields of Agentflow's EventModel, of which none may be missing.
 func TestPlainJSONOfTheSmallestEventHasAllOfAgentflowsFields(t *testing.T) {
-	e := publisher.Event{Kind: publisher.Streaming, Type: publisher.Update, Timestamp: time.Unix(1_700_000_000, 0)}
+	e := publisher.Event{Kind: publisher.KindStreaming, Type: publisher.TypeUpdate, Timestamp: time.Unix(1_700_000_000, 0)}
 	assert.Equal(t, `{"event":"streaming","event_type":"update","content":"","content_blocks":null,"data":{},`+
 		`"content_type":null,"node_name":"","run_id":"","thread_id":"","timestamp":1700000000.000000,`+
 		`"is_error":false,"metadata":{}}`, toJSON(t, e))
@@ -54,7 +54,7 @@ func TestWhatAgentflowWritesIsRead(t *testing.T) {
 		"run_id": "0b1e", "thread_id": 17, "timestamp": 1762950000.123456, "is_error": false,
 		"metadata": {"user_id": null}, "user_id": 4}`), &got))
 	assert.Equal(t, publisher.Event{
-		Kind: publisher.NodeExecution, Type: publisher.Start, Data: map[string]any{"n": 1.0},
+		Kind: publisher.KindNodeExecution, Type: publisher.TypeStart, Data: map[string]any{"n": 1.0},
 		ContentType: []publisher.ContentType{publisher.ContentText}, NodeName: "MAIN", RunID: "0b1e", ThreadID: "17", UserID: "4",
 		Timestamp: time.Unix(1_762_950_000, 123_456_000).UTC(), Metadata: map[string]any{"user_id": nil},
 	}, got)

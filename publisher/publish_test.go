@@ -72,10 +72,10 @@ func TestEventWithoutAKindOrATypeFails(t *testing.T) {
 		return nil
 	})) {
 		t.Run(name, func(t *testing.T) {
-			task := way(t.Context(), publisher.Event{Type: publisher.Start})
+			task := way(t.Context(), publisher.Event{Type: publisher.TypeStart})
 			require.EqualError(t, task.Wait(t.Context()), "publisher: an event without a kind: set Event.Kind")
 			assertOutcome(t, core.Failed, task)
-			task = way(t.Context(), publisher.Event{Kind: publisher.Streaming})
+			task = way(t.Context(), publisher.Event{Kind: publisher.KindStreaming})
 			require.EqualError(t, task.Wait(t.Context()), "publisher: an event without a type: set Event.Type")
 			assertOutcome(t, core.Failed, task)
 		})

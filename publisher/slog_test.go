@@ -54,7 +54,7 @@ func TestSlogLeavesOutWhatIsEmpty(t *testing.T) {
 func TestSlogLogsErrorsAtERRORAndTheRestAtINFO(t *testing.T) {
 	log := &logbook{}
 	p := publisher.Slog(log.logger())
-	require.NoError(t, p.Publish(t.Context(), publisher.Event{Kind: "k", Type: publisher.Error})) // a type, and no error of ours
+	require.NoError(t, p.Publish(t.Context(), publisher.Event{Kind: "k", Type: publisher.TypeError})) // a type, and no error of ours
 	require.NoError(t, p.Publish(t.Context(), publisher.Event{Kind: "k", Type: "failed", IsError: true}))
 	assert.Equal(t, "INFO", log.only(t, "k error")["level"])
 	assert.Equal(t, "ERROR", log.only(t, "k failed")["level"])

@@ -56,7 +56,7 @@ func TestWhatIsOfAnotherTypeIsMarshalledAtTheCall(t *testing.T) {
 		"a nil map":          {map[string]any(nil), `null`},
 		"a nil slice":        {[]any(nil), `null`},
 		"nil strings":        {[]string(nil), `null`},
-		"a string of a kind": {publisher.Start, `"start"`},
+		"a string of a kind": {publisher.TypeStart, `"start"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, sink := small("t-1", ""), &inbox{}
@@ -138,7 +138,7 @@ func TestErrorsSayWhereInTheEventTheyAre(t *testing.T) {
 		"a panic":    {publisher.Event{Data: map[string]any{"x": broken{}}}, `["x"]: publisher_test.broken panicked: no connection`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tc.event.Kind, tc.event.Type, tc.event.ID = publisher.Streaming, publisher.Update, "e-1"
+			tc.event.Kind, tc.event.Type, tc.event.ID = publisher.KindStreaming, publisher.TypeUpdate, "e-1"
 			_, err := publish(t, publisher.Func(fail), tc.event)
 			require.ErrorContains(t, err, "publisher: event e-1 cannot be sent: put only what marshals to JSON into Event.")
 			require.ErrorContains(t, err, tc.want)

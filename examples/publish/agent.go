@@ -52,26 +52,26 @@ func runAgent(ctx context.Context, p publisher.Publisher, think time.Duration) (
 func (a *agent) invoke(ctx context.Context) error {
 	ctx, span := a.tracer.Start(ctx, "invoke_agent")
 	defer span.End()
-	a.publish(ctx, publisher.GraphExecution, publisher.Start, "", "")
+	a.publish(ctx, publisher.KindGraphExecution, publisher.TypeStart, "", "")
 	for _, node := range []string{"plan", "search", "answer"} {
 		if err := a.node(ctx, node); err != nil {
 			return err
 		}
 	}
-	a.publish(ctx, publisher.GraphExecution, publisher.End, "", "")
+	a.publish(ctx, publisher.KindGraphExecution, publisher.TypeEnd, "", "")
 	return nil
 }
 
 func (a *agent) node(ctx context.Context, name string) error {
 	ctx, span := a.tracer.Start(ctx, name)
 	defer span.End()
-	a.publish(ctx, publisher.NodeExecution, publisher.Start, name, "")
+	a.publish(ctx, publisher.KindNodeExecution, publisher.TypeStart, name, "")
 	select {
 	case <-time.After(a.think): // the model, which is made up
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	a.publish(ctx, publisher.NodeExecution, publisher.Result, name, "done: "+name)
+	a.publish(ctx, publisher.KindNodeExecution, publisher.TypeResult, name, "done: "+name)
 	return nil
 }
 

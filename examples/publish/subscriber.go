@@ -24,6 +24,6 @@ func subscribe(ctx context.Context, b *broker, out io.Writer) error {
 		defer span.End()
 		fmt.Fprintf(out, "   #%d %-15s %-6s %-6s  %s  ← %s\n",
 			e.Sequence, e.Kind, e.Type, e.NodeName, where(span.SpanContext()), where(e.SpanContext()))
-		return e.Kind != publisher.GraphExecution || e.Type != publisher.End
+		return e.Kind != publisher.KindGraphExecution || e.Type != publisher.TypeEnd
 	})
 }

@@ -93,7 +93,7 @@ func (a *agent) plan(ctx context.Context, question string) (plan, error) {
 		if len(p.terms) == 0 {
 			return errors.New("the question has no word to look for")
 		}
-		a.publishEvent(ctx, "plan", publisher.Start, fmt.Sprintf("looking for %q", p.terms))
+		a.publishEvent(ctx, "plan", publisher.TypeStart, fmt.Sprintf("looking for %q", p.terms))
 		return a.tool(ctx, "list_files", func(ctx context.Context) (out string, err error) {
 			p.files, err = listFiles(ctx, a.docs)
 			if err == nil && len(p.files) == 0 {
@@ -117,7 +117,7 @@ func (a *agent) search(ctx context.Context, p plan) (findings, error) {
 			return err
 		}
 		found.index = a.indexDocuments(ctx, found.sections)
-		a.publishEvent(ctx, "search", publisher.Progress, fmt.Sprintf("read %d sections", len(found.sections)))
+		a.publishEvent(ctx, "search", publisher.TypeProgress, fmt.Sprintf("read %d sections", len(found.sections)))
 		return a.tool(ctx, "scan", func(context.Context) (out string, err error) {
 			found.candidates = scan(found.sections, p.terms)
 			return fmt.Sprintf("%d sections with %q", len(found.candidates), p.terms), nil
@@ -139,7 +139,7 @@ func (a *agent) answer(ctx context.Context, p plan, found findings) (answer, err
 		result = answer{quotes: quoteBest(index, p.terms, found.sections, hits), read: len(found.sections)}
 		a.note("assistant", a.name, result.String())
 
-		a.publishEvent(ctx, "answer", publisher.Result, result.String())
+		a.publishEvent(ctx, "answer", publisher.TypeResult, result.String())
 		a.writeTranscript(ctx)
 		a.notify(ctx, result)
 		a.scoreSources(ctx, result.quotes)

@@ -48,7 +48,7 @@ func TestFailedPublishIsAFailedTask(t *testing.T) {
 	t.Parallel()
 	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
 	a := &agent{tasks: tasks, events: publisher.NewOrdered(tasks, publisher.Console(failing{}))}
-	a.publishEvent(t.Context(), "plan", publisher.Start, "")
+	a.publishEvent(t.Context(), "plan", publisher.TypeStart, "")
 	require.NoError(t, tasks.Wait(t.Context()))
 	assert.Equal(t, core.Stats{Created: 1, Failed: 1}, tasks.Stats())
 }

@@ -221,7 +221,7 @@ func checkFiles(t *testing.T, outDir string) {
 		assert.Equal(t, "thread-1", e.ThreadID)
 		types = append(types, e.Type)
 	}
-	assert.Equal(t, []publisher.Type{publisher.Start, publisher.Progress, publisher.Result}, types)
+	assert.Equal(t, []publisher.Type{publisher.TypeStart, publisher.TypeProgress, publisher.TypeResult}, types)
 }
 
 // checkLogs checks that the lines about what went wrong lead to the spans of those tasks.

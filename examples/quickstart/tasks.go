@@ -25,7 +25,7 @@ func (a *agent) background(ctx context.Context, name string, fn core.Func, opts 
 // publishEvent tells others how the agent gets on, in order. Neither a slow broker nor one that is down holds it up.
 func (a *agent) publishEvent(ctx context.Context, node string, what publisher.Type, text string) {
 	a.events.Publish(ctx, publisher.Event{
-		Kind: publisher.NodeExecution, Type: what, NodeName: node, ThreadID: a.thread, Content: text,
+		Kind: publisher.KindNodeExecution, Type: what, NodeName: node, ThreadID: a.thread, Content: text,
 	})
 }
 
@@ -90,7 +90,7 @@ func (a *agent) scoreSources(ctx context.Context, quotes []quote) {
 		for i := range quotes {
 			margins[i] = quotes[i].score - quotes[i+1].score
 		}
-		a.publishEvent(ctx, "answer", publisher.Update, fmt.Sprint("margins ", margins))
+		a.publishEvent(ctx, "answer", publisher.TypeUpdate, fmt.Sprint("margins ", margins))
 		return nil
 	})
 }

@@ -169,11 +169,11 @@ func Example_events() {
 	events := publisher.NewOrdered(tasks, broker, publisher.WithRetry(untilDelivered))
 
 	events.Publish(ctx, publisher.Event{
-		Kind: publisher.NodeExecution, Type: publisher.Progress, NodeName: "search",
+		Kind: publisher.KindNodeExecution, Type: publisher.TypeProgress, NodeName: "search",
 		ThreadID: threadID, Content: "read 42 pages",
 	})
 	events.Publish(ctx, publisher.Event{
-		Kind: publisher.NodeExecution, Type: publisher.Result, NodeName: "search",
+		Kind: publisher.KindNodeExecution, Type: publisher.TypeResult, NodeName: "search",
 		ThreadID: threadID, Content: "found 3",
 	})
 	_, _ = tasks.Shutdown(ctx)

@@ -72,7 +72,7 @@ func Example() {
 	agentEvents := amqppub.New(conn, "agent", "events", amqppub.WithReconnect(b.connect))
 	events := publisher.NewOrdered(tasks, agentEvents)
 	events.Publish(ctx, publisher.Event{
-		Kind: publisher.NodeExecution, Type: publisher.Start, NodeName: "plan", ThreadID: "t-42",
+		Kind: publisher.KindNodeExecution, Type: publisher.TypeStart, NodeName: "plan", ThreadID: "t-42",
 	}, core.WithTimeout(10*time.Second))
 
 	if _, err := tasks.Shutdown(ctx); err != nil {

@@ -87,7 +87,7 @@ func (r *rabbit) killForAway(t *testing.T) {
 
 // somethingIn returns an event of a thread.
 func somethingIn(thread string) publisher.Event {
-	return publisher.Event{Kind: publisher.NodeExecution, Type: publisher.Progress, ThreadID: thread}
+	return publisher.Event{Kind: publisher.KindNodeExecution, Type: publisher.TypeProgress, ThreadID: thread}
 }
 
 func hasProperties(t *testing.T, r *rabbit) {
@@ -430,7 +430,7 @@ func TestAMQPDecodeTakesHeadersInAnyCaseAndTheContentTypeFromItsProperty(t *test
 		Body:        []byte(`{"event":"streaming","event_type":"update"}`),
 	})
 	require.NoError(t, err)
-	require.Equal(t, publisher.Streaming, event.Kind)
+	require.Equal(t, publisher.KindStreaming, event.Kind)
 	require.Equal(t, traceparent, event.TraceParent)
 	_, err = amqppub.Decode(amqp.Delivery{})
 	require.Error(t, err, "a delivery that is empty")

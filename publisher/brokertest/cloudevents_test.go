@@ -92,7 +92,7 @@ func binary(t *testing.T, e publisher.Event, prefix string) event.Event {
 // whole is an event with all that goes into attributes.
 var whole = publisher.Event{
 	ID: "0192d7a0-0000-7000-8000-000000000001", Sequence: 7,
-	Kind: publisher.ToolExecution, Type: publisher.Result, Content: "42 files",
+	Kind: publisher.KindToolExecution, Type: publisher.TypeResult, Content: "42 files",
 	Data:     map[string]any{"files": 42},
 	NodeName: "search files/all", RunID: "run-1", ThreadID: "thread-1",
 	Timestamp:   time.UnixMicro(1_800_000_000_123_456).UTC(),
@@ -123,7 +123,7 @@ func TestCloudEventHasEveryAttribute(t *testing.T) {
 }
 
 func TestCloudEventLeavesOutWhatIsEmpty(t *testing.T) {
-	c := structured(t, publisher.Event{Kind: publisher.Streaming, Type: publisher.Update})
+	c := structured(t, publisher.Event{Kind: publisher.KindStreaming, Type: publisher.TypeUpdate})
 	require.NotEmpty(t, c.ID())
 	require.Equal(t, "afterspan", c.Source())
 	require.Empty(t, c.Subject())
@@ -166,10 +166,10 @@ func TestCloudEventIsValidWhateverTheEventSays(t *testing.T) {
 		})
 	}
 	for name, e := range map[string]publisher.Event{
-		"no thread": {Kind: publisher.Streaming, Type: publisher.Update, RunID: "run-1", Timestamp: whole.Timestamp, ID: "1"},
-		"no key":    {Kind: publisher.Streaming, Type: publisher.Update, Timestamp: whole.Timestamp, ID: "1"},
-		"no type":   {Kind: publisher.Streaming, Timestamp: whole.Timestamp, ID: "1"},
-		"1969":      {Kind: publisher.Streaming, Type: publisher.Update, Timestamp: time.UnixMicro(-1_500_000), ID: "1"},
+		"no thread": {Kind: publisher.KindStreaming, Type: publisher.TypeUpdate, RunID: "run-1", Timestamp: whole.Timestamp, ID: "1"},
+		"no key":    {Kind: publisher.KindStreaming, Type: publisher.TypeUpdate, Timestamp: whole.Timestamp, ID: "1"},
+		"no type":   {Kind: publisher.KindStreaming, Timestamp: whole.Timestamp, ID: "1"},
+		"1969":      {Kind: publisher.KindStreaming, Type: publisher.TypeUpdate, Timestamp: time.UnixMicro(-1_500_000), ID: "1"},
 	} {
 		t.Run(name, func(t *testing.T) { requireRoundTrip(t, e) })
 	}
@@ -338,7 +338,7 @@ func FuzzCloudEventsRoundTrip(f *testing.F) {
 	f.Add("1", "streaming", "", "", "run-1", "hello", whole.TraceParent, whole.TraceState)
 	f.Fuzz(func(t *testing.T, id, kind, node, thread, run, content, traceParent, traceState string) {
 		e := publisher.Event{
-			ID: id, Kind: publisher.Kind(kind), Type: publisher.Progress, NodeName: node, ThreadID: thread, RunID: run,
+			ID: id, Kind: publisher.Kind(kind), Type: publisher.TypeProgress, NodeName: node, ThreadID: thread, RunID: run,
 			Content: content, Data: map[string]any{content: content}, Timestamp: whole.Timestamp, TraceParent: traceParent, TraceState: traceState,
 		}
 		if traceParent == "" {

@@ -90,7 +90,7 @@ func TestKafkapubReadsWhatKcatWrites(t *testing.T) {
 	event, err := kafkapub.Decode(k.read(t, topic, 1)[0])
 	require.NoError(t, err)
 	require.Equal(t, publisher.Event{
-		Kind: publisher.NodeExecution, Type: publisher.End, Content: "done", Data: map[string]any{"n": 1.0}, NodeName: "plan",
+		Kind: publisher.KindNodeExecution, Type: publisher.TypeEnd, Content: "done", Data: map[string]any{"n": 1.0}, NodeName: "plan",
 		RunID: "7", ThreadID: "thread-1", Timestamp: time.UnixMilli(1_800_000_000_250).UTC(), Metadata: map[string]any{},
 	}, event)
 }

@@ -186,7 +186,7 @@ func headersOf(r *kgo.Record) map[string]string {
 func about(thread string) publisher.Event {
 	return publisher.Event{
 		ID:   "event of " + thread,
-		Kind: publisher.NodeExecution, Type: publisher.Progress, ThreadID: thread,
+		Kind: publisher.KindNodeExecution, Type: publisher.TypeProgress, ThreadID: thread,
 	}
 }
 
@@ -228,8 +228,8 @@ func TestKafkaRecordsHaveTheEventsKeyTimeAndHeaders(t *testing.T) {
 	client := k.client(t)
 	topic := k.topic(t, client, 1)
 	moment := time.Now().Add(-time.Hour).Truncate(time.Millisecond)
-	run := publisher.Event{Kind: publisher.GraphExecution, Type: publisher.End, RunID: "run-1", Timestamp: moment}
-	keyless := publisher.Event{Kind: publisher.GraphExecution, Type: publisher.End}
+	run := publisher.Event{Kind: publisher.KindGraphExecution, Type: publisher.TypeEnd, RunID: "run-1", Timestamp: moment}
+	keyless := publisher.Event{Kind: publisher.KindGraphExecution, Type: publisher.TypeEnd}
 	require.NoError(t, kafkapub.New(client, topic).Publish(t.Context(), run))
 	require.NoError(t, kafkapub.New(client, topic, nil, kafkapub.WithEncoding(publisher.Plain)).Publish(t.Context(), keyless))
 

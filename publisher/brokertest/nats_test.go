@@ -258,7 +258,7 @@ func requirePrintableHeaders(t *testing.T, stream jetstream.Stream, js jetstream
 
 func requireBinaryHeaders(t *testing.T, stream jetstream.Stream, js jetstream.JetStream) {
 	event := publisher.Event{
-		ID: "e 1", Kind: publisher.ToolExecution, Type: publisher.Start, ThreadID: "Euro € 😀", Timestamp: time.Unix(1_700_000_000, 0),
+		ID: "e 1", Kind: publisher.KindToolExecution, Type: publisher.TypeStart, ThreadID: "Euro € 😀", Timestamp: time.Unix(1_700_000_000, 0),
 		TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 	}
 	require.NoError(t, natspub.New(js, "events", natspub.WithEncoding(publisher.Binary)).Publish(t.Context(), event))

@@ -216,7 +216,7 @@ func TestRedisStream(t *testing.T) {
 }
 
 func progress(thread string) publisher.Event {
-	return publisher.Event{Kind: publisher.NodeExecution, Type: publisher.Progress, ThreadID: thread}
+	return publisher.Event{Kind: publisher.KindNodeExecution, Type: publisher.TypeProgress, ThreadID: thread}
 }
 
 // fillStream adds n entries at once.
@@ -261,7 +261,7 @@ func rawEntries(t *testing.T, client *redis.Client, name string) (entries []rawE
 
 func requireRedisFields(t *testing.T, client *redis.Client) {
 	event := publisher.Event{
-		ID: "e-1", Kind: publisher.ToolExecution, Type: publisher.Start, ThreadID: "t-1", Sequence: 1,
+		ID: "e-1", Kind: publisher.KindToolExecution, Type: publisher.TypeStart, ThreadID: "t-1", Sequence: 1,
 		TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 	}
 	for encoding, want := range map[publisher.Encoding]map[any]any{

@@ -30,7 +30,7 @@ func publishThroughKills(t *testing.T, p publisher.Publisher, server *process, k
 	for i := range streamEvents {
 		ordered.Publish(t.Context(), publisher.Event{
 			ID:   fmt.Sprint("event-", i),
-			Kind: publisher.NodeExecution, Type: publisher.Progress,
+			Kind: publisher.KindNodeExecution, Type: publisher.TypeProgress,
 			ThreadID: fmt.Sprint("thread-", i%streamKeys),
 			Data:     map[string]any{"n": i},
 		})

@@ -34,7 +34,7 @@ func Example() {
 	tasks := core.New()
 	events := publisher.NewOrdered(tasks, kafkapub.New(client, "agent.events"))
 	events.Publish(ctx, publisher.Event{
-		Kind: publisher.NodeExecution, Type: publisher.Start, NodeName: "plan", ThreadID: "t-42",
+		Kind: publisher.KindNodeExecution, Type: publisher.TypeStart, NodeName: "plan", ThreadID: "t-42",
 	}, core.WithTimeout(10*time.Second))
 
 	if _, err := tasks.Shutdown(ctx); err != nil {

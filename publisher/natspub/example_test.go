@@ -46,7 +46,7 @@ func Example() {
 	tasks := core.New()
 	events := publisher.NewOrdered(tasks, natspub.New(js, "agent.events"))
 	events.Publish(ctx, publisher.Event{
-		Kind: publisher.NodeExecution, Type: publisher.Start, NodeName: "plan", ThreadID: "t-42",
+		Kind: publisher.KindNodeExecution, Type: publisher.TypeStart, NodeName: "plan", ThreadID: "t-42",
 	}, core.WithTimeout(10*time.Second))
 
 	if _, err := tasks.Shutdown(ctx); err != nil {
@@ -56,7 +56,7 @@ func Example() {
 
 func ExampleNewCore() {
 	live := natspub.NewCore(nc, "agent.live")
-	publisher.Publish(ctx, tasks, live, publisher.Event{Kind: publisher.Streaming, Type: publisher.Update})
+	publisher.Publish(ctx, tasks, live, publisher.Event{Kind: publisher.KindStreaming, Type: publisher.TypeUpdate})
 }
 
 func ExampleWithSubjectFunc() {

@@ -16,7 +16,7 @@ import (
 func numbered(thread string, i int) publisher.Event {
 	return publisher.Event{
 		ID:   fmt.Sprintf("%s/%d", thread, i),
-		Kind: publisher.NodeExecution, Type: publisher.Progress,
+		Kind: publisher.KindNodeExecution, Type: publisher.TypeProgress,
 		ThreadID: thread, Timestamp: time.Unix(1_700_000_000, 0),
 	}
 }
@@ -25,7 +25,7 @@ func numbered(thread string, i int) publisher.Event {
 func fullEvent() publisher.Event {
 	return publisher.Event{
 		ID: "0192d7a0-0000-7000-8000-000000000001", Sequence: 7,
-		Kind: publisher.ToolExecution, Type: publisher.Result,
+		Kind: publisher.KindToolExecution, Type: publisher.TypeResult,
 		Content:       "42 files",
 		ContentBlocks: []map[string]any{{"type": "text", "text": "42 files"}},
 		ContentType:   []publisher.ContentType{publisher.ContentText, publisher.ContentToolResult},

@@ -22,7 +22,7 @@ func (k *kit) delivers() {
 
 func (k *kit) completes() {
 	before := time.Now().Add(-time.Millisecond)
-	k.publish(k.context(), publisher.Event{Kind: publisher.Streaming, Type: publisher.Update})
+	k.publish(k.context(), publisher.Event{Kind: publisher.KindStreaming, Type: publisher.TypeUpdate})
 	got := k.receive().Event
 	if got.ID == "" {
 		k.Error("the event has no id")
@@ -30,7 +30,7 @@ func (k *kit) completes() {
 	if got.Timestamp.Before(before) || got.Timestamp.After(time.Now()) {
 		k.Errorf("the event is of %v, which is not now", got.Timestamp)
 	}
-	if got.Kind != publisher.Streaming || got.Type != publisher.Update {
+	if got.Kind != publisher.KindStreaming || got.Type != publisher.TypeUpdate {
 		k.Errorf("the event is a %s %s", got.Kind, got.Type)
 	}
 	if got.SpanContext().IsValid() {

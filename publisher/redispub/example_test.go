@@ -34,7 +34,7 @@ func Example() {
 	tasks := core.New()
 	events := publisher.NewOrdered(tasks, redispub.New(client, "agent.events"))
 	events.Publish(ctx, publisher.Event{
-		Kind: publisher.NodeExecution, Type: publisher.Start, NodeName: "plan", ThreadID: "t-42",
+		Kind: publisher.KindNodeExecution, Type: publisher.TypeStart, NodeName: "plan", ThreadID: "t-42",
 	}, core.WithTimeout(10*time.Second))
 
 	if _, err := tasks.Shutdown(ctx); err != nil {
@@ -44,7 +44,7 @@ func Example() {
 
 func ExampleWithPubSub() {
 	live := redispub.New(client, "agent.live", redispub.WithPubSub())
-	publisher.Publish(ctx, tasks, live, publisher.Event{Kind: publisher.Streaming, Type: publisher.Update})
+	publisher.Publish(ctx, tasks, live, publisher.Event{Kind: publisher.KindStreaming, Type: publisher.TypeUpdate})
 
 	subscription := client.Subscribe(ctx, "agent.live")
 	defer subscription.Close()
