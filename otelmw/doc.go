@@ -35,6 +35,21 @@
 // the innermost type of the error that tells anything. A sentinel made by errors.New has none, and all of
 // them are "*errors.errorString": give errors that you want to tell apart such a method.
 //
+// # Link or child
+//
+// A link is the default, since a task may outlive its spawner. As a child it would make the request look as long as
+// its slowest follow-up, keep the trace open, and let it look broken while one of the two has not arrived; and what
+// keeps or samples whole traces would wait for the task. OpenTelemetry's conventions for messaging link for the same reasons. What
+// is lost is the one trace with all in it. A task that is short and belongs to the request is better off as a child: use
+// [WithRelation], or [WithRelationFunc] to decide for each. A child has no "spawn NAME", and no link: within one trace
+// it would say nothing new, and trace viewers stumble over it.
+//
+// # Among other middlewares
+//
+// Put it first: what comes after is then in the span, with its time and its log lines. A retry after it makes one span of
+// all attempts; a retry before it makes a span and a duration of each. What may not call next at all, such as a circuit breaker,
+// belongs after it too: a task that never reaches this middleware has no span, and its "spawn NAME" stays open.
+//
 // # Metrics
 //
 //	afterspan.task.duration        histogram        s       name, outcome, error.type
