@@ -183,15 +183,31 @@ func (m *Manager) limitHasRoomLocked() bool {
 	return m.maxRunning > 0 && m.maxQueued >= 0 && (m.hasSlotLocked() || m.stats.Queued < m.maxQueued)
 }
 
-// dequeueLocked ends the wait of a queued task that was cancelled: it passes the chain now,
+// maxSkipping is how many tasks that were cancelled in the queue pass the chain at a time. A shutdown may cancel a hundred
+// thousand at once: with a goroutine for each, the scheduler would have no time left for what has a deadline.
+const maxSkipping = 1000
+
+// dequeueLocked ends the wait of a queued task that was cancelled: it passes the chain now, or when fewer do,
 // without a slot, and its Func is not called. Until it ends it keeps its place in the
 // count, so that a chain that blocks cannot pile up goroutines beyond the limit of the queue.
 func (m *Manager) dequeueLocked(t *Task, cause error) {
 	m.leaveQueueLocked(t)
-	t.place = dequeued
-	m.running.push(t)
+	t.place = skipped
 	t.skipFor(cause)
-	m.launchLocked(t)
+	m.skipped.push(t)
+	m.skipLocked()
+}
+
+// skipLocked starts those of the dequeued that may start now.
+func (m *Manager) skipLocked() {
+	for m.skipped.first != nil && m.skipping < maxSkipping {
+		t := m.skipped.first
+		m.skipped.remove(t)
+		m.running.push(t)
+		t.place = dequeued
+		m.skipping++
+		m.launchLocked(t)
+	}
 }
 
 // releaseLocked takes a task that has ended out of its place.
@@ -201,6 +217,8 @@ func (m *Manager) releaseLocked(t *Task) {
 		m.stats.Running--
 	} else {
 		m.stats.Queued--
+		m.skipping--
+		m.skipLocked()
 	}
 	t.place = nowhere
 	m.leaveLineLocked(t)

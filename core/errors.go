@@ -14,7 +14,7 @@ var (
 	ErrClosed = errors.New("core: manager closed: task refused")
 	// ErrFull is the error of a task that was refused since the limit, or a bound of its [Serial], was reached. Where Go
 	// had waited for room, the error matches that of the context as well.
-	ErrFull = errors.New("core: manager full: task refused")
+	ErrFull = errors.New("core: no room: task refused")
 )
 
 // What [context.Cause] returns inside a task whose context was cancelled. Each also matches

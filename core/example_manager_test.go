@@ -115,7 +115,7 @@ func ExampleWithLimit() {
 	// Output:
 	// pending <nil>
 	// pending <nil>
-	// rejected core: manager full: task refused
+	// rejected core: no room: task refused
 	// 1 running, 1 queued, 1 rejected
 }
 

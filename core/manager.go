@@ -20,6 +20,8 @@ type Manager struct {
 	mu       sync.Mutex
 	phase    phase
 	running  taskList           // holdsSlot or dequeued
+	skipped  taskList           // skipped
+	skipping int                // how many of running are dequeued
 	queue    taskList           // queued, waiting for a slot
 	serials  map[*Serial]*lines // queued, waiting for their turn, and those that hold it; nil until there are any
 	stats    Stats              // Queued counts the dequeued, too
@@ -126,6 +128,7 @@ func (m *Manager) tasksLocked() []*Task {
 	tasks := make([]*Task, 0, m.stats.Running+m.stats.Queued)
 	tasks = m.running.appendTo(tasks)
 	tasks = m.queue.appendTo(tasks)
+	tasks = m.skipped.appendTo(tasks)
 	tasks = m.appendWaitingLocked(tasks)
 	// In order already, but for those of a Serial, and those that were cancelled while queued.
 	slices.SortFunc(tasks, func(a, b *Task) int { return cmp.Compare(a.id, b.id) })

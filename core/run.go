@@ -66,7 +66,7 @@ func (m *Manager) launch(t *Task) {
 
 // launchLocked starts t if both have come: the end of its Spawns, and a slot or a cancel.
 func (m *Manager) launchLocked(t *Task) {
-	if t.spawned && t.place != queued {
+	if t.spawned && (t.place == holdsSlot || t.place == dequeued) {
 		go m.run(t)
 	}
 }

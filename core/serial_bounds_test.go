@@ -107,7 +107,7 @@ func TestNextAfterTheCancelledIsCountedWithThem(t *testing.T) {
 		time.Sleep(57 * time.Minute) // the first of the cancelled has ended, the other has not
 		require.Equal(t, core.Stats{Created: 5, Running: 1, Queued: 1, Completed: 2, Cancelled: 1}, m.Stats())
 		require.Equal(t, core.Pending, m.Go(t.Context(), "x", succeed, option).Outcome())
-		require.Equal(t, `core: manager full: task refused: the key "k" has 3 task(s) that have not ended`,
+		require.Equal(t, `core: no room: task refused: the key "k" has 3 task(s) that have not ended`,
 			m.Go(t.Context(), "x", succeed, option).Err().Error())
 		time.Sleep(time.Hour)
 		require.Equal(t, core.Stats{Created: 6, Running: 1, Queued: 1, Completed: 2, Cancelled: 2, Rejected: 1}, m.Stats())

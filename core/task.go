@@ -47,6 +47,7 @@ type place uint8
 const (
 	nowhere   place = iota // not accepted yet, refused, or done
 	queued                 // waits for its turn or for a slot
+	skipped                // was cancelled while it waited, and waits to pass the chain
 	dequeued               // was cancelled while it waited, and passes the chain without a slot
 	holdsSlot              // runs, or is about to
 )
