@@ -24,7 +24,7 @@ type Serial struct {
 }
 
 // WithSerial makes the task wait until all that were accepted before it, with the same key of the same s, have
-// ended. The default is to wait for none. A nil s panics.
+// ended. The default is to wait for none. Of repeated options the last one counts. A nil s panics.
 func WithSerial(s *Serial, key string) TaskOption {
 	if s == nil {
 		panic("core: WithSerial: the Serial is nil")

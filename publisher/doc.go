@@ -16,6 +16,19 @@
 // does not marshal to JSON is found out then. A publish that fails is a task that failed: it is logged, counted,
 // and marked in its span. A shutdown of the manager delivers what was accepted. What it could not deliver in its time it counts.
 //
+// # Shutdown
+//
+// Shutdown of the manager delivers what was accepted before, as long as its time allows, and then cancels. That is no
+// error of Shutdown, which returns one only for tasks that do not stop: look at its figures.
+//
+//	stats, err := tasks.Shutdown(ctx)
+//	if lost := stats.CancelledTasks + stats.RemainingTasks; lost > 0 || err != nil {
+//		slog.Error("not all was delivered", "lost", lost, "error", err)
+//	}
+//
+// A manager of their own for events, shut down after the others, also takes what tasks publish as they are cancelled, and its
+// [core.WithLimit] bounds how many keys are published side by side.
+//
 // # What arrives
 //
 // An event goes out as a CloudEvent in JSON ([Structured]), as one whose attributes are headers ([Binary]), or in the form
@@ -28,7 +41,7 @@
 //	ctx, span := tracer.Start(ctx, "handle", trace.WithLinks(trace.Link{SpanContext: event.SpanContext()}))
 //
 // A broker's acknowledgement can be lost, so an event may arrive twice, with the same ID: remember the IDs, or make handling an
-// event twice harmless. Sequence tells the order within a key. With [Ordered] a gap is an event that was tried and could not be
+// event twice harmless. One that failed, since its time was up, may still arrive, and late. Baggage does not travel. Sequence tells the order within a key. With [Ordered] a gap is an event that was tried and could not be
 // delivered; those that were refused, or cancelled while they waited, have no number.
 //
 // # Concurrency

@@ -22,7 +22,8 @@ type Event struct {
 	// which sorts by time: https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7
 	ID string
 	// Sequence counts the events of one key, from 1, in this process: each [Ordered] counts for itself, and [Publish]
-	// for all its calls together. 0 is none, for events without a key.
+	// for all its calls together. A key that was idle while 65,536 others came starts at 1 again. 0 is none, for
+	// events without a key.
 	Sequence uint64
 
 	Kind Kind // what the event is about; "event" in JSON

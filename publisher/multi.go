@@ -12,7 +12,8 @@ const maxCalls = 256
 
 // Multi returns a publisher that gives each event to all of ps, side by side, and returns their errors joined, each with the
 // number and the type of the sink. It waits for all of them, but not for one that does not return when ctx is done: that one's
-// error is then ctx's. One that panics fails. Multi panics if one of ps is nil.
+// error is then ctx's, and it may have up to 256 calls left behind before it gets no more. One that panics fails. Multi panics if
+// one of ps is nil.
 //
 // With an [Ordered] around it, the slowest sink sets the pace of a key, and a retry gives the event to all of
 // them again.

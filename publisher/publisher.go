@@ -50,7 +50,7 @@ func Publish(ctx context.Context, m *core.Manager, p Publisher, event Event, opt
 	}
 	return m.Go(ctx, taskName, func(ctx context.Context) error {
 		if err != nil {
-			return err
+			return Redact(err)
 		}
 		return withCause(ctx, attempt(ctx, p, event.traced(ctx)))
 	}, withAttrsOf(event, opts)...)

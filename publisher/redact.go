@@ -8,7 +8,7 @@ import (
 
 // userinfo is what stands between the scheme and the host of a URL. A password that should have been escaped may have anything
 // in it: so it goes to the last @ of the line, or of the quotes that the URL is in, and takes rather too much than too little.
-var userinfo = regexp.MustCompile(`(?i)("[a-z][a-z0-9+.-]*://)(?:[^"\\\n]|\\.)*@|(://)[^\n]*@`)
+var userinfo = regexp.MustCompile(`(?i)("[a-z][a-z0-9+.-]*://)(?:[^"\\\n]|\\.)*@|(:\\*/\\*/)[^\n]*@`)
 
 // unparsed is an error of package net/url. It quotes the URL, and then the part that is wrong, either of which may be cut short and
 // have a part of the password in it. Another error may have quoted all of it again.

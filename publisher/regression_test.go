@@ -339,3 +339,35 @@ func TestAPanicIsNotRetried(t *testing.T) {
 	assertOutcome(t, core.Failed, task)
 	assert.Equal(t, 1, attempts)
 }
+
+type leaky struct{}
+
+func (leaky) MarshalJSON() ([]byte, error) {
+	return nil, errors.New("dial redis://user:hunter2@db: refused")
+}
+
+// Redact sees every error of a task, and not only a publisher's.
+func TestNoErrorOfATaskShowsThePassword(t *testing.T) {
+	const secret = "dial redis://user:hunter2@localhost: refused"
+	m := newManager()
+	data, key := small("t-1", ""), small("t-1", "")
+	data.Data = map[string]any{"x": leaky{}}
+	key.Data = map[string]any{"redis://user:hunter2@localhost": make(chan int)}
+	tasks := []*core.Task{
+		publisher.NewOrdered(m, publisher.Func(fail), publisher.WithRetry(
+			func(context.Context, func(context.Context) error) error { return errors.New(secret) })).Publish(t.Context(), small("t-1", "")),
+		publisher.NewOrdered(m, publisher.Func(func(context.Context, publisher.Event) error {
+			return errors.New(strings.ReplaceAll(secret, "/", `\/`)) // as JSON may write it
+		})).Publish(t.Context(), small("t-1", "")),
+	}
+	for _, e := range []publisher.Event{data, key} {
+		for _, way := range ways(m, publisher.Func(fail)) {
+			tasks = append(tasks, way(t.Context(), e))
+		}
+	}
+	require.NoError(t, m.Wait(t.Context()))
+	for _, task := range tasks {
+		assertOutcome(t, core.Failed, task)
+		requireHidden(t, task.Err().Error())
+	}
+}

@@ -157,3 +157,44 @@ func TestWithoutARetryThereIsOneAttempt(t *testing.T) {
 		})
 	}
 }
+
+// A retry that gives up says that it was interrupted, and not what had been wrong.
+func TestTheLastAttemptIsInTheError(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newManager()
+		o := publisher.NewOrdered(m, publisher.Func(fail), publisher.WithRetry(
+			func(ctx context.Context, publish func(context.Context) error) error {
+				_ = publish(ctx)
+				<-ctx.Done()
+				return context.Cause(ctx)
+			}))
+		task := o.Publish(t.Context(), small("t-1", ""), core.WithTimeout(time.Second))
+		require.NoError(t, m.Wait(t.Context()))
+		require.ErrorIs(t, task.Err(), core.ErrTimeout)
+		require.ErrorIs(t, task.Err(), errBroker)
+		require.EqualError(t, task.Err(), core.ErrTimeout.Error()+"; the last attempt: "+errBroker.Error())
+		assertOutcome(t, core.TimedOut, task)
+	})
+}
+
+// An event that was not delivered must not count as such, whatever its retry returns.
+func TestARetryCannotMakeASuccessOfAFailure(t *testing.T) {
+	for name, tc := range map[string]struct {
+		retry publisher.RetryFunc
+		want  string
+	}{
+		"without an attempt": {func(context.Context, func(context.Context) error) error { return nil }, "without an attempt"},
+		"after a failure": {func(ctx context.Context, publish func(context.Context) error) error {
+			_ = publish(ctx)
+			return nil
+		}, errBroker.Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newManager()
+			task := publisher.NewOrdered(m, publisher.Func(fail), publisher.WithRetry(tc.retry)).Publish(t.Context(), small("t-1", ""))
+			require.NoError(t, m.Wait(t.Context()))
+			assertOutcome(t, core.Failed, task)
+			require.ErrorContains(t, task.Err(), tc.want)
+		})
+	}
+}

@@ -2,19 +2,18 @@ package publisher
 
 import "sync"
 
-// maxKeys is how many keys a sequence knows at a time.
+// maxKeys is how many keys a sequence knows at least. It knows up to twice as many.
 const maxKeys = 1 << 16
 
 // sequence numbers events by their key. The zero value is ready for use.
 type sequence struct {
-	mu    sync.Mutex
-	last  map[string]uint64
-	floor uint64 // what every key that is not in last has reached
-	top   uint64 // the highest number given
+	mu           sync.Mutex
+	recent, past map[string]uint64 // the last numbers; a key that is used is moved from past to recent
 }
 
-// number gives the event the next number of its key, unless it has one, or no key. When there are too many keys it forgets them
-// all, and goes on above the highest number: a key's numbers may skip some then, but never go back.
+// number gives the event the next number of its key, unless it has one, or no key. When recent is full it becomes the past, and
+// the keys that were there already are forgotten: at least maxKeys others have come since they were used. They start at 1 again,
+// as all do when the process starts again.
 func (s *sequence) number(e Event) Event {
 	key := e.Key()
 	if e.Sequence != 0 || key == "" {
@@ -22,15 +21,14 @@ func (s *sequence) number(e Event) Event {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	last, known := s.last[key]
+	last, known := s.recent[key]
 	if !known {
-		if s.last == nil || len(s.last) >= maxKeys {
-			s.last, s.floor = make(map[string]uint64), s.top
+		last = s.past[key]
+		if s.recent == nil || len(s.recent) >= maxKeys {
+			s.recent, s.past = make(map[string]uint64), s.recent
 		}
-		last = s.floor
 	}
 	e.Sequence = last + 1
-	s.last[key] = e.Sequence
-	s.top = max(s.top, e.Sequence)
+	s.recent[key] = e.Sequence
 	return e
 }

@@ -1,69 +1,62 @@
 package publisher
 
 import (
-	"math/rand/v2"
 	"strconv"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterspan/afterspan/core"
 )
 
-// What a process that lives for months keeps of its keys.
-
-func TestSequenceKeepsABoundedNumberOfKeys(t *testing.T) {
-	var s sequence
-	most := 0
-	for i := range 2*maxKeys + 7 {
-		s.number(Event{ThreadID: strconv.Itoa(i)})
-		most = max(most, len(s.last))
+// idle lets n other keys come.
+func (s *sequence) idle(n int) {
+	for range n {
+		s.number(Event{ThreadID: "other " + strconv.Itoa(fresh())})
 	}
-	require.Equal(t, maxKeys, most)
 }
 
-func TestSequenceBeginsAt1AsLongAsNothingIsForgotten(t *testing.T) {
-	var s sequence
-	for i := range maxKeys {
-		if n := s.number(Event{ThreadID: strconv.Itoa(i)}).Sequence; n != 1 {
-			require.Fail(t, "it begins elsewhere", "%d: %d", i, n)
-		}
-	}
-	require.EqualValues(t, 2, s.number(Event{ThreadID: "0"}).Sequence, "a known key makes no room")
-	require.Len(t, s.last, maxKeys)
-}
+var fresh = func() func() int { n := 0; return func() int { n++; return n } }()
 
-// Which key is forgotten when is random, and for none do the numbers ever go back.
-func TestSequenceNeverGoesBack(t *testing.T) {
-	var s sequence
-	r := rand.New(rand.NewPCG(1, 2))
-	last := make(map[string]uint64)
-	for range 4 * maxKeys {
-		key := strconv.Itoa(r.IntN(2 * maxKeys))
-		if r.IntN(3) == 0 {
-			key = "busy"
-		}
-		got := s.number(Event{RunID: key}).Sequence
-		if got <= last[key] {
-			require.Fail(t, "it went back", "%s: %d after %d", key, got, last[key])
-		}
-		last[key] = got
-	}
-	require.LessOrEqual(t, len(s.last), maxKeys)
-}
+func (s *sequence) next(key string) uint64 { return s.number(Event{ThreadID: key}).Sequence }
 
-func TestSequenceOfAForgottenKeyGoesOnAboveAll(t *testing.T) {
+func TestASequenceKnowsSoManyKeysAndNoMore(t *testing.T) {
 	var s sequence
 	for range 10 {
-		s.number(Event{ThreadID: "busy"})
+		s.idle(maxKeys)
+		require.LessOrEqual(t, len(s.recent), maxKeys)
+		require.LessOrEqual(t, len(s.past), maxKeys)
 	}
-	for i := range maxKeys - 1 {
-		s.number(Event{ThreadID: strconv.Itoa(i)})
+}
+
+func TestAKeyThatIsUsedIsNeverForgotten(t *testing.T) {
+	var s sequence
+	for i := range 40 {
+		require.EqualValues(t, i+1, s.next("busy"))
+		s.idle(maxKeys/10 + i)
 	}
-	require.EqualValues(t, 11, s.number(Event{ThreadID: "one too many"}).Sequence)
-	require.EqualValues(t, 11, s.number(Event{ThreadID: "busy"}).Sequence)
-	require.EqualValues(t, 11, s.number(Event{ThreadID: "0"}).Sequence)
-	require.EqualValues(t, 12, s.number(Event{ThreadID: "busy"}).Sequence)
+}
+
+func TestAKeyIsKnownUntilAsManyOthersHaveCome(t *testing.T) {
+	for _, before := range []int{0, 1, maxKeys / 2, maxKeys - 2, maxKeys - 1, maxKeys, maxKeys + 1} {
+		var s sequence
+		s.idle(before)
+		require.EqualValues(t, 1, s.next("k"))
+		s.idle(maxKeys - 1)
+		assert.EqualValues(t, 2, s.next("k"), "after %d others, and as many as may come", before)
+	}
+}
+
+// What the process forgets starts anew, as after a restart, and no other key's numbers have a gap from it.
+func TestAKeyThatWasForgottenStartsAtOne(t *testing.T) {
+	var s sequence
+	s.next("long ago")
+	s.next("long ago")
+	s.idle(3 * maxKeys)
+	assert.EqualValues(t, 1, s.next("long ago"))
+	assert.EqualValues(t, 1, s.next("new"))
+	assert.EqualValues(t, 2, s.next("new"))
 }
 
 // That a buffer is kept is tested from outside. To fill this one takes a hundred thousand events.

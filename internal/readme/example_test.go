@@ -93,7 +93,7 @@ func serve(srv *http.Server, tp *sdktrace.TracerProvider) error {
 	return errors.Join(err,
 		within(5*time.Second, srv.Shutdown), // no new requests
 		within(15*time.Second, func(ctx context.Context) error {
-			stats, err := tasks.Shutdown(ctx) // their tasks finish, or the error names them
+			stats, err := tasks.Shutdown(ctx) // their tasks finish, or are in the figures, or in the error
 			slog.Info("background tasks ended", "stats", stats)
 			return err
 		}),
@@ -171,7 +171,7 @@ func Example_events() {
 	events.Publish(ctx, publisher.Event{
 		Kind: publisher.KindNodeExecution, Type: publisher.TypeProgress, NodeName: "search",
 		ThreadID: threadID, Content: "read 42 pages",
-	})
+	}, core.WithTimeout(time.Minute)) // or an event that the broker never takes holds up its thread for ever
 	events.Publish(ctx, publisher.Event{
 		Kind: publisher.KindNodeExecution, Type: publisher.TypeResult, NodeName: "search",
 		ThreadID: threadID, Content: "found 3",
@@ -185,10 +185,13 @@ func Example_events() {
 // untilDelivered tries again, less and less often, until the event's task ends. A library for retries does it with more care.
 func untilDelivered(ctx context.Context, publish func(context.Context) error) error {
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
-		err := publish(ctx)
+		attempt, cancel := context.WithTimeout(ctx, 5*time.Second) // a connection may die in silence
+		err := publish(attempt)
+		cancel()
 		if err == nil {
 			return nil
 		}
+		slog.WarnContext(ctx, "event not delivered yet", "error", err)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

@@ -22,7 +22,7 @@ type Target struct {
 	Receive func(ctx context.Context) (Received, error)
 	// Away is a publisher like it whose server cannot be reached. nil if there is no server.
 	Away publisher.Publisher
-	// Stuck is a publisher like it whose server, or writer, takes what is sent and never answers.
+	// Stuck is a publisher like it whose server, or writer, takes what is sent and never answers. nil if that cannot be.
 	Stuck publisher.Publisher
 }
 
@@ -66,6 +66,7 @@ func Run(t *testing.T, open func(t *testing.T) Target) {
 type kit struct {
 	*testing.T
 	Target
+	received int
 }
 
 // context returns a context that ends when a test has waited long enough.
@@ -86,7 +87,8 @@ func (k *kit) receive() Received {
 	k.Helper()
 	got, err := k.Receive(k.context())
 	if err != nil {
-		k.Fatalf("no event has arrived: %v", err)
+		k.Fatalf("%d events have arrived, and not one more: %v", k.received, err)
 	}
+	k.received++
 	return got
 }

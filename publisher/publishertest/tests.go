@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -58,7 +59,7 @@ func (k *kit) keepsOrder() {
 
 func (k *kit) keepsOrderOfKeys() {
 	const keys, events = 10, 30
-	m := core.New()
+	m := core.New(core.WithLogger(slog.New(slog.DiscardHandler))) // failures are the test's to tell
 	ordered := publisher.NewOrdered(m, k.Publisher)
 	for i := range events {
 		for key := range keys {
@@ -191,6 +192,9 @@ func (k *kit) failsWhenAway() {
 }
 
 func (k *kit) returnsInTime() {
+	if k.Stuck == nil {
+		k.Skip("nothing can hang")
+	}
 	ctx, cancel := context.WithTimeout(k.Context(), 200*time.Millisecond)
 	defer cancel()
 	returned := make(chan error, 1)

@@ -37,8 +37,9 @@ func Example() {
 		Kind: publisher.KindNodeExecution, Type: publisher.TypeStart, NodeName: "plan", ThreadID: "t-42",
 	}, core.WithTimeout(10*time.Second))
 
-	if _, err := tasks.Shutdown(ctx); err != nil {
-		slog.Error("events were lost", "error", err)
+	stats, err := tasks.Shutdown(ctx) // delivers what was accepted, for as long as it may
+	if lost := stats.CancelledTasks + stats.RemainingTasks; lost > 0 || err != nil {
+		slog.Error("not all was delivered", "lost", lost, "error", err)
 	}
 }
 
