@@ -120,9 +120,7 @@ func (m *Manager) hasRoomLocked(t *Task) bool {
 	if _, full := m.fullSerialLocked(t); full {
 		return false
 	}
-	line := m.lineLocked(t)
-	itsTurn := line == nil || line.head == nil
-	return itsTurn && m.hasSlotLocked() || m.hasPlaceLocked()
+	return m.isNextLocked(t) && m.hasSlotLocked() || m.hasPlaceLocked()
 }
 
 // hasPlaceLocked reports whether one more may wait. Without a limit that can only be for its turn, which a Serial bounds.
@@ -159,7 +157,7 @@ func (m *Manager) fillLocked() {
 		m.queue.remove(t)
 		m.stats.Queued--
 		m.giveSlotLocked(t)
-		m.launchLocked(t)
+		m.launchLocked(t, true)
 	}
 	for e := m.waiters.Front(); e != nil; {
 		w := e.Value.(*waiter)
@@ -206,7 +204,7 @@ func (m *Manager) skipLocked() {
 		m.running.push(t)
 		t.place = dequeued
 		m.skipping++
-		m.launchLocked(t)
+		m.launchLocked(t, true)
 	}
 }
 

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"fmt"
+	"runtime/pprof"
 	"time"
 )
 
@@ -61,14 +62,31 @@ func (m *Manager) launch(t *Task) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	t.spawned = true
-	m.launchLocked(t)
+	m.launchLocked(t, false)
 }
 
-// launchLocked starts t if both have come: the end of its Spawns, and a slot or a cancel.
-func (m *Manager) launchLocked(t *Task) {
-	if t.spawned && (t.place == holdsSlot || t.place == dequeued) {
+// launchLocked starts t if both have come: the end of its Spawns, and a slot or a cancel. byAnother is whether it is not
+// called by the goroutine that called Go.
+func (m *Manager) launchLocked(t *Task, byAnother bool) {
+	switch {
+	case !t.spawned, t.place != holdsSlot && t.place != dequeued:
+	case byAnother:
+		go m.runQueued(t)
+	default:
 		go m.run(t)
 	}
+}
+
+// runQueued is run for a task that was started by the end of another. A goroutine has the pprof labels of the one that started
+// it, and those are another task's here: it gets those of its own context, as after pprof.Do.
+func (m *Manager) runQueued(t *Task) {
+	t.takeLabels()
+	m.run(t)
+}
+
+func (t *Task) takeLabels() {
+	defer contain() // the context may be the user's
+	pprof.SetGoroutineLabels(&t.ctx)
 }
 
 // run is the goroutine of a task. That end is given t by its address keeps t readable in a

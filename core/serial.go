@@ -2,8 +2,8 @@ package core
 
 import "fmt"
 
-// A Serial lets the tasks of one key run one after another, in the order in which they were accepted: all that concerns
-// one conversation, say. Tasks of different keys run side by side. A task that waits for its turn is queued like
+// A Serial lets the tasks of one key run one after another, or a few at a time, in the order in which they were accepted: all
+// that concerns one conversation, say. Tasks of different keys run side by side. A task that waits for its turn is queued like
 // one that waits for a slot: it holds no goroutine, can be cancelled, and is finished by a shutdown that drains.
 // So a busy key has one goroutine, and an idle one has nothing. In a manager with a limit a task whose turn has come
 // waits for a slot behind those that were waiting for one.
@@ -14,6 +14,9 @@ import "fmt"
 // A task must not wait for another one of its own key: that one's turn comes when it has ended. The order is that of the Funcs:
 // the middlewares of a task that is cancelled while it waits run at once.
 type Serial struct {
+	// Width is how many tasks of one key run at a time: 1 if it is 0 or less. With more they only start in order. It is the
+	// limit of what one tenant may take, say, where [WithLimit] is that of all.
+	Width int
 	// PerKey is how many tasks of one key may run and wait together, Total how many of all keys. 0 or less is
 	// no limit. What finds no room is refused with an error that matches [ErrFull] and names the key, or waits for room. In a
 	// manager with a limit, those that wait take places of its queue, too.
@@ -36,14 +39,17 @@ func WithSerial(s *Serial, key string) TaskOption {
 type turn struct {
 	serial *Serial
 	key    string
-	line   *line // guarded by the manager's lock; nil until the task is accepted
+
+	// Guarded by the manager's lock.
+	line *line // nil until the task is accepted
+	come bool  // it is the task's turn
 }
 
 // line is the tasks of one key that have not ended. Its fields are guarded by the manager's lock.
 type line struct {
 	tasks   int
-	head    *Task    // whose turn it is: it runs, or waits for a slot
-	waiting taskList // behind it
+	turns   int      // how many have their turn: they run, or wait for a slot
+	waiting taskList // behind them
 }
 
 // lines is what a manager keeps of a Serial: a line for each key that has tasks.
@@ -86,12 +92,21 @@ func (m *Manager) joinLineLocked(t *Task) bool {
 	turn.line = m.openLineLocked(turn)
 	turn.line.tasks++
 	m.serials[turn.serial].tasks++
-	if turn.line.head == nil {
-		turn.line.head = t
-		return true
+	if turn.line.turns == turn.serial.width() {
+		turn.line.waiting.push(t)
+		return false
 	}
-	turn.line.waiting.push(t)
-	return false
+	turn.line.turns++
+	turn.come = true
+	return true
+}
+
+func (s *Serial) width() int { return max(s.Width, 1) }
+
+// isNextLocked reports whether it would be t's turn at once.
+func (m *Manager) isNextLocked(t *Task) bool {
+	line := m.lineLocked(t)
+	return line == nil || line.turns < t.options.turn.serial.width()
 }
 
 func (m *Manager) openLineLocked(turn *turn) *line {
@@ -112,7 +127,7 @@ func (m *Manager) openLineLocked(turn *turn) *line {
 // leaveQueueLocked takes out a queued task, whether it waits for its turn or for a slot.
 func (m *Manager) leaveQueueLocked(t *Task) {
 	turn := t.options.turn
-	if turn != nil && turn.line.head != t {
+	if turn != nil && !turn.come {
 		turn.line.waiting.remove(t)
 		return
 	}
@@ -123,15 +138,18 @@ func (m *Manager) leaveQueueLocked(t *Task) {
 // passTurnLocked gives t's turn, if it has it, to the next in its line, which now waits for a slot.
 func (m *Manager) passTurnLocked(t *Task) {
 	turn := t.options.turn
-	if turn == nil || turn.line.head != t {
+	if turn == nil || !turn.come {
 		return
 	}
+	turn.come = false
 	next := turn.line.waiting.first
-	turn.line.head = next
-	if next != nil {
-		turn.line.waiting.remove(next)
-		m.queue.push(next)
+	if next == nil {
+		turn.line.turns--
+		return
 	}
+	turn.line.waiting.remove(next)
+	next.options.turn.come = true
+	m.queue.push(next)
 }
 
 // leaveLineLocked takes out a task that has ended, and forgets what is empty.

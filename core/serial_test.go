@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -295,4 +296,53 @@ func TestWithSerialOfNothing(t *testing.T) {
 		require.Equal(t, core.Cancelled, task.OutcomeOf(errTask))
 		require.Equal(t, "pending", task.Info().State)
 	}
+}
+
+// With a width a key has that many running, and the others start in order as those end.
+func TestAWidthIsHowManyOfAKeyRunAtATime(t *testing.T) {
+	for _, tc := range []struct{ width, running int }{{-1, 1}, {0, 1}, {1, 1}, {2, 2}, {3, 3}, {100, 20}} {
+		inBubble(t, fmt.Sprint("width ", tc.width), func(t *testing.T) {
+			m, serial, started := newManager(), &core.Serial{Width: tc.width}, &journal{}
+			for i := range 20 {
+				m.Go(t.Context(), "x", func(ctx context.Context) error {
+					started.add(fmt.Sprint(i))
+					return during(time.Second)(ctx)
+				}, core.WithSerial(serial, "k"))
+				synctest.Wait()
+			}
+			other := m.Go(t.Context(), "x", during(time.Second), core.WithSerial(serial, "another"))
+			synctest.Wait()
+			require.Equal(t, tc.running+1, m.Stats().Running)
+			require.Equal(t, 20-tc.running, m.Stats().Queued)
+			began := time.Now()
+			require.NoError(t, other.Wait(t.Context()))
+			require.NoError(t, m.Wait(t.Context()))
+			require.Equal(t, time.Duration((20+tc.running-1)/tc.running)*time.Second, time.Since(began))
+			for i, line := range started.all() {
+				n, err := strconv.Atoi(line)
+				require.NoError(t, err)
+				require.InDelta(t, i, n, float64(tc.running-1), "those of one width start at the same moment")
+			}
+			require.NoError(t, m.Close())
+		})
+	}
+}
+
+// What is cancelled while it waits, or as it runs, makes room for one and not for two.
+func TestAWidthHoldsThroughCancels(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m, serial := newManager(core.WithLimit(3, -1)), &core.Serial{Width: 2}
+		var tasks []*core.Task
+		for range 12 {
+			tasks = append(tasks, m.Go(t.Context(), "x", obey, core.WithSerial(serial, "k")))
+		}
+		synctest.Wait()
+		for _, i := range []int{5, 2, 0, 7, 1, 3} {
+			tasks[i].Cancel()
+			synctest.Wait()
+			require.Equal(t, 2, m.Stats().Running)
+		}
+		require.Equal(t, core.Stats{Created: 12, Cancelled: 6, Running: 2, Queued: 4}, m.Stats())
+		require.NoError(t, m.Close())
+	})
 }
