@@ -65,6 +65,15 @@
 // A task's trace is another than its spawner's, so a sampler that decides by trace id decides anew: with
 // 10 % of each, only 1 % of the pairs are there whole. Package linksampler makes the task follow its spawner.
 //
+// # In Jaeger
+//
+// A link is a reference: a span has "References (1)", and a click on it opens the other trace. Neither side is found by it, only by tags:
+// afterspan.task.outcome=failed, the task's own attributes, and afterspan.spawner.trace_id, which finds all tasks of a
+// trace. The agent's trace does not show that one of its tasks failed, since "spawn NAME" ends as the task starts.
+//
+// Give the resource a host ([go.opentelemetry.io/otel/sdk/resource.WithHost]): of a span that ends after its parent, as children and
+// sometimes "spawn NAME" do, Jaeger otherwise suspects a clock that is wrong, and warns.
+//
 // # Shutdown
 //
 // The manager's Shutdown comes before the tracer provider's, since a span that ends later is lost. The provider

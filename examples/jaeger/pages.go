@@ -1,0 +1,25 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/url"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/afterspan/afterspan/otelmw"
+)
+
+// printPages prints which of Jaeger's pages show a conversation: the agent's trace, and all tasks that the agent
+// spawned. The second is a search, since no trace store follows a link backwards. Children are in the agent's trace.
+func printPages(out io.Writer, o options, thread string, id trace.TraceID) {
+	fmt.Fprintf(out, "%s\n  the agent   %s/trace/%s\n", thread, o.ui, id)
+	if o.relation == otelmw.Child {
+		return
+	}
+	query := url.Values{
+		"service": {serviceName},
+		"tags":    {fmt.Sprintf(`{"afterspan.spawner.trace_id":"%s"}`, id)},
+	}
+	fmt.Fprintf(out, "  its tasks   %s/search?%s\n", o.ui, query.Encode())
+}

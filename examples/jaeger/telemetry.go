@@ -1,0 +1,49 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"github.com/afterspan/afterspan/otelmw/linksampler"
+)
+
+const (
+	scopeName   = "github.com/afterspan/afterspan/examples/jaeger"
+	serviceName = "docs-agent"
+	localJaeger = "http://localhost:4318"
+)
+
+// newTracerProvider returns a provider that exports to Jaeger. The sampler keeps a share of the agent's traces, and the
+// tasks of those that it keeps: without linksampler it would draw lots again for each task.
+func newTracerProvider(ctx context.Context, o options) (*sdktrace.TracerProvider, error) {
+	exporter, err := otlptracehttp.New(ctx, endpoint(o)...)
+	if err != nil {
+		return nil, fmt.Errorf("making the exporter: %w", err)
+	}
+	res, err := resource.New(ctx,
+		resource.WithFromEnv(), resource.WithHost(), resource.WithAttributes(semconv.ServiceName(serviceName)))
+	if err != nil {
+		return nil, fmt.Errorf("describing the service: %w", err)
+	}
+	return sdktrace.NewTracerProvider(
+		sdktrace.WithBatcher(exporter),
+		sdktrace.WithSampler(linksampler.New(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(o.share)))),
+		sdktrace.WithResource(res),
+	), nil
+}
+
+// endpoint leaves it to the exporter to read its variables, unless there is a flag, or neither: its own default is https.
+func endpoint(o options) []otlptracehttp.Option {
+	fromEnv := cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"))
+	if o.endpoint == "" && fromEnv != "" {
+		return nil
+	}
+	return []otlptracehttp.Option{otlptracehttp.WithEndpointURL(cmp.Or(o.endpoint, localJaeger) + "/v1/traces")}
+}

@@ -1,0 +1,76 @@
+package middleware
+
+import (
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"golang.org/x/time/rate"
+
+	"github.com/afterspan/afterspan/core"
+)
+
+// chain returns all of them, in the order that the README gives.
+func chain(tel telemetry, opts ...core.Option) *core.Manager {
+	opts = append(opts, core.WithLogger(slog.New(slog.DiscardHandler)), core.WithMiddleware(
+		tel.middleware(),
+		PprofLabels("tenant"),
+		TraceRegion(),
+		SlogAttrs(),
+		Retry(3, minutes),
+		Limit("tenant", 1),
+		RateLimit(rate.NewLimiter(rate.Every(time.Second), 1)),
+		Breaker(settings()),
+	))
+	return core.New(opts...)
+}
+
+// Two failures open the circuit, and the third attempt is turned away: one span for all that.
+func TestChain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tel := newTelemetry()
+		tasks := chain(tel)
+		began := time.Now()
+		assert.ErrorAs(t, tasks.Go(background, "send_receipt", fail, tenant("ada")).Wait(background), new(*CircuitOpenError))
+		assert.Equal(t, 2*time.Minute, time.Since(began))
+		assert.NoError(t, tasks.Go(background, "export", failsTwice(), tenant("ada")).Err())
+		assert.NoError(t, tasks.Close())
+		assert.Equal(t, []string{
+			"span send_receipt afterspan.task.outcome=failed error.type=circuit_open",
+			"span export afterspan.task.outcome=cancelled",
+		}, tel.lines())
+	})
+}
+
+// While a tenant's task pauses between two attempts, another of its tasks may run.
+func TestChainHoldsNoTenantSlotInAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tasks := chain(newTelemetry())
+		pauses := tasks.Go(background, "send_receipt", failsTwice(), tenant("ada"))
+		synctest.Wait()
+		assert.NoError(t, tasks.Go(background, "export", succeed, tenant("ada")).Wait(background))
+		assert.Equal(t, core.Pending, pauses.Outcome())
+		assert.NoError(t, tasks.Close())
+	})
+}
+
+// What is cancelled in the queue passes the chain without its Func, and leaves nothing there.
+func TestChainOfATaskThatIsCancelledInTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tel := newTelemetry()
+		tasks := chain(tel, core.WithLimit(1, -1))
+		holds := tasks.Go(background, "export", untilDone, tenant("bob"))
+		for range 3 {
+			waits := tasks.Go(background, "send_receipt", fail, tenant("ada"))
+			waits.Cancel()
+			assert.ErrorIs(t, waits.Wait(background), core.ErrCancelled)
+			assert.Equal(t, core.Cancelled, waits.Outcome())
+		}
+		assert.Len(t, tel.lines(), 3)
+		holds.Cancel()
+		assert.NoError(t, tasks.Go(background, "send_receipt", succeed, tenant("ada")).Wait(background))
+		assert.NoError(t, tasks.Close())
+	})
+}
