@@ -1,0 +1,91 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+
+	"github.com/afterspan/afterspan/core"
+)
+
+// publicHandler serves customers. otelhttp makes a span of each request, which the tasks link to.
+func (s *service) publicHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /orders", s.takeOrder)
+	return otelhttp.NewHandler(mux, "orders",
+		otelhttp.WithTracerProvider(s.tel.traces),
+		otelhttp.WithMeterProvider(s.tel.metrics),
+		otelhttp.WithPropagators(s.tel.propagator))
+}
+
+// opsHandler serves those who run the service. It is not traced: a span for each scrape says nothing.
+func (s *service) opsHandler() http.Handler {
+	mux := http.NewServeMux()
+	// OpenMetrics is what exemplars need, which lead from a bar of a histogram to a task's trace.
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.tel.registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	mux.HandleFunc("GET /healthz", s.health)
+	mux.HandleFunc("GET /debug/tasks", s.debugTasks)
+	return mux
+}
+
+// An order is what a customer sends. With Trouble it brings along what goes wrong with it: see tasks.go.
+type order struct {
+	ID      string  `json:"id"`
+	Email   string  `json:"email"`
+	Trouble trouble `json:"trouble"`
+}
+
+// receipt is the answer to an order: what was started for it.
+type receipt struct {
+	OrderID string        `json:"order_id"`
+	Tasks   []startedTask `json:"tasks"`
+}
+
+type startedTask struct {
+	ID    uint64 `json:"id"`
+	Name  string `json:"name"`
+	State string `json:"state"` // rejected, where the limit was reached
+}
+
+// takeOrder starts the tasks of an order, and answers. It waits for none of them.
+func (s *service) takeOrder(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	var o order
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&o); err != nil || o.ID == "" {
+		s.log.WarnContext(ctx, "bad order", "error", err)
+		http.Error(w, `want an order: {"id": "…"}`, http.StatusBadRequest)
+		return
+	}
+	answer := receipt{OrderID: o.ID}
+	for _, task := range s.startTasks(ctx, o) {
+		info := task.Info()
+		answer.Tasks = append(answer.Tasks, startedTask{ID: info.ID, Name: info.Name, State: info.State})
+	}
+	s.log.InfoContext(ctx, "order taken", "order_id", o.ID)
+	s.answer(w, http.StatusAccepted, answer)
+}
+
+// health tells a load balancer to send nothing any more once the service stops.
+func (s *service) health(w http.ResponseWriter, _ *http.Request) {
+	if s.stopping.Load() {
+		http.Error(w, "stopping", http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = w.Write([]byte("ok\n"))
+}
+
+// debugTasks shows what runs and waits at this moment, oldest first, and the counters.
+func (s *service) debugTasks(w http.ResponseWriter, _ *http.Request) {
+	s.answer(w, http.StatusOK, struct {
+		Stats core.Stats      `json:"stats"`
+		Tasks []core.TaskInfo `json:"tasks"`
+	}{s.tasks.Stats(), s.tasks.Tasks()})
+}
+
+func (s *service) answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // the client may be gone, and the tasks go on
+}
