@@ -22,7 +22,11 @@ func contain() { _ = recover() }
 func (m *Manager) logCreated(t *Task) {
 	defer contain()
 	if l, ok := m.log(t.ctx.values, slog.LevelDebug); ok {
-		task := slog.Group("task", "name", t.name, "id", t.id, "timeout", t.options.timeout)
+		about := []any{"name", t.name, "id", t.id}
+		if t.options.timeout > 0 {
+			about = append(about, "timeout", t.options.timeout)
+		}
+		task := slog.Group("task", about...)
 		l.LogAttrs(t.ctx.values, slog.LevelDebug, "background task created", withAttrs(t, task)...)
 	}
 }

@@ -71,8 +71,8 @@
 // afterspan.task.outcome=failed, the task's own attributes, and afterspan.spawner.trace_id, which finds all tasks of a
 // trace. The agent's trace does not show that one of its tasks failed, since "spawn NAME" ends as the task starts.
 //
-// Give the resource a host ([go.opentelemetry.io/otel/sdk/resource.WithHost]): of a span that ends after its parent, as children and
-// sometimes "spawn NAME" do, Jaeger otherwise suspects a clock that is wrong, and warns.
+// Of a span that ends after its parent, as children and sometimes "spawn NAME" do, Jaeger suspects a clock that is wrong, and
+// warns, unless it knows that both are of one host. Its pages go by the resource's attribute ip, its API v3 by host.name.
 //
 // # Shutdown
 //

@@ -24,6 +24,9 @@ import (
 // forgotten: there may be many over time. A [slog.LogValuer] is resolved first: one that redacts itself to "***" shares its
 // slots with all the others that do.
 func Limit(key string, n int) core.Middleware {
+	if n < 1 { // nothing would ever run
+		panic("middleware: Limit: n is less than 1")
+	}
 	limits := &limits{n: n, byValue: make(map[string]limit)}
 	return core.MiddlewareFunc(func(next core.Handler) core.Handler {
 		return func(ctx context.Context, t *core.Task) error {

@@ -20,6 +20,9 @@ import (
 // A panic is a bug and not tried again; nor is an error that the task marks with backoff.Permanent. Goexit cannot be. A
 // cancel or the task's timeout ends the pause, and the error then has both: what ended it, and why the last attempt failed.
 func Retry(tries uint, newPauses func() backoff.BackOff) core.Middleware {
+	if tries == 0 { // which backoff takes for any number
+		panic("middleware: Retry: tries is 0")
+	}
 	return core.MiddlewareFunc(func(next core.Handler) core.Handler {
 		return func(ctx context.Context, t *core.Task) error {
 			var last error

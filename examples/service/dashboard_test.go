@@ -28,7 +28,10 @@ type panel struct {
 	Datasource               datasource
 	GridPos                  struct{ X, Y, W, H int }
 	FieldConfig              struct {
-		Defaults struct{ Unit string }
+		Defaults struct {
+			Unit       string
+			Thresholds struct{ Steps []struct{ Color string } }
+		}
 	}
 	Targets []struct {
 		RefID, Expr string
@@ -64,6 +67,9 @@ func TestDashboardCanBeRendered(t *testing.T) {
 		assert.NotEmpty(t, p.FieldConfig.Defaults.Unit, p.Title)
 		assert.Contains(t, []string{"timeseries", "stat", "heatmap"}, p.Type, p.Title)
 		assert.Equal(t, source, p.Datasource, p.Title)
+		if p.Type == "stat" { // else it turns red from 80, whatever that is
+			assert.NotEmpty(t, p.FieldConfig.Defaults.Thresholds.Steps, p.Title)
+		}
 		refs := map[string]bool{}
 		for _, target := range p.Targets {
 			assert.Equal(t, source, target.Datasource, p.Title)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -17,7 +18,8 @@ func (s *service) publicHandler() http.Handler {
 	return otelhttp.NewHandler(mux, "orders",
 		otelhttp.WithTracerProvider(s.tel.traces),
 		otelhttp.WithMeterProvider(s.tel.metrics),
-		otelhttp.WithPropagators(s.tel.propagator))
+		otelhttp.WithPropagators(s.tel.propagator),
+		otelhttp.WithServerName("orders")) // not what the client says: each Host header would be a time series
 }
 
 // opsHandler serves those who run the service. It is not traced: a span for each scrape says nothing.
@@ -49,23 +51,34 @@ type startedTask struct {
 	State string `json:"state"` // rejected, where the limit was reached
 }
 
-// takeOrder starts the tasks of an order, and answers. It waits for none of them.
+// takeOrder starts the tasks of an order, and answers. It waits for none of them, but it looks whether the receipt was accepted.
 func (s *service) takeOrder(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	var o order
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&o); err != nil || o.ID == "" {
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&o); err != nil || o.ID == "" || len(o.ID) > maxID {
 		s.log.WarnContext(ctx, "bad order", "error", err)
-		http.Error(w, `want an order: {"id": "…"}`, http.StatusBadRequest)
+		http.Error(w, `want an order: {"id": "…"}, with an id of 64 bytes at most`, http.StatusBadRequest)
 		return
 	}
+	tasks := s.startTasks(ctx, o)
 	answer := receipt{OrderID: o.ID}
-	for _, task := range s.startTasks(ctx, o) {
+	for _, task := range tasks {
 		info := task.Info()
 		answer.Tasks = append(answer.Tasks, startedTask{ID: info.ID, Name: info.Name, State: info.State})
+	}
+	if err := tasks[0].Err(); errors.Is(err, core.ErrFull) || errors.Is(err, core.ErrClosed) {
+		// The receipt must not be lost, so the customer has to hear of it. The manager's own line has no room for each order.
+		s.log.WarnContext(ctx, "order refused", "order_id", o.ID, "error", err)
+		w.Header().Set("Retry-After", "1")
+		s.answer(w, http.StatusServiceUnavailable, answer)
+		return
 	}
 	s.log.InfoContext(ctx, "order taken", "order_id", o.ID)
 	s.answer(w, http.StatusAccepted, answer)
 }
+
+// maxID bounds what a client can have written into each line of the log.
+const maxID = 64
 
 // health tells a load balancer to send nothing any more once the service stops.
 func (s *service) health(w http.ResponseWriter, _ *http.Request) {

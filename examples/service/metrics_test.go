@@ -76,7 +76,7 @@ func TestMetricsAsPrometheusHasThem(t *testing.T) {
 		p.idle()
 	}
 	for range 10 {
-		p.order("o-slow", slow)
+		p.post("o-slow", slow)
 	}
 	families := p.scrape()
 

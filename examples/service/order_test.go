@@ -108,15 +108,19 @@ func TestTrouble(t *testing.T) {
 	}, ended)
 }
 
-func TestFullServiceRefusesTasksAndAnswers(t *testing.T) {
+// An order whose receipt was refused is not taken, and the log has it by its id.
+func TestFullServiceRefusesTasksAndSaysSo(t *testing.T) {
 	t.Parallel()
 	p := startService(t, nil, "-running", "1", "-queued", "1", "-work", "1ms")
 	p.order("o-1", slow)
 	states := map[string]int{}
-	for _, task := range p.order("o-2", "").Tasks {
+	status, answer := p.post("o-2", "")
+	for _, task := range answer.Tasks {
 		states[task.State]++
 	}
 	assert.Equal(t, map[string]int{"rejected": 4}, states)
+	assert.Equal(t, http.StatusServiceUnavailable, status)
+	p.await(func(l line) bool { return l.msg() == "order refused" && l["order_id"] == "o-2" })
 	status, body := p.get("/debug/tasks")
 	assert.Equal(t, http.StatusOK, status)
 	assert.Contains(t, body, `"running":1,"queued":1`)
@@ -126,11 +130,26 @@ func TestFullServiceRefusesTasksAndAnswers(t *testing.T) {
 func TestBadOrder(t *testing.T) {
 	t.Parallel()
 	p := startService(t, nil)
-	for _, body := range []string{"", "{}", "[", `{"id":"` + strings.Repeat("x", 1<<17) + `"}`} {
+	for _, body := range []string{"", "{}", "[", `{"id":"` + strings.Repeat("x", 1<<17) + `"}`, `{"id":"` + strings.Repeat("x", maxID+1) + `"}`} {
 		response, err := http.Post(p.public+"/orders", "application/json", strings.NewReader(body))
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())
 		assert.Equal(t, http.StatusBadRequest, response.StatusCode)
 	}
 	p.stop()
+}
+
+// Whatever a client calls the service, the metrics of its requests are one time series.
+func TestAClientMakesNoTimeSeries(t *testing.T) {
+	t.Parallel()
+	p := startService(t, nil, "-work", "1ms")
+	for i := range 20 {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.public+"/orders", strings.NewReader(`{"id":"o-1"}`))
+		require.NoError(t, err)
+		request.Host = fmt.Sprintf("host-%d.example", i)
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+	}
+	assert.Len(t, p.scrape()["http_server_request_duration_seconds"].GetMetric(), 1)
 }

@@ -86,7 +86,7 @@ func (p *process) sendOrders(below int, burst ...trouble) {
 				continue
 			}
 			for i, what := range burst {
-				p.order(fmt.Sprint("o-", i), what)
+				p.post(fmt.Sprint("o-", i), what)
 			}
 		}
 	}()

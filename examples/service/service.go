@@ -45,7 +45,7 @@ func newService(o options, tel *telemetry) (_ *service, err error) {
 	if s.partner, err = startPartner(tel); err != nil {
 		return nil, err
 	}
-	s.public = &http.Server{Handler: s.publicHandler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second}
+	s.public = &http.Server{Handler: s.publicHandler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 4 * time.Second}
 	s.ops = &http.Server{Handler: s.opsHandler(), ReadHeaderTimeout: 5 * time.Second}
 	return s, nil
 }
@@ -88,7 +88,13 @@ func (s *service) listen(name, addr string, server *http.Server) error {
 func (s *service) stopAll() error {
 	s.stopping.Store(true)
 	return errors.Join(
-		s.stopOne("requests", s.stop.server, s.public.Shutdown),
+		s.stopOne("requests", s.stop.server, func(ctx context.Context) error {
+			err := s.public.Shutdown(ctx)
+			if err != nil {
+				err = errors.Join(err, s.public.Close()) // what is left must not start tasks any more
+			}
+			return err
+		}),
 		s.stopOne("tasks", s.stop.tasks, func(ctx context.Context) error {
 			_, err := s.tasks.Shutdown(ctx) // it logs its figures
 			return err

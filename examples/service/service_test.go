@@ -137,15 +137,21 @@ func (p *process) listening(server string) (url string) {
 // order sends an order, and returns the answer.
 func (p *process) order(id string, what trouble) receipt {
 	p.t.Helper()
+	status, answer := p.post(id, what)
+	require.Equal(p.t, http.StatusAccepted, status)
+	return answer
+}
+
+// post sends an order, and returns the answer, whatever it is.
+func (p *process) post(id string, what trouble) (status int, answer receipt) {
+	p.t.Helper()
 	body, err := json.Marshal(order{ID: id, Trouble: what})
 	require.NoError(p.t, err)
 	response, err := http.Post(p.public+"/orders", "application/json", strings.NewReader(string(body)))
 	require.NoError(p.t, err)
 	defer response.Body.Close()
-	require.Equal(p.t, http.StatusAccepted, response.StatusCode)
-	var answer receipt
 	require.NoError(p.t, json.NewDecoder(response.Body).Decode(&answer))
-	return answer
+	return response.StatusCode, answer
 }
 
 // get returns the status and the body of something that the ops server has, and 0 once that is gone.

@@ -17,7 +17,7 @@ import (
 type trouble string
 
 const (
-	slow     trouble = "slow"     // the receipt takes hours: a shutdown cancels it
+	slow     trouble = "slow"     // the receipt takes an hour: its timeout or a shutdown ends it
 	silent   trouble = "silent"   // the partner does not answer: the notification times out
 	declined trouble = "declined" // the bonus programme says no: a task fails
 	broken   trouble = "panic"    // a bug: a task panics
@@ -32,7 +32,7 @@ func (s *service) startTasks(ctx context.Context, o order) []*core.Task {
 		return s.tasks.Go(ctx, name, func(ctx context.Context) error { return fn(ctx, o) }, attrs, core.WithTimeout(timeout))
 	}
 	tasks := []*core.Task{
-		start("send_receipt", s.sendReceipt, 0),
+		start("send_receipt", s.sendReceipt, time.Minute),
 		start("warm_cache", s.warmCache, 10*time.Second),
 		start("notify", s.notify, s.notifyTimeout),
 		start("award_points", s.awardPoints, 10*time.Second),
