@@ -26,8 +26,8 @@ type Serial struct {
 	Blocking bool
 }
 
-// WithSerial makes the task wait until all that were accepted before it, with the same key of the same s, have
-// ended. The default is to wait for none. Of repeated options the last one counts. A nil s panics.
+// WithSerial makes the task wait until, of those that were accepted before it with the same key of the same s, fewer than
+// s.Width have not ended: with the zero value, until all have. The default is to wait for none. Of repeated options the last one counts. A nil s panics.
 func WithSerial(s *Serial, key string) TaskOption {
 	if s == nil {
 		panic("core: WithSerial: the Serial is nil")

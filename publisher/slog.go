@@ -9,7 +9,8 @@ import (
 
 // Slog returns a publisher that logs each event, at INFO, or at ERROR if IsError is set: the message is the kind and the type, and
 // the attributes have the names of the event's JSON, with event_id for its id; what is empty is left out. A nil logger is
-// [slog.Default] at the time of each event. It returns the error of the log's handler.
+// [slog.Default] at the time of each event. It returns the error of the log's handler, and nil for an event that is below the
+// handler's level, which goes nowhere.
 func Slog(l *slog.Logger) Publisher {
 	return Func(func(ctx context.Context, event Event) error {
 		logger := l
