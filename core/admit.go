@@ -20,7 +20,7 @@ type waiter struct {
 func (m *Manager) admit(ctx context.Context, t *Task) error {
 	m.mu.Lock()
 	if m.phase == open && m.takeLocked(t) {
-		m.mu.Unlock()
+		m.unlock()
 		return nil
 	}
 	m.mu.Unlock()
@@ -36,7 +36,7 @@ func (m *Manager) admit(ctx context.Context, t *Task) error {
 		return ErrClosed
 	}
 	if m.takeLocked(t) {
-		m.mu.Unlock()
+		m.unlock()
 		return nil
 	}
 	full := m.fullLocked(t)
@@ -71,7 +71,7 @@ func (m *Manager) taskIn(ctx context.Context) *Task {
 		if !ok || t.manager == m {
 			return t
 		}
-		ctx = t.ctx.values
+		ctx = t.values
 	}
 }
 
@@ -148,6 +148,7 @@ func (m *Manager) giveSlotLocked(t *Task) {
 	if t.options.timeout > 0 {
 		m.watchLocked(plus(t.options.timeout, overdueAfter))
 	}
+	m.launchLocked(t)
 }
 
 // fillLocked gives the room that came free to who is next.
@@ -157,7 +158,6 @@ func (m *Manager) fillLocked() {
 		m.queue.remove(t)
 		m.stats.Queued--
 		m.giveSlotLocked(t)
-		m.launchLocked(t, true)
 	}
 	for e := m.waiters.Front(); e != nil; {
 		w := e.Value.(*waiter)
@@ -204,7 +204,7 @@ func (m *Manager) skipLocked() {
 		m.running.push(t)
 		t.place = dequeued
 		m.skipping++
-		m.launchLocked(t, true)
+		m.launchLocked(t)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 func (m *Manager) CancelAll() {
 	m.mu.Lock()
 	tasks := m.cancelAllLocked(ErrCancelled)
-	m.mu.Unlock()
+	m.unlock()
 	cancelContexts(tasks, ErrCancelled)
 }
 
@@ -30,8 +30,7 @@ func (m *Manager) cancelLocked(t *Task, cause error) {
 	if t.place == nowhere {
 		return
 	}
-	if t.cancelled == 0 {
-		t.cancelled = max(time.Since(t.created), 1)
+	if t.markCancelled() {
 		m.watchLocked(overdueAfter)
 	}
 	if t.place == queued {
@@ -39,12 +38,23 @@ func (m *Manager) cancelLocked(t *Task, cause error) {
 	}
 }
 
+// markCancelled takes down when t was cancelled, and reports whether this was the first time.
+func (t *Task) markCancelled() (first bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.more().cancelled != 0 {
+		return false
+	}
+	t.extras().cancelled = max(time.Since(t.created), 1)
+	return true
+}
+
 // giveUp ends the context of a task whose chain has returned before its Func.
 func (m *Manager) giveUp(t *Task) {
 	m.mu.Lock()
 	m.cancelLocked(t, context.Canceled)
-	m.mu.Unlock()
-	t.ctx.end()
+	m.unlock()
+	t.context().end()
 }
 
 // cancelContexts is not to be called under a lock: a context's end calls functions that are not ours.

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// runContext is the context of a run. It lies within its Task and costs nothing until
+// runContext is the context of a run. It is the Task itself, seen as a context, and costs nothing until
 // somebody looks: only when its Done channel is asked for, or when it is cancelled, is a
 // standard context made, and from then on that one answers. So whatever the standard
 // library does for its own contexts (causes, AfterFunc, children without a goroutine
@@ -15,16 +15,19 @@ import (
 //
 // A timeout needs no timer before that either: nobody is waiting for it, and whoever asks
 // for Err compares the clock.
-//
-// values, linked and limit, as well as the task's early, are set before the run starts and never change after.
-type runContext struct {
-	task   *Task
-	values context.Context // what the last Spawn returned
-	limit  time.Duration   // from the task's creation to its deadline; 0: it has no timeout
-	linked bool            // values can be cancelled: a Spawn made them so
-	ended  atomic.Bool     // the run is over
-	std    atomic.Pointer[stdContext]
+type runContext Task
+
+// contextState is what a Task is as a context. All but the last is set before the run starts and never changes after, as
+// are the task's waited and what is early in its extra.
+type contextState struct {
+	detached detached
+	values   context.Context // what the last Spawn returned: detached, or derived from it
+	std      atomic.Pointer[stdContext]
 }
+
+func (t *Task) context() *runContext { return (*runContext)(t) }
+
+func (c *runContext) task() *Task { return (*Task)(c) }
 
 // stdContext is the standard context that answers for a runContext.
 type stdContext struct {
@@ -40,12 +43,19 @@ func (c *stdContext) cancel(cause error) {
 	}
 }
 
-// detach returns ctx without its cancellation and deadline.
-func detach(ctx context.Context) context.Context {
-	if ctx == context.Background() {
-		return ctx
+// detached is what context.WithoutCancel makes, but that it lies within the Task and that to ask it for a value allocates nothing.
+type detached struct{ spawner context.Context }
+
+func (*detached) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
+func (*detached) Done() <-chan struct{}                   { return nil }
+func (*detached) Err() error                              { return nil }
+func (*detached) String() string                          { return "core.detached" }
+
+func (d *detached) Value(key any) any {
+	if key == cancelCtxKey { // or context.Cause would find that of the spawner
+		return nil
 	}
-	return context.WithoutCancel(ctx)
+	return d.spawner.Value(key)
 }
 
 // standard returns the standard context, made now if it is the first time. It calls no
@@ -59,19 +69,14 @@ func (c *runContext) standard() *stdContext {
 		std.cancel(nil)
 		return c.std.Load()
 	}
-	if c.ended.Load() {
-		std.cancel(nil)
-	}
 	return std
 }
 
 func (c *runContext) newStandard() *stdContext {
 	ctx, cancel := context.WithCancelCause(c.values)
 	// What came first comes before the deadline, which may have passed since.
-	if c.task.early != nil {
-		cancel(c.task.early)
-	} else if c.ended.Load() {
-		cancel(nil)
+	if early := c.task().earlyCause(); early != nil {
+		cancel(early)
 	}
 	std := &stdContext{Context: ctx, cancelCause: cancel}
 	if deadline, ok := c.ownDeadline(); ok {
@@ -82,11 +87,17 @@ func (c *runContext) newStandard() *stdContext {
 
 // end cancels the context once the run is over, as everybody does who made one.
 func (c *runContext) end() {
-	c.ended.Store(true)
-	if std := c.std.Load(); std != nil {
-		std.cancel(nil)
+	if !c.std.CompareAndSwap(nil, over) {
+		c.std.Load().cancel(nil)
 	}
 }
+
+// over answers for every context that nobody asked for anything before its end.
+var over = func() *stdContext {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(nil)
+	return &stdContext{Context: ctx, cancelCause: cancel}
+}()
 
 // cause returns which of ErrTimeout, ErrCancelled and ErrShutdown cancelled the context, or nil.
 func (c *runContext) cause() error {
@@ -105,21 +116,24 @@ func (c *runContext) cause() error {
 }
 
 func (c *runContext) expired() bool {
-	return c.limit > 0 && time.Since(c.task.created) >= c.limit
+	return c.options.timeout > 0 && time.Since(c.created) >= c.limit()
 }
+
+// limit returns how long after its creation the task's timeout ends. It has one, and has started.
+func (c *runContext) limit() time.Duration { return plus(c.waited, c.options.timeout) }
 
 // ownDeadline returns the end of the task's timeout, if it has one.
 func (c *runContext) ownDeadline() (deadline time.Time, ok bool) {
-	if c.limit <= 0 {
+	if c.options.timeout <= 0 {
 		return time.Time{}, false
 	}
-	return c.task.created.Add(c.limit), true
+	return c.created.Add(c.limit()), true
 }
 
 // Deadline implements context.Context.
 func (c *runContext) Deadline() (deadline time.Time, ok bool) {
-	if std := c.std.Load(); std != nil {
-		return std.Deadline()
+	if c.linked { // to a context that may have an earlier one
+		return c.standard().Deadline()
 	}
 	return c.ownDeadline()
 }
@@ -132,7 +146,7 @@ func (c *runContext) Err() error {
 	if std := c.std.Load(); std != nil {
 		return std.Err()
 	}
-	if c.ended.Load() || c.expired() {
+	if c.expired() {
 		return c.standard().Err()
 	}
 	return nil
@@ -140,16 +154,14 @@ func (c *runContext) Err() error {
 
 // Value implements context.Context.
 func (c *runContext) Value(key any) any {
-	if key == (taskKey{}) {
-		return c.task
-	}
-	if key == cancelCtxKey {
+	switch key {
+	case taskKey{}:
+		return c.task()
+	case cancelCtxKey:
 		return c.standard().Value(key)
+	default:
+		return c.values.Value(key)
 	}
-	if std := c.std.Load(); std != nil {
-		return std.Value(key)
-	}
-	return c.values.Value(key)
 }
 
 // cancelCtxKey is the key under which package context looks for its own kind of context. Up to Go 1.25,
@@ -173,7 +185,7 @@ func (p keyProbe) Value(key any) any {
 }
 
 // String keeps package fmt from reading the fields while they change.
-func (c *runContext) String() string { return fmt.Sprintf("core.Task(%v)", c.task) }
+func (c *runContext) String() string { return fmt.Sprintf("core.Task(%v)", c.task()) }
 
 type (
 	taskKey    struct{}

@@ -61,8 +61,9 @@
 //   - No code of the user's is called under a lock: middlewares, log handlers and LogValue may call the manager.
 //   - Wait, Shutdown and Close are not for calling from inside a task, which they would wait for; nor from a
 //     log handler, since the line about a task's end is logged inside it.
-//   - A manager runs no goroutine but those of its tasks, and for a moment the one that logs what does not stop. After
-//     Close has returned nil nothing is left of it.
+//   - A manager runs no goroutine but those of its tasks, and for a moment the one that logs what does not stop. A goroutine
+//     that has ended a task takes another one, if there is one that could start just then, and else ends. No task waits for it.
+//     After Close has returned nil nothing is left.
 //
 // # Shutdown
 //

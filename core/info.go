@@ -48,7 +48,7 @@ func (t *Task) stateLocked() string {
 	switch {
 	case t.outcome != Pending:
 		return t.outcome.String()
-	case t.cancelled != 0, t.started && t.ctx.expired():
+	case t.more().cancelled != 0, t.started && t.context().expired():
 		return "cancelling"
 	case t.place == queued:
 		return "queued"

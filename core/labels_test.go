@@ -12,8 +12,8 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// A task has the pprof labels of the goroutine that spawned it, as a go statement would give it, and if it was queued, those of its
-// context: never those of the task whose end started it.
+// A task has the pprof labels of the context given to Go, which are those of the goroutine that spawned it after pprof.Do. If it was
+// queued, too: never those of the task whose end started it.
 func TestATaskHasTheLabelsOfItsSpawner(t *testing.T) {
 	m := newManager(core.WithLimit(1, -1))
 	serial := &core.Serial{}

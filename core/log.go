@@ -19,15 +19,22 @@ func (m *Manager) log(ctx context.Context, level slog.Level) (l *slog.Logger, en
 // not harm a task.
 func contain() { _ = recover() }
 
+// logsCreated reports whether there is to be a line about the creation of t.
+func (m *Manager) logsCreated(t *Task) (yes bool) {
+	defer contain()
+	_, yes = m.log(t.values, slog.LevelDebug)
+	return yes
+}
+
 func (m *Manager) logCreated(t *Task) {
 	defer contain()
-	if l, ok := m.log(t.ctx.values, slog.LevelDebug); ok {
+	if l, ok := m.log(t.values, slog.LevelDebug); ok {
 		about := []any{"name", t.name, "id", t.id}
 		if t.options.timeout > 0 {
 			about = append(about, "timeout", t.options.timeout)
 		}
 		task := slog.Group("task", about...)
-		l.LogAttrs(t.ctx.values, slog.LevelDebug, "background task created", withAttrs(t, task)...)
+		l.LogAttrs(t.values, slog.LevelDebug, "background task created", withAttrs(t, task)...)
 	}
 }
 

@@ -23,6 +23,7 @@ type Manager struct {
 	skipped  taskList           // skipped
 	skipping int                // how many of running are dequeued
 	queue    taskList           // queued, waiting for a slot
+	workers  workers            // the goroutines
 	serials  map[*Serial]*lines // queued, waiting for their turn, and those that hold it; nil until there are any
 	stats    Stats              // Queued counts the dequeued, too
 	waiters  list.List          // of *waiter: calls of Go that wait for room, oldest first
@@ -74,7 +75,8 @@ func (s *Stats) count(o Outcome) {
 // New returns a manager. It starts no goroutine.
 func New(opts ...Option) *Manager {
 	m := &Manager{config: newConfig(opts)}
-	m.chain = compose(m.middleware, call)
+	m.chain = compose(m.middleware)
+	m.workers = newWorkers(m.work)
 	return m
 }
 
@@ -89,6 +91,9 @@ func New(opts ...Option) *Manager {
 // done at once, its Outcome is [Rejected] and its Err [ErrClosed] or [ErrFull].
 // While Shutdown drains, the tasks that still run may start others with their own context.
 //
+// fn has a goroutine, with the pprof labels of ctx, until it returns. The goroutine may run another task after that, so fn
+// has to undo what it did to it, such as [runtime.LockOSThread].
+//
 // An error that fn returns, and a panic, are logged and kept in the handle. Go panics if ctx or fn is nil.
 func (m *Manager) Go(ctx context.Context, name string, fn Func, opts ...TaskOption) *Task {
 	switch {
@@ -101,11 +106,15 @@ func (m *Manager) Go(ctx context.Context, name string, fn Func, opts ...TaskOpti
 	}
 	t := newTask(name, m.defaults, opts)
 	t.manager, t.fn = m, fn
-	if err := m.admit(ctx, t); err != nil {
+	t.detached.spawner, t.values = ctx, &t.detached
+	hasSpawns := len(m.middleware) > 0 || m.logsCreated(t)
+	t.spawned = !hasSpawns // it is ready as soon as it has a slot
+	switch err := m.admit(ctx, t); {
+	case err != nil:
 		m.refuse(ctx, t, err)
-		return t
+	case hasSpawns:
+		m.spawn(t)
 	}
-	m.spawn(ctx, t)
 	return t
 }
 
@@ -185,8 +194,8 @@ func (m *Manager) wakeIfIdleLocked() {
 }
 
 // isIdleLocked reports whether there is nothing to wait for: no task, no line about one that is being written, and,
-// once the shutdown has begun, no timer that is about to look for one.
+// once the shutdown has begun, no timer that is about to look for one and no goroutine that was started for one.
 func (m *Manager) isIdleLocked() bool {
 	return m.stats.Running+m.stats.Queued == 0 && m.watch.logging == 0 &&
-		(m.phase == open || m.watch.at.IsZero())
+		(m.phase == open || m.watch.at.IsZero() && m.workers.starting == 0)
 }

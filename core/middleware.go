@@ -55,10 +55,13 @@ func (f MiddlewareFunc) Spawn(ctx context.Context, _ *Task) context.Context { re
 // Wrap returns f(next).
 func (f MiddlewareFunc) Wrap(next Handler) Handler { return f(next) }
 
-// compose makes one Handler of the chain: compose([a, b], h) = a(b(h)). Each layer is
+// compose makes one Handler of the chain: compose([a, b]) = a(b(call)). Each layer is
 // guarded, so that the layer outside it sees a panic as an error.
-func compose(chain []Middleware, innermost Handler) Handler {
-	next := innermost // which has a guard of its own
+func compose(chain []Middleware) Handler {
+	if len(chain) == 0 {
+		return guard(callAlone)
+	}
+	next := Handler(call) // which has a guard of its own
 	for i, mw := range slices.Backward(chain) {
 		h := mw.Wrap(next)
 		if h == nil {

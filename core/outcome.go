@@ -78,21 +78,20 @@ func (t *Task) causeBehind(err error) error {
 		return t.causeNamed(err)
 	}
 	t.mu.Lock()
-	started, early := t.started, t.early
-	returned, fnErr, cause := t.calls.returned, t.calls.err, t.calls.cause
+	started, returned, more := t.started, t.calls.returned, t.more()
 	t.mu.Unlock()
 	if !started {
-		return early
+		return more.early
 	}
 
-	now := t.ctx.cause()
+	now := t.context().cause()
 	switch {
 	case !returned:
 		return now
-	case cause == nil && now != nil && isSince(err, fnErr, now):
+	case more.cause == nil && now != nil && isSince(err, more.fnErr, now):
 		return now
 	default:
-		return cause
+		return more.cause
 	}
 }
 
@@ -124,10 +123,7 @@ func isSince(err, fnErr, cause error) bool {
 
 // causeNamed is causeBehind for a task without a context: err itself has to say it.
 func (t *Task) causeNamed(err error) error {
-	t.mu.Lock()
-	early := t.early
-	t.mu.Unlock()
-	if early != nil {
+	if early := t.earlyCause(); early != nil {
 		return early
 	}
 	for _, cause := range []error{ErrTimeout, ErrCancelled, ErrShutdown} {

@@ -91,18 +91,17 @@ func (m *Manager) takeOverdue(now time.Time) (overdue []*Task) {
 
 // dueLocked returns when t will be overdue, if it has been cancelled or has a timeout.
 func (t *Task) dueLocked(now time.Time) (due time.Time, ok bool) {
-	if t.cancelled != 0 {
-		return t.created.Add(t.cancelled + overdueAfter), true
-	}
-	if t.options.timeout <= 0 {
-		return time.Time{}, false
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.started {
+	switch cancelled := t.more().cancelled; {
+	case cancelled != 0:
+		return t.created.Add(cancelled + overdueAfter), true
+	case t.options.timeout <= 0:
+		return time.Time{}, false
+	case !t.started:
 		return now.Add(plus(t.options.timeout, overdueAfter)), true
 	}
-	return t.created.Add(plus(t.ctx.limit, overdueAfter)), true
+	return t.created.Add(plus(t.context().limit(), overdueAfter)), true
 }
 
 // plus returns the sum of two durations that are not negative, or the longest there is: a

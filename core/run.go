@@ -3,14 +3,12 @@ package core
 import (
 	"context"
 	"fmt"
-	"runtime/pprof"
 	"time"
 )
 
 // spawn calls the Spawns, and starts the task as soon as it has a slot. However they end, the task
 // is started, since its slot is taken and the chain has to end what earlier Spawns began.
-func (m *Manager) spawn(ctx context.Context, t *Task) {
-	t.ctx.values = detach(ctx)
+func (m *Manager) spawn(t *Task) {
 	defer m.launch(t)
 	if len(m.middleware) > 0 {
 		m.callSpawns(t)
@@ -31,12 +29,12 @@ func (m *Manager) callSpawns(t *Task) {
 		}
 	}()
 	for i, mw := range m.middleware {
-		ctx := mw.Spawn(t.ctx.values, t)
+		ctx := mw.Spawn(t.values, t)
 		if ctx == nil {
 			panic(fmt.Sprintf("core: Spawn of middleware %d (%T) returned a nil context", i, mw))
 		}
-		t.ctx.linked = probe(ctx)
-		t.ctx.values = ctx
+		t.linked = probe(ctx)
+		t.values = ctx
 	}
 	returned = true
 }
@@ -53,60 +51,55 @@ func probe(ctx context.Context) (linked bool) {
 	return true
 }
 
-// launch starts a task whose Spawns have returned.
+// launch makes a task ready whose Spawns have returned.
 func (m *Manager) launch(t *Task) {
-	if m.maxRunning <= 0 && t.options.turn == nil { // it has had its slot from the beginning
-		go m.run(t)
-		return
-	}
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	t.spawned = true
-	m.launchLocked(t, false)
+	m.launchLocked(t)
+	m.unlock()
 }
 
-// launchLocked starts t if both have come: the end of its Spawns, and a slot or a cancel. byAnother is whether it is not
-// called by the goroutine that called Go.
-func (m *Manager) launchLocked(t *Task, byAnother bool) {
-	switch {
-	case !t.spawned, t.place != holdsSlot && t.place != dequeued:
-	case byAnother:
-		go m.runQueued(t)
-	default:
-		go m.run(t)
+// launchLocked makes t ready if both have come: the end of its Spawns, and a slot or a cancel.
+func (m *Manager) launchLocked(t *Task) {
+	if t.spawned && (t.place == holdsSlot || t.place == dequeued) {
+		m.workers.ready.push(t)
 	}
 }
 
-// runQueued is run for a task that was started by the end of another. A goroutine has the pprof labels of the one that started
-// it, and those are another task's here: it gets those of its own context, as after pprof.Do.
-func (m *Manager) runQueued(t *Task) {
+// run is the whole of a task, on the goroutine of a worker, and returns what that is to run next. That end is given t by its
+// address keeps t readable in a traceback of run, by which goroutineStacks finds the goroutine of a task.
+func (m *Manager) run(t *Task) (next *Task) {
+	r := result{err: ErrGoexit, outcome: Failed} // stand if the chain does not return
+	defer m.end(&t, &r, &next)
 	t.takeLabels()
-	m.run(t)
-}
-
-func (t *Task) takeLabels() {
-	defer contain() // the context may be the user's
-	pprof.SetGoroutineLabels(&t.ctx)
-}
-
-// run is the goroutine of a task. That end is given t by its address keeps t readable in a
-// traceback of run, by which goroutineStacks finds the goroutine of a task.
-func (m *Manager) run(t *Task) {
-	err := ErrGoexit // stands if the chain does not return
-	defer m.end(&t, &err)
 	t.start()
-	err = m.chain(&t.ctx, t)
+	r.err = m.chain(t.context(), t)
+	r.returned = true
+	return next
+}
+
+// result is what a run came to.
+type result struct {
+	err      error
+	outcome  Outcome
+	returned bool // the chain has: if not, runtime.Goexit is ending the goroutine
+	goesOn   bool // the goroutine does
 }
 
 //go:noinline
-func (m *Manager) end(running **Task, chainErr *error) {
-	t, err, outcome := *running, *chainErr, Failed
+func (m *Manager) end(running **Task, r *result, next **Task) {
+	t := *running
+	defer func() { *next = m.finish(t, r) }() // what conclude calls may end the goroutine
+	m.conclude(t, r)
+	r.goesOn = r.returned
+}
+
+// conclude decides the outcome and says so. Methods of the error and log handlers are the user's.
+func (m *Manager) conclude(t *Task, r *result) {
 	left := t.closeCalls()
-	// Deferred, since a method of err, or a log handler, may end the goroutine.
-	defer func() { m.finish(t, outcome, err) }()
-	defer func() { m.awaitLeft(t, left) }()
-	outcome = t.OutcomeOf(err)
-	m.logEnd(t, outcome, err)
+	defer m.awaitLeft(t, left)
+	r.outcome = t.OutcomeOf(r.err)
+	m.logEnd(t, r.outcome, r.err)
 }
 
 // awaitLeft waits for the calls of the Func that a middleware left behind, if there are any.
@@ -119,15 +112,20 @@ func (m *Manager) awaitLeft(t *Task, left *leftBehind) {
 	m.logLeftBehind(t, left.err)
 }
 
-func (m *Manager) finish(t *Task, outcome Outcome, err error) {
-	t.ctx.end()
+// finish ends t, and returns what its goroutine is to run next, if there is anything and it goes on.
+func (m *Manager) finish(t *Task, r *result) (next *Task) {
+	t.context().end()
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.releaseLocked(t)
-	m.stats.count(outcome)
-	t.settle(outcome, err)
+	m.stats.count(r.outcome)
+	t.settle(r.outcome, r.err)
 	m.fillLocked()
+	if r.goesOn {
+		next = m.workers.ready.pop()
+	}
 	m.wakeIfIdleLocked()
+	m.unlock()
+	return next
 }
 
 // refuse ends a task that was not accepted.

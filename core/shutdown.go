@@ -115,7 +115,7 @@ func (m *Manager) closeAndCancel() {
 	m.mu.Lock()
 	m.phase = closed
 	tasks := m.cancelAllLocked(ErrShutdown)
-	m.mu.Unlock()
+	m.unlock()
 	cancelContexts(tasks, ErrShutdown)
 }
 

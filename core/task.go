@@ -19,26 +19,53 @@ type Task struct {
 	manager *Manager // nil if made by NewTask
 	options taskOptions
 	created time.Time
-	ctx     runContext
+	contextState
 
 	// The manager's lock guards these.
 	prev, next *Task
 	place      place
-	spawned    bool // the Spawns have returned
+	spawned    bool // the Spawns have returned, or there are none
 	overdue    bool // was logged as such
-	started    bool // guarded by mu, as is outcome: they are here since there is room
-	outcome    Outcome
-	cancelled  time.Duration // when it was cancelled, after created; 0: it was not
+
+	linked bool // values can be cancelled: a Spawn made them so. It changes no more once the task is ready
 
 	mu        sync.Mutex // guards the fields below
+	started   bool
+	skips     bool // fn is not called. It changes no more once the task is ready
+	outcome   Outcome
+	calls     calls
 	fn        Func
 	waited    time.Duration   // from created to the start of the run
-	early     error           // the cause of a cancel that came before the start
-	skip      error           // what the chain gets instead of a call of fn
 	innermost context.Context // what fn was called with
-	calls     calls
 	err       error
 	done      chan struct{} // made when first asked for, closed at the end
+	extra     *extra
+}
+
+// extra is what is kept of those tasks only that need it: most are neither cancelled nor fail.
+type extra struct {
+	cancelled time.Duration // when it was cancelled, after created; 0: it was not
+	early     error         // the cause of a cancel that came before the start
+	skip      error         // what the chain gets instead of a call of fn
+	fnErr     error         // what fn returned last
+	cause     error         // what had cancelled the context by then
+	left      *leftBehind
+}
+
+// more returns the extra of t for reading. It needs t.mu held, as does extras.
+func (t *Task) more() extra {
+	if t.extra == nil {
+		return extra{}
+	}
+	return *t.extra
+}
+
+// extras returns the extra of t for writing.
+func (t *Task) extras() *extra {
+	if t.extra == nil {
+		t.extra = new(extra)
+	}
+	return t.extra
 }
 
 // place is where a manager keeps a task.
@@ -66,7 +93,6 @@ func newTask(name string, defaults, opts []TaskOption) *Task {
 		name = "background_task"
 	}
 	t := &Task{name: name, created: time.Now()}
-	t.ctx.task = t
 	t.options.apply(defaults)
 	t.options.apply(opts)
 	return t
@@ -155,7 +181,7 @@ func (t *Task) Cancel() {
 	if m := t.manager; m != nil {
 		m.mu.Lock()
 		m.cancelLocked(t, ErrCancelled)
-		m.mu.Unlock()
+		m.unlock()
 	}
 	t.cancel(ErrCancelled)
 }
@@ -167,12 +193,12 @@ func (t *Task) String() string { return fmt.Sprintf("%s#%d", t.name, t.id) }
 func (t *Task) cancel(cause error) {
 	t.mu.Lock()
 	runs := t.started && t.outcome == Pending
-	if !t.started && t.early == nil {
-		t.early = cause
+	if !t.started && t.more().early == nil {
+		t.extras().early = cause
 	}
 	t.mu.Unlock()
 	if runs {
-		t.ctx.standard().cancel(cause)
+		t.context().standard().cancel(cause)
 	}
 }
 
@@ -180,14 +206,12 @@ func (t *Task) cancel(cause error) {
 func (t *Task) start() {
 	t.mu.Lock()
 	t.waited = time.Since(t.created)
-	if t.options.timeout > 0 {
-		t.ctx.limit = plus(t.waited, t.options.timeout)
-	}
 	t.started = true
+	early := t.more().early
 	t.mu.Unlock()
 
-	if t.early != nil || t.ctx.linked {
-		t.ctx.standard()
+	if early != nil || t.linked {
+		t.context().standard()
 	}
 }
 
@@ -195,11 +219,12 @@ func (t *Task) start() {
 func (t *Task) skipFor(cause error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.skip == nil {
-		t.skip = cause
+	e := t.extras()
+	if !t.skips {
+		t.skips, e.skip = true, cause
 	}
-	if t.early == nil {
-		t.early = cause
+	if e.early == nil {
+		e.early = cause
 	}
 }
 
@@ -207,7 +232,21 @@ func (t *Task) skipFor(cause error) {
 func (t *Task) failSpawn(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.skip = err
+	t.skips, t.extras().skip = true, err
+}
+
+// skipCause returns what the chain gets instead of a call of the Func.
+func (t *Task) skipCause() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.more().skip
+}
+
+// earlyCause returns the cause of a cancel that came before the start, or nil.
+func (t *Task) earlyCause() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.more().early
 }
 
 // settle ends the task.
@@ -230,7 +269,7 @@ func (t *Task) logContext() context.Context {
 	case t.innermost != nil:
 		return t.innermost
 	case t.started:
-		return &t.ctx
+		return t.context()
 	default:
 		return context.Background()
 	}

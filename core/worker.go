@@ -1,0 +1,58 @@
+package core
+
+import (
+	"runtime"
+	"runtime/pprof"
+)
+
+// workers are the goroutines of a manager. Each runs a task, and then whatever is ready by then, since a goroutine costs more
+// than all else that a manager does for a task: above all one whose stack has to grow for it. It ends when nothing is
+// ready. So none idles, and there is nothing to stop.
+//
+// Yet no task waits for another one to end. While tasks are ready, as many goroutines are on their way to them as can run at
+// a time, and each makes way for the next when it takes one.
+type workers struct {
+	ready    fifo   // tasks that lack nothing but a goroutine
+	starting int    // goroutines that have not taken a task yet
+	most     int    // of those
+	work     func() // Manager.work, made once: a go statement with an argument would allocate
+}
+
+func newWorkers(work func()) workers {
+	return workers{most: runtime.GOMAXPROCS(0), work: work}
+}
+
+// unlock releases the manager's lock where tasks may have become ready, and starts goroutines for them.
+func (m *Manager) unlock() {
+	w := &m.workers
+	missing := max(min(w.ready.len(), w.most)-w.starting, 0)
+	w.starting += missing
+	m.mu.Unlock()
+	for range missing {
+		go w.work()
+	}
+}
+
+// work is a goroutine of the manager.
+func (m *Manager) work() {
+	for t := m.takeFirst(); t != nil; {
+		t = m.run(t)
+	}
+}
+
+// takeFirst returns what a goroutine that has just started is to run, or nil: others may have been faster.
+func (m *Manager) takeFirst() *Task {
+	m.mu.Lock()
+	m.workers.starting--
+	t := m.workers.ready.pop()
+	m.wakeIfIdleLocked()
+	m.unlock()
+	return t
+}
+
+// takeLabels gives the goroutine the pprof labels of t's context, as pprof.Do does: it has those of whoever started it,
+// or of the task before.
+func (t *Task) takeLabels() {
+	defer contain() // the context may be the user's
+	pprof.SetGoroutineLabels(t.context())
+}
