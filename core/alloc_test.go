@@ -1,3 +1,5 @@
+//go:build !afterspan_plain
+
 package core_test
 
 import (

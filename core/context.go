@@ -25,6 +25,14 @@ type contextState struct {
 	std      atomic.Pointer[stdContext]
 }
 
+// detach sets what the values of the run's context are.
+func (t *Task) detach(spawner context.Context) {
+	t.detached.spawner, t.values = spawner, &t.detached
+	if plain {
+		t.values = context.WithoutCancel(spawner)
+	}
+}
+
 func (t *Task) context() *runContext { return (*runContext)(t) }
 
 func (c *runContext) task() *Task { return (*Task)(c) }

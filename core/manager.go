@@ -106,7 +106,7 @@ func (m *Manager) Go(ctx context.Context, name string, fn Func, opts ...TaskOpti
 	}
 	t := newTask(name, m.defaults, opts)
 	t.manager, t.fn = m, fn
-	t.detached.spawner, t.values = ctx, &t.detached
+	t.detach(ctx)
 	hasSpawns := len(m.middleware) > 0 || m.logsCreated(t)
 	t.spawned = !hasSpawns // it is ready as soon as it has a slot
 	switch err := m.admit(ctx, t); {

@@ -91,7 +91,7 @@ func (m *Manager) end(running **Task, r *result, next **Task) {
 	t := *running
 	defer func() { *next = m.finish(t, r) }() // what conclude calls may end the goroutine
 	m.conclude(t, r)
-	r.goesOn = r.returned
+	r.goesOn = r.returned && !plain
 }
 
 // conclude decides the outcome and says so. Methods of the error and log handlers are the user's.

@@ -210,7 +210,7 @@ func (t *Task) start() {
 	early := t.more().early
 	t.mu.Unlock()
 
-	if early != nil || t.linked {
+	if early != nil || t.linked || plain {
 		t.context().standard()
 	}
 }

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"math"
 	"runtime"
 	"runtime/pprof"
 )
@@ -19,7 +20,11 @@ type workers struct {
 }
 
 func newWorkers(work func()) workers {
-	return workers{most: runtime.GOMAXPROCS(0), work: work}
+	w := workers{most: runtime.GOMAXPROCS(0), work: work}
+	if plain {
+		w.most = math.MaxInt
+	}
+	return w
 }
 
 // unlock releases the manager's lock where tasks may have become ready, and starts goroutines for them.

@@ -1,0 +1,5 @@
+//go:build !afterspan_plain
+
+package core
+
+const plain = false
