@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -16,80 +17,100 @@ import (
 )
 
 // BenchmarkTask is what a task costs, from Go to its end, under a span that is sampled: with the middleware in each of
-// its states, without it (none), and by hand with no manager at all: what people write who want a span and a link.
+// its states, without it (none), and by hand with no manager at all: what people write who want a span, a link and
+// the task's attributes.
 //
-//	go test -run xxx -bench Task -benchmem ./otelmw
+//	go test -run xxx -bench Task$ -benchmem ./otelmw
 func BenchmarkTask(b *testing.B) {
-	sampled := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(nowhere{}))
-	unsampled := sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample()))
+	sampled, unsampled := samplesAll(), samplesNone()
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))
-	spawner := func(tp trace.TracerProvider) context.Context {
-		ctx, _ := tp.Tracer("service").Start(context.Background(), "agent")
-		return ctx
-	}
-	attrs := core.WithAttrs(slog.String("thread_id", "t-1"), slog.Int("attachments", 3))
+	traces, metrics := otelmw.WithTracerProvider(sampled), otelmw.WithMeterProvider(meters)
 	for _, bb := range []struct {
 		name string
-		ctx  context.Context
-		mw   []otelmw.Option // nil: no middleware
+		way  way
 	}{
-		{"none", spawner(sampled), nil},
-		{"noop", spawner(sampled), []otelmw.Option{noTraces, noMetrics}},
-		{"filtered", spawner(sampled), []otelmw.Option{otelmw.WithTracerProvider(sampled), noMetrics, filtered}},
-		{"unsampled", spawner(unsampled), []otelmw.Option{otelmw.WithTracerProvider(unsampled), noMetrics}},
-		{"sampled", spawner(sampled), []otelmw.Option{otelmw.WithTracerProvider(sampled), noMetrics}},
-		{
-			"sampled-without-spawn-span", spawner(sampled),
-			[]otelmw.Option{otelmw.WithTracerProvider(sampled), noMetrics, otelmw.WithoutSpawnSpan()},
-		},
-		{"metrics", spawner(sampled), []otelmw.Option{noTraces, otelmw.WithMeterProvider(meters)}},
-		{
-			"sampled-and-metrics", spawner(sampled),
-			[]otelmw.Option{otelmw.WithTracerProvider(sampled), otelmw.WithMeterProvider(meters)},
-		},
+		{"none", inManager(sampled)},
+		{"noop", inManager(sampled, noTraces, noMetrics)},
+		{"filtered", inManager(sampled, traces, noMetrics, filtered)},
+		{"unsampled", inManager(unsampled, otelmw.WithTracerProvider(unsampled), noMetrics)},
+		{"sampled", inManager(sampled, traces, noMetrics)},
+		{"sampled-without-spawn-span", inManager(sampled, traces, noMetrics, otelmw.WithoutSpawnSpan())},
+		{"metrics", inManager(sampled, noTraces, metrics)},
+		{"sampled-and-metrics", inManager(sampled, traces, metrics)},
+		{"by-hand", byHand(sampled)},
+		{"by-hand-unsampled", byHand(unsampled)},
+		{"goroutine", bare()},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
-			var opts []core.Option
-			if bb.mw != nil {
-				opts = append(opts, core.WithMiddleware(otelmw.New(bb.mw...)))
+			b.ReportAllocs()
+			for left := b.N; left > 0; left -= batch {
+				bb.way.run(min(left, batch))
 			}
-			m := newManager(opts...)
-			inBatches(b, func() { m.Go(bb.ctx, "job", succeed, attrs) }, func() { _ = m.Wait(bb.ctx) })
 		})
 	}
-	b.Run("by-hand", func(b *testing.B) {
-		tracer, ctx := sampled.Tracer("service"), spawner(sampled)
-		var wg sync.WaitGroup
-		inBatches(b, func() {
-			link := trace.LinkFromContext(ctx)
-			ctx := context.WithoutCancel(ctx)
-			wg.Go(func() {
-				ctx, span := tracer.Start(ctx, "job", trace.WithNewRoot(), trace.WithLinks(link),
-					trace.WithSpanKind(trace.SpanKindConsumer))
-				defer span.End()
-				if err := succeed(ctx); err != nil {
-					span.SetStatus(codes.Error, err.Error())
-				}
-			})
-		}, wg.Wait)
-	})
-	b.Run("goroutine", func(b *testing.B) {
-		var wg sync.WaitGroup
-		inBatches(b, func() { wg.Go(func() { _ = succeed(context.Background()) }) }, wg.Wait)
-	})
 }
 
-// inBatches keeps the number of goroutines as small as in a service that is not overloaded.
-func inBatches(b *testing.B, one, wait func()) {
-	b.ReportAllocs()
-	n := 0
-	for b.Loop() {
-		one()
-		if n++; n%256 == 0 {
-			wait()
-		}
+// batch is how many tasks are started, and waited for, at a time: as many as in a service that is not overloaded.
+const batch = 256
+
+// A way is one of running something in the background.
+type way struct{ start, wait func() }
+
+func (w way) run(n int) {
+	for range n {
+		w.start()
 	}
-	wait()
+	w.wait()
+}
+
+// inManager is ours: with the middleware, if it is given any options.
+func inManager(spawner trace.TracerProvider, opts ...otelmw.Option) way {
+	var with []core.Option
+	if len(opts) > 0 {
+		with = append(with, core.WithMiddleware(otelmw.New(opts...)))
+	}
+	m, ctx := newManager(with...), underASpan(spawner)
+	attrs := core.WithAttrs(slog.String("thread_id", "t-1"), slog.Int("attachments", 3), slog.Bool("retry", true))
+	return way{func() { m.Go(ctx, "job", succeed, attrs) }, func() { _ = m.Wait(ctx) }}
+}
+
+// byHand is the rival.
+func byHand(tp trace.TracerProvider) way {
+	tracer, ctx := tp.Tracer("service"), underASpan(tp)
+	var wg sync.WaitGroup
+	start := func() {
+		link := trace.LinkFromContext(ctx)
+		ctx := context.WithoutCancel(ctx)
+		wg.Go(func() {
+			ctx, span := tracer.Start(ctx, "job", trace.WithNewRoot(), trace.WithLinks(link),
+				trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
+					attribute.String("thread_id", "t-1"), attribute.Int("attachments", 3), attribute.Bool("retry", true)))
+			defer span.End()
+			if err := succeed(ctx); err != nil {
+				span.SetStatus(codes.Error, err.Error())
+			}
+		})
+	}
+	return way{start, wg.Wait}
+}
+
+// bare is the floor.
+func bare() way {
+	var wg sync.WaitGroup
+	return way{func() { wg.Go(func() { _ = succeed(context.Background()) }) }, wg.Wait}
+}
+
+func underASpan(tp trace.TracerProvider) context.Context {
+	ctx, _ := tp.Tracer("service").Start(context.Background(), "agent")
+	return ctx
+}
+
+func samplesAll() *sdktrace.TracerProvider {
+	return sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(nowhere{}))
+}
+
+func samplesNone() *sdktrace.TracerProvider {
+	return sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample()), sdktrace.WithSpanProcessor(nowhere{}))
 }
 
 // nowhere is a span processor that drops everything: exporting is not what is measured.
