@@ -68,6 +68,9 @@ func (mw *middleware) Wrap(next core.Handler) core.Handler {
 		if s.filtered {
 			return next(ctx, t)
 		}
+		if mw.tracer != nil {
+			growStack(false)
+		}
 		r := run{mw: mw, task: t, spawn: s, ctx: ctx, began: time.Now()}
 		defer r.end()
 		r.start()
