@@ -44,18 +44,11 @@ func (mw *middleware) isOff() bool { return mw.tracer == nil && mw.instruments =
 
 // Spawn implements core.Middleware.
 func (mw *middleware) Spawn(ctx context.Context, t *core.Task) context.Context {
-	// The spawner's span will have ended when the task runs: whoever found it in the context would write to a
-	// dead span. Its SpanContext is all that is of use.
 	spawner := trace.SpanFromContext(ctx)
-	detached := ctx
-	if spawner.SpanContext().IsValid() {
-		detached = trace.ContextWithSpanContext(ctx, spawner.SpanContext())
-	}
 	if mw.isOff() {
-		return detached
+		return hide(ctx, spawner)
 	}
-	s := mw.newSpawn(ctx, t, spawner)
-	return context.WithValue(detached, spawnKey{mw}, s)
+	return mw.newSpawn(ctx, t, spawner)
 }
 
 // Wrap implements core.Middleware.

@@ -56,18 +56,20 @@ func (r *run) startSpan(attempt int64) {
 		defer func() { r.spawn.endSpan(to) }()
 	}
 	ctx, span := r.mw.tracer.Start(r.parentContext(), r.mw.spanName(r.task), r.startOptions(attempt)...)
-	r.ctx, r.span = ctx, span
-	to = span.SpanContext()
+	r.span, to = span, span.SpanContext()
+	if to.IsValid() || span.IsRecording() || !r.spawn.spawner.sc.IsValid() {
+		r.ctx = ctx
+	} // else it is a no-op's, and a spawner's SpanContext is more than that
 }
 
 // parentContext returns the context to start the span in. For Child that is the spawner's, whatever
 // span a middleware outside may have put into the run's.
 func (r *run) parentContext() context.Context {
 	s := r.spawn
-	if s.relation != Child || trace.SpanContextFromContext(r.ctx).Equal(s.spawner) {
+	if s.relation != Child || trace.SpanContextFromContext(r.ctx).Equal(s.spawner.sc) {
 		return r.ctx
 	}
-	return trace.ContextWithSpanContext(r.ctx, s.spawner)
+	return trace.ContextWithSpanContext(r.ctx, s.spawner.sc)
 }
 
 func (r *run) startOptions(attempt int64) []trace.SpanStartOption {
@@ -105,8 +107,8 @@ func (r *run) attributes(attempt int64) attributes {
 		a.append(taskAttemptKey.Int64(attempt))
 	}
 	if s.link.IsValid() {
-		a.append(spawnerTraceIDKey.String(s.spawner.TraceID().String()))
-		a.append(spawnerSpanIDKey.String(s.spawner.SpanID().String()))
+		a.append(spawnerTraceIDKey.String(s.spawner.sc.TraceID().String()))
+		a.append(spawnerSpanIDKey.String(s.spawner.sc.SpanID().String()))
 	}
 	r.mw.addTask(&a, t)
 	r.mw.addOptional(r.ctx, &a, t)

@@ -9,12 +9,13 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// A spawn is what is known of a task from its Spawn on. It travels in the task's context.
+// A spawn is what is known of a task from its Spawn on. It is the task's context as well, and so finds itself in there.
 type spawn struct {
+	hiding
+	mw       *middleware
 	task     *core.Task // whose it is: the tasks that this one starts inherit the values of its context
 	filtered bool
 	relation Relation
-	spawner  trace.SpanContext
 	link     trace.SpanContext // what the task's span is to link to, if valid
 	span     trace.Span        // the span "spawn NAME", which lasts until the run starts; or nil
 	attempts atomic.Int64      // runs that have begun
@@ -22,17 +23,27 @@ type spawn struct {
 
 type spawnKey struct{ mw *middleware }
 
-func (mw *middleware) newSpawn(ctx context.Context, t *core.Task, spawner trace.Span) *spawn {
-	if !mw.record(ctx, t) {
-		return &spawn{task: t, filtered: true}
+// Value implements context.Context.
+func (s *spawn) Value(key any) any {
+	if key == (spawnKey{s.mw}) {
+		return s
 	}
-	s := &spawn{task: t, spawner: spawner.SpanContext()}
+	return s.hiding.Value(key)
+}
+
+func (mw *middleware) newSpawn(ctx context.Context, t *core.Task, spawner trace.Span) *spawn {
+	sc := spawner.SpanContext()
+	s := &spawn{hiding: newHiding(ctx, sc), mw: mw, task: t}
+	if !mw.record(ctx, t) {
+		s.filtered = true
+		return s
+	}
 	if mw.tracer == nil {
 		return s
 	}
 	s.relation = mw.relationOf(ctx, t)
-	if s.relation != Child && s.relation != None && s.spawner.IsValid() {
-		s.link = s.spawner
+	if s.relation != Child && s.relation != None && sc.IsValid() {
+		s.link = sc
 		if mw.spawnSpan && spawner.IsRecording() {
 			mw.startSpawnSpan(ctx, t, s)
 		}
@@ -56,7 +67,7 @@ func (mw *middleware) spawnOf(ctx context.Context, t *core.Task) *spawn {
 	if s, ok := ctx.Value(spawnKey{mw}).(*spawn); ok && s.task == t {
 		return s
 	}
-	spawner := trace.ContextWithSpanContext(ctx, trace.SpanContextFromContext(ctx)) // too late for a span in its trace
+	spawner := hide(ctx, trace.SpanFromContext(ctx)) // too late for a span in its trace
 	return mw.newSpawn(spawner, t, trace.SpanFromContext(spawner))
 }
 
