@@ -2,6 +2,7 @@ package otelmw
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"math"
@@ -11,6 +12,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/baggage"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/afterspan/afterspan/core"
 )
@@ -80,6 +82,16 @@ func (a *attributes) addForeign(kvs ...attribute.KeyValue) {
 	}
 }
 
+// foreign returns what addForeign makes of kvs, for those that are the same for all tasks.
+func foreign(kvs []attribute.KeyValue) (fitted []attribute.KeyValue) {
+	for _, kv := range kvs {
+		if !isOurs(string(kv.Key)) {
+			fitted = append(fitted, fit(kv))
+		}
+	}
+	return fitted
+}
+
 // fit makes what comes as an attribute fit for a trace, as text does.
 func fit(kv attribute.KeyValue) attribute.KeyValue {
 	return attribute.KeyValue{Key: attribute.Key(text(string(kv.Key))), Value: fitValue(kv.Value)}
@@ -111,12 +123,12 @@ func each[T any](all []T, f func(T) T) []T {
 func isOurs(key string) bool { return strings.HasPrefix(key, ourPrefix) }
 
 // addTask adds the task's own attributes.
-func (mw *middleware) addTask(a *attributes, t *core.Task) {
+func (mw *middleware) addTask(a *attributes, own []slog.Attr) {
 	var replace func(slog.Attr) slog.Attr // nil where nobody asked for it, and then each is gone through once
 	if mw.replaceAttr != nil {
 		replace = mw.replace
 	}
-	for _, attr := range t.Attrs() {
+	for _, attr := range own {
 		flatten(a, "", attr, replace)
 	}
 }
@@ -124,11 +136,15 @@ func (mw *middleware) addTask(a *attributes, t *core.Task) {
 // flatten adds what replace makes of attr, with prefix before its key, and of the members of a group each by itself.
 // With a nil replace it adds them as they are.
 func flatten(a *attributes, prefix string, attr slog.Attr, replace func(slog.Attr) slog.Attr) {
-	if attr.Equal(slog.Attr{}) { // handlers ignore it, too
+	if attr.Key == "" && attr.Equal(slog.Attr{}) { // handlers ignore it, too
 		return
 	}
-	attr.Key = prefix + attr.Key
-	attr.Value = attr.Value.Resolve()
+	if prefix != "" {
+		attr.Key = prefix + attr.Key
+	}
+	if attr.Value.Kind() == slog.KindLogValuer {
+		attr.Value = attr.Value.Resolve()
+	}
 	if attr.Value.Kind() == slog.KindGroup {
 		if attr.Key != prefix { // a group without a name has its members in the one around it
 			prefix = attr.Key + "."
@@ -168,7 +184,9 @@ func (mw *middleware) addOptional(ctx context.Context, a *attributes, t *core.Ta
 			}
 		}
 	}
-	a.addForeign(mw.attributes...)
+	for _, kv := range mw.attributes {
+		a.add(kv)
+	}
 }
 
 func callForAttributes(
@@ -178,9 +196,8 @@ func callForAttributes(
 	return f(ctx, t)
 }
 
-// value returns v as an attribute's value. Strings, ints, bools and floats keep their types.
+// value returns v, which is resolved, as an attribute's value. Strings, ints, bools and floats keep their types.
 func value(v slog.Value) attribute.Value {
-	v = v.Resolve()
 	switch v.Kind() {
 	case slog.KindString:
 		return attribute.StringValue(text(v.String()))
@@ -201,7 +218,12 @@ func value(v slog.Value) attribute.Value {
 }
 
 // text makes s fit for a trace: valid UTF-8, which the protocol demands, and no longer than is of use.
-func text(s string) string { return cut(s, longestText) }
+func text(s string) string {
+	if len(s) <= longestText && utf8.ValidString(s) { // as nearly all is, and then this is quicker
+		return s
+	}
+	return cut(s, longestText)
+}
 
 func cut(s string, longest int) string {
 	if whole := len(s); whole > longest {
@@ -215,3 +237,13 @@ func cut(s string, longest int) string {
 }
 
 func seconds(key attribute.Key, d time.Duration) attribute.KeyValue { return key.Float64(d.Seconds()) }
+
+// hexIDs returns both ids of sc as they are written, in one allocation.
+func hexIDs(sc trace.SpanContext) (traceID, spanID string) {
+	t, s := sc.TraceID(), sc.SpanID()
+	var text [2 * (len(t) + len(s))]byte
+	hex.Encode(text[:], t[:])
+	hex.Encode(text[2*len(t):], s[:])
+	both := string(text[:])
+	return both[:2*len(t)], both[2*len(t):]
+}

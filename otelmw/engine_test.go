@@ -53,6 +53,17 @@ func TestEngineWithoutSpawn(t *testing.T) {
 	})
 }
 
+// Without metrics nobody else looks at the clock.
+func TestEngineWithoutSpawnAndWithoutMetrics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tel := newTelemetry(t)
+		task := core.NewTask("job")
+		time.Sleep(3 * time.Second)
+		require.NoError(t, tel.handler(succeed, noMetrics)(context.Background(), task))
+		assert.InDelta(t, 3.0, values(t, tel.span(t, "job").Attributes())["afterspan.task.queue_time"], 0)
+	})
+}
+
 // A live span is the engine's own there. The task links to it, and adds none to its trace: that the task was
 // spawned is not what happens now.
 func TestEngineWithoutSpawnLinksToTheSpanAroundIt(t *testing.T) {

@@ -24,6 +24,7 @@ const Version = "0.1.0"
 // One middleware may serve several managers. It keeps nothing of a task after its end.
 func New(opts ...Option) core.Middleware {
 	mw := &middleware{config: newConfig(opts)}
+	mw.attributes = foreign(mw.attributes)
 	if !mw.tracesNothing() {
 		mw.tracer = mw.tracerProvider.Tracer(ScopeName,
 			trace.WithInstrumentationVersion(Version), trace.WithSchemaURL(semconv.SchemaURL))
@@ -64,7 +65,10 @@ func (mw *middleware) Wrap(next core.Handler) core.Handler {
 		if mw.tracer != nil {
 			growStack(false)
 		}
-		r := run{mw: mw, task: t, spawn: s, ctx: ctx, began: time.Now()}
+		r := run{mw: mw, task: t, spawn: s, ctx: ctx}
+		if mw.instruments != nil {
+			r.began = time.Now()
+		}
 		defer r.end()
 		r.start()
 		r.err = next(r.ctx, t)

@@ -24,8 +24,8 @@ type run struct {
 	spawn *spawn
 
 	ctx      context.Context
-	span     trace.Span // nil: none
-	began    time.Time
+	span     trace.Span           // nil: none
+	began    time.Time            // with metrics; else where a task does not say when it started
 	active   bool                 // was counted as running
 	extra    []attribute.KeyValue // of WithMetricAttributesFunc
 	err      error
@@ -70,58 +70,6 @@ func (r *run) parentContext() context.Context {
 		return r.ctx
 	}
 	return trace.ContextWithSpanContext(r.ctx, s.spawner.sc)
-}
-
-func (r *run) startOptions(attempt int64) []trace.SpanStartOption {
-	opts := make([]trace.SpanStartOption, 0, 4+len(r.mw.startOptions))
-	opts = append(opts, consumerKind)
-	opts = append(opts, r.mw.startOptions...)
-	if r.spawn.relation != Child {
-		opts = append(opts, newRoot)
-	}
-	if r.spawn.link.IsValid() { // the SDK keeps an invalid link that has attributes
-		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: r.spawn.link}))
-	}
-	return append(opts, trace.WithAttributes(r.attributes(attempt)...))
-}
-
-// Options that are made once, since each is an allocation.
-var (
-	consumerKind = trace.WithSpanKind(trace.SpanKindConsumer)
-	producerKind = trace.WithSpanKind(trace.SpanKindProducer)
-	newRoot      = trace.WithNewRoot()
-)
-
-// attributes returns all that is known at the start, since samplers see only that. Ours come first, so that
-// a limit on their number never costs one of them.
-func (r *run) attributes(attempt int64) attributes {
-	t, s := r.task, r.spawn
-	a := make(attributes, 0, 12)
-	a.append(taskNameKey.String(text(t.Name())))
-	a.append(taskIDKey.Int64(int64(t.ID())))
-	if t.Timeout() > 0 {
-		a.append(seconds(taskTimeoutKey, t.Timeout()))
-	}
-	a.append(seconds(taskQueueTimeKey, r.queueTime()))
-	if attempt > 1 {
-		a.append(taskAttemptKey.Int64(attempt))
-	}
-	if s.link.IsValid() {
-		a.append(spawnerTraceIDKey.String(s.spawner.sc.TraceID().String()))
-		a.append(spawnerSpanIDKey.String(s.spawner.sc.SpanID().String()))
-	}
-	r.mw.addTask(&a, t)
-	r.mw.addOptional(r.ctx, &a, t)
-	return a
-}
-
-// queueTime returns how long the task waited for its start.
-func (r *run) queueTime() time.Duration {
-	started := r.task.StartedAt()
-	if started.IsZero() { // of an engine that is not core's
-		started = r.began
-	}
-	return started.Sub(r.task.CreatedAt())
 }
 
 func (r *run) countStart(attempt int64) {
@@ -171,12 +119,12 @@ func (r *run) endSpan(end ending) {
 	if !r.span.IsRecording() {
 		return
 	}
-	r.span.SetAttributes(taskOutcomeKey.String(end.outcome.String()))
 	if end.errorType == "" {
+		r.span.SetAttributes(outcomeAttributes[end.outcome]...)
 		return
 	}
+	r.span.SetAttributes(taskOutcomeKey.String(end.outcome.String()), semconv.ErrorTypeKey.String(end.errorType))
 	description := r.mw.describe(r.err)
-	r.span.SetAttributes(semconv.ErrorTypeKey.String(end.errorType))
 	r.span.SetStatus(codes.Error, description)
 	if panicked, ok := panicOf(r.err); ok {
 		r.span.AddEvent("exception", trace.WithAttributes(
@@ -184,6 +132,12 @@ func (r *run) endSpan(end ending) {
 			semconv.ExceptionMessage(description),
 			semconv.ExceptionStacktrace(cut(string(panicked.Stack), longestStack))))
 	}
+}
+
+// outcomeAttributes are those of the outcomes without an error.type. Like all arguments they are read only, so one is enough.
+var outcomeAttributes = [...][]attribute.KeyValue{
+	core.Completed: {taskOutcomeKey.String(core.Completed.String())},
+	core.Cancelled: {taskOutcomeKey.String(core.Cancelled.String())},
 }
 
 // panicOf returns the panic in err's chain.

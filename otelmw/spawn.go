@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync/atomic"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/afterspan/afterspan/core"
@@ -54,11 +55,21 @@ func (mw *middleware) newSpawn(ctx context.Context, t *core.Task, spawner trace.
 // startSpawnSpan starts the span that stands for the task in the spawner's trace.
 func (mw *middleware) startSpawnSpan(ctx context.Context, t *core.Task, s *spawn) {
 	defer contain("the start of a span")
-	_, span := mw.tracer.Start(ctx, "spawn "+mw.spanName(t), producerKind,
-		trace.WithAttributes(taskNameKey.String(text(t.Name())), taskIDKey.Int64(int64(t.ID()))))
+	_, span := mw.tracer.Start(ctx, "spawn "+mw.spanName(t), spawnOptions(t)...)
 	if span.IsRecording() { // a sampler may have dropped it, and nothing is to link to what is not there
 		s.span, s.link = span, span.SpanContext()
 	}
+}
+
+// spawnOptions returns what a span "spawn NAME" starts with, in one allocation.
+func spawnOptions(t *core.Task) []trace.SpanStartOption {
+	var parts struct {
+		options [2]trace.SpanStartOption
+		attrs   [2]attribute.KeyValue
+	}
+	parts.attrs = [...]attribute.KeyValue{taskNameKey.String(text(t.Name())), taskIDKey.Int64(int64(t.ID()))}
+	parts.options = [...]trace.SpanStartOption{producerKind, trace.WithAttributes(parts.attrs[:]...)}
+	return parts.options[:]
 }
 
 // spawnOf returns the spawn of t. There is none if an engine runs the chain without having called Spawn,
