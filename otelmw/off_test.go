@@ -129,30 +129,3 @@ func TestCallbacksAreNotAskedInVain(t *testing.T) {
 		tel.wait(t, m)
 	})
 }
-
-// Off costs next to nothing: nothing at all without a spawner, and two small objects for its SpanContext with one.
-func TestAllocationsWhenOff(t *testing.T) {
-	tel := newTelemetry(t)
-	traced, agent := tel.start("agent")
-	defer agent.End()
-	inRemote, _ := remote(trace.FlagsSampled)
-	for name, test := range map[string]struct {
-		ctx  context.Context
-		opts []otelmw.Option
-		most float64
-	}{
-		"no-op":                  {context.Background(), []otelmw.Option{noTraces, noMetrics}, 0},
-		"no-op, with a spawner":  {traced, []otelmw.Option{noTraces, noMetrics}, 2},
-		"no-op, remote spawner":  {inRemote, []otelmw.Option{noTraces, noMetrics}, 2},
-		"filter":                 {context.Background(), []otelmw.Option{filtered}, 2},
-		"filter, with a spawner": {traced, []otelmw.Option{filtered}, 4},
-	} {
-		t.Run(name, func(t *testing.T) {
-			mw := tel.middleware(test.opts...)
-			run := mw.Wrap(func(context.Context, *core.Task) error { return nil })
-			task := core.NewTask("job")
-			got := testing.AllocsPerRun(100, func() { _ = run(mw.Spawn(test.ctx, task), task) })
-			assert.LessOrEqual(t, got, test.most)
-		})
-	}
-}
