@@ -29,6 +29,7 @@ type registry struct {
 	running map[uint64]*entry
 	ended   counters
 	wg      sync.WaitGroup
+	logger  *slog.Logger
 }
 
 // counters count by outcome.
@@ -41,7 +42,9 @@ type entry struct {
 	cancel  context.CancelCauseFunc
 }
 
-func newRegistry() *registry { return &registry{running: map[uint64]*entry{}} }
+func newRegistry(l *slog.Logger) *registry {
+	return &registry{running: map[uint64]*entry{}, logger: l}
+}
 
 // Go runs fn in the background, with the values of ctx and without its cancellation. timeout <= 0 is none.
 func (r *registry) Go(ctx context.Context, name string, timeout time.Duration, fn work) error {
@@ -92,9 +95,10 @@ func call(ctx context.Context, fn work) (err error) {
 }
 
 func (r *registry) end(ctx context.Context, e *entry, err error) {
-	r.remove(e, context.Cause(ctx), err)
-	if err != nil {
-		slog.ErrorContext(ctx, "background task failed", "task", e.name, "id", e.id, "error", err)
+	cause := context.Cause(ctx)
+	r.remove(e, cause, err)
+	if err != nil && cause != errCancelled {
+		r.logger.ErrorContext(ctx, "background task failed", "task", e.name, "id", e.id, "error", err)
 	}
 }
 
@@ -174,7 +178,7 @@ func engineOf(r *registry, starterOf func(j job) starter) engine {
 // byHand is a registry, with the timeout or 0.
 func byHand(timeout time.Duration) func() engine {
 	return func() engine {
-		r := newRegistry()
+		r := newRegistry(slog.Default())
 		return engineOf(r, func(j job) starter {
 			fn := j.marked()
 			return func(n int) {
@@ -189,7 +193,7 @@ func byHand(timeout time.Duration) func() engine {
 
 // byHandOwn is byHand with a value of its own for each task.
 func byHandOwn() engine {
-	r := newRegistry()
+	r := newRegistry(slog.Default())
 	return engineOf(r, func(j job) starter {
 		return func(n int) {
 			for i := range n {

@@ -1,0 +1,3 @@
+package main
+
+func plot(report) string { return "" }
