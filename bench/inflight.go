@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"sync"
 )
@@ -12,13 +13,16 @@ import (
 const (
 	groupParked  = "parked"            // tasks that wait for a channel
 	groupWaiting = "waiting"           // tasks that wait for the end of their context
-	groupList    = "list"              // the list of the parked, per task
-	groupDrain   = "cancel"            // cancel and drain of the waiting, per task
+	groupList    = "list"              // their list, per task
+	groupDrain   = "cancel"            // their cancel and drain, per task
 	groupCrowded = "crowded"           // a short task while others are in flight
 	inFlight     = " in flight"        // after a number, as a mode
 	manyInFlight = 1_000_000           // the most
 	someInFlight = manyInFlight / 1000 // what the most is compared with
 )
+
+// roundsOfMany is in how many rounds the most tasks in flight are measured.
+const roundsOfMany = 3
 
 // A fleet is some crowds, all of the same size.
 type fleet struct{ crowds, each int }
@@ -42,40 +46,47 @@ func thousands(n int) string {
 
 // measureInFlight measures what tasks in flight take, and cost.
 func measureInFlight(many int, s settings, into results) {
-	warmUp(many)
 	for _, f := range fleets(many) {
-		for range s.rounds {
+		progress("%s", f.mode())
+		warmUp(f.tasks())
+		rounds, parkedRounds := s.rounds, s.rounds
+		if f.crowds == 1 { // a million takes its time, and always the same memory
+			rounds, parkedRounds = min(rounds, roundsOfMany), 1
+		}
+		for round := range rounds {
 			kinds := crowdKinds()
 			for _, i := range rand.Perm(len(kinds)) {
-				measureFleet(f, kinds[i], into)
+				if round < parkedRounds {
+					measureParked(f, kinds[i], into)
+				}
+				measureWaiting(f, kinds[i], into)
 			}
 		}
 	}
-	for _, k := range crowdKinds()[1:] {
-		measureCrowded(many, k, s, into)
-	}
+	progress("a task among them")
+	measureCrowded(many, crowdKind{nameOurs, ourCrowd}, s, into)
 }
 
-// warmUp has the runtime make all the goroutines there will ever be: it keeps them when they have ended, and they would count
-// as those of the first crowd.
-func warmUp(many int) {
-	p := park(bareCrowd, fleet{1, many}, false)
-	p.leave()
-}
+// warmUp has the runtime make n goroutines. It keeps them when they have ended, and they would count as the first crowd's.
+func warmUp(n int) { park(bareCrowd, fleet{1, n}, false).leave() }
 
-// measureFleet measures one kind of crowd.
-func measureFleet(f fleet, k crowdKind, into results) {
+// measureParked measures the memory of tasks that have nothing to do with their context.
+func measureParked(f fleet, k crowdKind, into results) {
 	defer watchdog(k.name).Stop()
 	p := park(k.open, f, false)
 	into.add(key{groupParked, f.mode(), k.name}, figures{bytes: p.heap, stack: p.stack})
-	if k.hasList() {
-		into.add(key{groupList, f.mode(), k.name}, timeIt(p.list).per(f.tasks()))
-	}
 	p.leave()
+}
 
-	p = park(k.open, f, true)
+// measureWaiting measures tasks that wait for the end of their context: their memory, their list and their end.
+func measureWaiting(f fleet, k crowdKind, into results) {
+	defer watchdog(k.name).Stop()
+	p := park(k.open, f, true)
 	into.add(key{groupWaiting, f.mode(), k.name}, figures{bytes: p.heap, stack: p.stack})
-	into.add(key{groupDrain, f.mode(), k.name}, timeIt(p.cancel).per(f.tasks()))
+	if p.crowds[0].list != nil {
+		into.add(key{groupList, f.mode(), k.name}, cost(p.list).per(f.tasks()))
+	}
+	into.add(key{groupDrain, f.mode(), k.name}, cost(p.cancel).per(f.tasks()))
 }
 
 // measureCrowded measures a short task while some, and while many, are in flight, in turn.
@@ -102,7 +113,7 @@ func measureCrowded(many int, k crowdKind, s settings, into results) {
 		for _, i := range rand.Perm(len(crowds)) {
 			c := all[i].crowds[0]
 			short(4*batchSize, c)
-			into.add(key{groupCrowded, crowds[i].mode(), k.name}, timeIt(func() { short(n, c) }).per(n))
+			into.add(key{groupCrowded, crowds[i].mode(), k.name}, cost(func() { short(n, c) }).per(n))
 		}
 	}
 	for _, p := range all {
@@ -130,6 +141,7 @@ func park(open func() crowd, f fleet, untilCancelled bool) *parked {
 		wait = func(ctx context.Context) error { started.Done(); <-ctx.Done(); return ctx.Err() }
 	}
 	heap, stack := memory()
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // it would go through a crowd that grows, again and again
 	for i := range p.crowds {
 		p.crowds[i] = open()
 		for range f.each {
@@ -146,7 +158,6 @@ func park(open func() crowd, f fleet, untilCancelled bool) *parked {
 // memory returns what is in use on the heap and for stacks.
 func memory() (heap, stack float64) {
 	runtime.GC()
-	runtime.GC() // what the first one found is swept only now
 	var s runtime.MemStats
 	runtime.ReadMemStats(&s)
 	return float64(s.HeapAlloc), float64(s.StackInuse)
@@ -175,5 +186,3 @@ func (p *parked) leave() {
 		c.wait()
 	}
 }
-
-func (k crowdKind) hasList() bool { return k.open().list != nil }

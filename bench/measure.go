@@ -76,9 +76,14 @@ func sample(m mode, v variant, j job, n int) (figures, error) {
 	return f, r.close()
 }
 
-// timeIt returns what f costs altogether.
+// timeIt returns what f costs altogether, with the garbage of others collected before.
 func timeIt(f func()) figures {
 	runtime.GC()
+	return cost(f)
+}
+
+// cost returns what f costs altogether.
+func cost(f func()) figures {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	cpu, began := cpuTime(), time.Now()

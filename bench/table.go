@@ -182,7 +182,7 @@ func (r report) inFlightNotes() []string {
 	}
 	last := len(notes) - 1
 	notes[last] = strings.TrimSuffix(notes[last], ";") + "."
-	return notes
+	return append(notes, fmt.Sprintf("With %s: %d rounds, and one for the memory.", thousands(r.many), roundsOfMany))
 }
 
 func (r report) crowdRow(f fleet, kind string) []string {
