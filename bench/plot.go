@@ -119,7 +119,7 @@ func (b bar) svg(a axis, y float64) string {
 	fmt.Fprintf(&s, `<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" class="spread"/>`,
 		a.x(b.ratio.low), mid, a.x(b.ratio.high), mid)
 	if b.target > 0 {
-		fmt.Fprintf(&s, `<line x1="%[1]f" y1="%[2]f" x2="%[1]f" y2="%[3]f" class="target"/>`, a.x(b.target), y, y+16)
+		fmt.Fprintf(&s, `<line x1="%.1[1]f" y1="%.1[2]f" x2="%.1[1]f" y2="%.1[3]f" class="target"/>`, a.x(b.target), y, y+16)
 	}
 	end := max(one, median, a.x(b.ratio.high), a.x(max(b.target, a.low)))
 	fmt.Fprintf(&s, `<text x="%.1f" y="%.1f" class="figure">%s</text>`+"\n", end+5, y+12, factor(b.ratio.median))
@@ -137,7 +137,7 @@ func (a axis) grid(height float64) string {
 		if at == 1 {
 			class = "floor"
 		}
-		fmt.Fprintf(&s, `<line x1="%[1].1f" y1="50" x2="%[1].1f" y2="%.1[2]f" class="%[3]s"/>`, a.x(at), height-8, class)
+		fmt.Fprintf(&s, `<line x1="%.1[1]f" y1="50" x2="%.1[1]f" y2="%.1[2]f" class="%[3]s"/>`, a.x(at), height-8, class)
 		fmt.Fprintf(&s, `<text x="%.1f" y="44" class="tick">%s</text>`+"\n", a.x(at), number(at))
 	}
 	return s.String()

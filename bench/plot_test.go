@@ -11,4 +11,5 @@ func TestPlot(t *testing.T) {
 	require.Contains(t, svg, `class="label ours">afterspan</text>`)
 	require.Contains(t, svg, ">2.00</text>")
 	require.NotContains(t, svg, "NaN")
+	require.NotContains(t, svg, "%!")
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -22,10 +21,10 @@ const plotFile = "plot.svg"
 
 // publish prints the report, and writes it into the README if that was asked for.
 func (o options) publish(r report, at time.Time) error {
-	var b bytes.Buffer
+	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\n", o.header(at))
 	r.write(&b)
-	if _, err := os.Stdout.Write(b.Bytes()); err != nil || !o.write {
+	if _, err := os.Stdout.WriteString(b.String()); err != nil || !o.write {
 		return err
 	}
 	path := filepath.Join(o.dir, "README.md")

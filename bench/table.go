@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"math"
 	"strconv"
 	"strings"
@@ -16,7 +15,7 @@ type report struct {
 }
 
 // write writes the report in Markdown.
-func (r report) write(w io.Writer) {
+func (r report) write(w *strings.Builder) {
 	r.writeTargets(w)
 	for _, g := range r.groups {
 		r.writeGroup(w, g)
@@ -25,7 +24,7 @@ func (r report) write(w io.Writer) {
 }
 
 // writeTable writes a table, if it has rows. Columns but the first are aligned to the right if their heading ends in a colon.
-func writeTable(w io.Writer, title string, notes []string, heads []string, rows [][]string) {
+func writeTable(w *strings.Builder, title string, notes []string, heads []string, rows [][]string) {
 	if len(rows) == 0 {
 		return
 	}
@@ -46,7 +45,7 @@ func writeTable(w io.Writer, title string, notes []string, heads []string, rows 
 	fmt.Fprintln(w)
 }
 
-func (r report) writeTargets(w io.Writer) {
+func (r report) writeTargets(w *strings.Builder) {
 	var rows [][]string
 	for _, t := range append(targets(), crowdedTarget(r.many)) {
 		for _, m := range t.modes {
@@ -123,7 +122,7 @@ func met(got, most float64) string {
 	return "**missed**"
 }
 
-func (r report) writeGroup(w io.Writer, g group) {
+func (r report) writeGroup(w *strings.Builder, g group) {
 	floor := g.variants[0].name
 	var notes []string
 	var rows [][]string
@@ -156,7 +155,7 @@ func (r report) variantRow(g group, name, floor string) []string {
 	return append(row, number(of(samples, bytesOf).median), number(of(samples, allocsOf).median))
 }
 
-func (r report) writeInFlight(w io.Writer) {
+func (r report) writeInFlight(w *strings.Builder) {
 	var rows [][]string
 	for _, f := range fleets(r.many) {
 		for _, k := range crowdKinds() {
