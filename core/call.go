@@ -78,7 +78,7 @@ func (t *Task) leave(err error) {
 
 // closeCalls allows no further call, now that the chain has returned, and returns those that were left behind.
 func (t *Task) closeCalls() *leftBehind {
-	if len(t.manager.middleware) == 0 {
+	if len(t.shard.middleware) == 0 {
 		return nil
 	}
 	t.mu.Lock()

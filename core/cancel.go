@@ -8,9 +8,9 @@ import (
 // CancelAll cancels what runs and waits now, with [ErrCancelled] as the cause, and does not
 // wait for it. New tasks are still taken.
 func (m *Manager) CancelAll() {
-	m.mu.Lock()
+	m.lockAll()
 	tasks := m.cancelAllLocked(ErrCancelled)
-	m.unlock()
+	m.unlockAll()
 	cancelContexts(tasks, ErrCancelled)
 }
 
@@ -19,22 +19,22 @@ func (m *Manager) CancelAll() {
 func (m *Manager) cancelAllLocked(cause error) []*Task {
 	tasks := m.tasksLocked()
 	for _, t := range tasks {
-		m.cancelLocked(t, cause)
+		t.shard.cancelLocked(t, cause)
 	}
 	return tasks
 }
 
 // cancelLocked takes down that t is cancelled, if it has been accepted and has not ended. A queued one is
 // taken out of the queue.
-func (m *Manager) cancelLocked(t *Task, cause error) {
+func (sh *shard) cancelLocked(t *Task, cause error) {
 	if t.place == nowhere {
 		return
 	}
 	if t.markCancelled() {
-		m.watchLocked(overdueAfter)
+		sh.watchLocked(overdueAfter)
 	}
 	if t.place == queued {
-		m.dequeueLocked(t, cause)
+		sh.dequeueLocked(t, cause)
 	}
 }
 
@@ -50,10 +50,10 @@ func (t *Task) markCancelled() (first bool) {
 }
 
 // giveUp ends the context of a task whose chain has returned before its Func.
-func (m *Manager) giveUp(t *Task) {
-	m.mu.Lock()
-	m.cancelLocked(t, context.Canceled)
-	m.unlock()
+func (sh *shard) giveUp(t *Task) {
+	sh.mu.Lock()
+	sh.cancelLocked(t, context.Canceled)
+	sh.unlock()
 	t.context().end()
 }
 

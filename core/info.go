@@ -22,9 +22,9 @@ type TaskInfo struct {
 
 // Info returns what there is to say of the task now.
 func (t *Task) Info() TaskInfo {
-	if m := t.manager; m != nil {
-		m.mu.Lock()
-		defer m.mu.Unlock()
+	if sh := t.shard; sh != nil {
+		sh.mu.Lock()
+		defer sh.mu.Unlock()
 	}
 	return t.infoLocked()
 }
@@ -43,7 +43,7 @@ func (t *Task) infoLocked() TaskInfo {
 	}
 }
 
-// stateLocked needs t.mu as well as the manager's lock.
+// stateLocked needs t.mu as well as the lock of t's shard.
 func (t *Task) stateLocked() string {
 	switch {
 	case t.outcome != Pending:

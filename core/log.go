@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 )
 
@@ -167,17 +168,20 @@ func (m *Manager) logLeftOver(left []*Task) {
 
 // refusals keeps the lines about refused tasks down to one a second.
 type refusals struct {
+	mu       sync.Mutex
 	last     time.Time
 	heldBack uint64 // since last
 }
 
 // next reports whether the refusal at now gets a line, and how many before it got none.
 func (r *refusals) next(now time.Time) (heldBack uint64, say bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if !r.last.IsZero() && now.Sub(r.last) < time.Second {
 		r.heldBack++
 		return 0, false
 	}
 	heldBack = r.heldBack
-	*r = refusals{last: now}
+	r.last, r.heldBack = now, 0
 	return heldBack, true
 }

@@ -2,10 +2,9 @@ package core
 
 import (
 	"cmp"
-	"container/list"
 	"context"
 	"slices"
-	"sync"
+	"sync/atomic"
 )
 
 // A Manager starts tasks, knows which are running, and ends them. Make one with [New], for
@@ -13,33 +12,14 @@ import (
 // concurrent use.
 type Manager struct {
 	config
-	chain Handler
+	chain    Handler
+	shards   shards
+	shutdown shutdown // guarded by all locks
 
-	// mu guards the fields below, and those of a Task that say so. Nothing of the user's is called
-	// under it. It may be held when a Task's own mu is taken, never the other way round.
-	mu       sync.Mutex
-	phase    phase
-	running  taskList           // holdsSlot or dequeued
-	skipped  taskList           // skipped
-	skipping int                // how many of running are dequeued
-	queue    taskList           // queued, waiting for a slot
-	workers  workers            // the goroutines
-	serials  map[*Serial]*lines // queued, waiting for their turn, and those that hold it; nil until there are any
-	stats    Stats              // Queued counts the dequeued, too
-	waiters  list.List          // of *waiter: calls of Go that wait for room, oldest first
-	idle     chan struct{}      // made by the first that waits for it, closed by the last task
-	shutdown shutdown
-	watch    watch
-	refusals refusals
+	refusals     refusals
+	overdueLines overdueLines
+	lastID       atomic.Uint64 // of an accepted task. Every task changes it, so it is not beside what every task reads
 }
-
-type phase uint8
-
-const (
-	open     phase = iota // takes tasks
-	draining              // takes tasks of its own running tasks only
-	closed                // takes none: all have been cancelled
-)
 
 // Stats are the counters and gauges of a manager, all of the same instant:
 // Created = Running + Queued + Completed + Failed + Cancelled + TimedOut.
@@ -53,6 +33,17 @@ type Stats struct {
 
 	Running int `json:"running"` // never over the limit
 	Queued  int `json:"queued"`  // with those that were cancelled while they waited, until they end
+}
+
+func (s *Stats) add(o Stats) {
+	s.Created += o.Created
+	s.Completed += o.Completed
+	s.Failed += o.Failed
+	s.Cancelled += o.Cancelled
+	s.TimedOut += o.TimedOut
+	s.Rejected += o.Rejected
+	s.Running += o.Running
+	s.Queued += o.Queued
 }
 
 // count adds one task to the counter of its outcome.
@@ -76,7 +67,7 @@ func (s *Stats) count(o Outcome) {
 func New(opts ...Option) *Manager {
 	m := &Manager{config: newConfig(opts)}
 	m.chain = compose(m.middleware)
-	m.workers = newWorkers(m.work)
+	m.shards.init(m)
 	return m
 }
 
@@ -105,24 +96,26 @@ func (m *Manager) Go(ctx context.Context, name string, fn Func, opts ...TaskOpti
 		panic("core: Go: fn is nil")
 	}
 	t := newTask(name, m.defaults, opts)
-	t.manager, t.fn = m, fn
+	t.fn = fn
 	t.detach(ctx)
+	sh := m.shardFor(t)
+	t.shard = sh
 	hasSpawns := len(m.middleware) > 0 || m.logsCreated(t)
 	t.spawned = !hasSpawns // it is ready as soon as it has a slot
-	switch err := m.admit(ctx, t); {
+	switch err := sh.admit(ctx, t); {
 	case err != nil:
-		m.refuse(ctx, t, err)
+		sh.refuse(ctx, t, err)
 	case hasSpawns:
-		m.spawn(t)
+		sh.spawn(t)
 	}
 	return t
 }
 
 // Tasks returns a snapshot of what runs and waits, oldest first.
 func (m *Manager) Tasks() []TaskInfo {
-	m.mu.Lock()
+	m.lockAll()
 	tasks := m.tasksLocked()
-	m.mu.Unlock()
+	m.unlockAll()
 	infos := make([]TaskInfo, 0, len(tasks)) // an empty list marshals to [], not to null
 	for _, t := range tasks {                // one at a time, so that a long list does not hold up those who spawn
 		if info := t.Info(); !info.Done {
@@ -134,68 +127,54 @@ func (m *Manager) Tasks() []TaskInfo {
 
 // tasksLocked returns what runs and waits, oldest first.
 func (m *Manager) tasksLocked() []*Task {
-	tasks := make([]*Task, 0, m.stats.Running+m.stats.Queued)
-	tasks = m.running.appendTo(tasks)
-	tasks = m.queue.appendTo(tasks)
-	tasks = m.skipped.appendTo(tasks)
-	tasks = m.appendWaitingLocked(tasks)
-	// In order already, but for those of a Serial, and those that were cancelled while queued.
+	now := m.statsLocked()
+	tasks := make([]*Task, 0, now.Running+now.Queued)
+	for _, sh := range m.shards.all {
+		tasks = sh.appendTasksLocked(tasks)
+	}
 	slices.SortFunc(tasks, func(a, b *Task) int { return cmp.Compare(a.id, b.id) })
 	return tasks
 }
 
 // Stats returns the counters and gauges as they are now.
 func (m *Manager) Stats() Stats {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.stats
+	m.lockAll()
+	defer m.unlockAll()
+	return m.statsLocked()
+}
+
+func (m *Manager) statsLocked() (sum Stats) {
+	for _, sh := range m.shards.all {
+		sum.add(sh.stats)
+	}
+	return sum
 }
 
 // Wait waits until nothing runs or waits in the queue, also what was started meanwhile, and returns nil; or
 // ctx's error, if ctx is done before. It cancels nothing, and a task's failure is the task's, not Wait's.
 // Do not call it from inside a task: it would wait for it.
 func (m *Manager) Wait(ctx context.Context) error {
-	idle := m.idleChan()
-	select {
-	case <-idle:
-		return nil
-	default:
-	}
-	select {
-	case <-idle:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// idleChan returns a channel that is closed as soon as nothing runs or waits.
-func (m *Manager) idleChan() <-chan struct{} {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.isIdleLocked() {
-		return closedChan
-	}
-	if m.idle == nil {
-		m.idle = make(chan struct{})
-	}
-	return m.idle
-}
-
-// wakeIfIdleLocked wakes those who wait for the last task to end, if that is now.
-func (m *Manager) wakeIfIdleLocked() {
-	if m.phase != open && m.stats.Running+m.stats.Queued == 0 {
-		m.stopWatchLocked()
-	}
-	if m.isIdleLocked() && m.idle != nil {
-		close(m.idle)
-		m.idle = nil
+	for {
+		idle := m.busy()
+		if idle == nil {
+			return nil
+		}
+		select {
+		case <-idle:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 
-// isIdleLocked reports whether there is nothing to wait for: no task, no line about one that is being written, and,
-// once the shutdown has begun, no timer that is about to look for one and no goroutine that was started for one.
-func (m *Manager) isIdleLocked() bool {
-	return m.stats.Running+m.stats.Queued == 0 && m.watch.logging == 0 &&
-		(m.phase == open || m.watch.at.IsZero() && m.workers.starting == 0)
+// busy returns nil if nothing runs or waits, else a channel that is closed as soon as that is worth another look.
+func (m *Manager) busy() (idle <-chan struct{}) {
+	m.lockAll()
+	defer m.unlockAll()
+	for _, sh := range m.shards.all {
+		if !sh.isIdleLocked() {
+			return sh.idleChanLocked()
+		}
+	}
+	return nil
 }

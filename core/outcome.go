@@ -74,7 +74,7 @@ func (t *Task) OutcomeOf(err error) (outcome Outcome) {
 
 // causeBehind returns what had cancelled the task when err came up, or nil.
 func (t *Task) causeBehind(err error) error {
-	if t.manager == nil {
+	if t.shard == nil {
 		return t.causeNamed(err)
 	}
 	t.mu.Lock()

@@ -2,13 +2,14 @@ package core
 
 import (
 	"math"
+	"sync"
 	"time"
 )
 
 // overdueAfter is how long a task may go on after its context was cancelled before that is logged.
 const overdueAfter = 5 * time.Second
 
-// watch is the one timer of a manager that looks for overdue tasks. It only runs while
+// watch is the one timer of a shard that looks for overdue tasks. It only runs while
 // there is a task with a timeout, or one that was cancelled.
 type watch struct {
 	timer   *time.Timer
@@ -17,76 +18,92 @@ type watch struct {
 }
 
 // watchLocked makes the watch look in d from now at the latest.
-func (m *Manager) watchLocked(d time.Duration) {
+func (sh *shard) watchLocked(d time.Duration) {
 	at := time.Now().Add(d)
-	if !m.watch.at.IsZero() && !at.Before(m.watch.at) {
+	if !sh.watch.at.IsZero() && !at.Before(sh.watch.at) {
 		return
 	}
-	m.watch.at = at
-	if m.watch.timer == nil {
-		m.watch.timer = time.AfterFunc(d, m.logOverdue)
+	sh.watch.at = at
+	if sh.watch.timer == nil {
+		sh.watch.timer = time.AfterFunc(d, sh.logOverdue)
 	} else {
-		m.watch.timer.Reset(d)
+		sh.watch.timer.Reset(d)
 	}
 }
 
 // stopWatchLocked stops the timer of a manager that has nothing left to watch, and never will. Where that is too
 // late, the timer's goroutine is on its way, and will take back at itself.
-func (m *Manager) stopWatchLocked() {
-	if m.watch.timer != nil && m.watch.timer.Stop() {
-		m.watch.at = time.Time{}
+func (sh *shard) stopWatchLocked() {
+	if sh.watch.timer != nil && sh.watch.timer.Stop() {
+		sh.watch.at = time.Time{}
 	}
 }
 
 // logOverdue logs, once each, what still runs though its context was cancelled a while ago.
-func (m *Manager) logOverdue() {
-	overdue := m.takeOverdue(time.Now())
-	defer m.doneLoggingOverdue()
+func (sh *shard) logOverdue() {
+	overdue := sh.takeOverdue(time.Now())
+	defer sh.doneLoggingOverdue()
 	if len(overdue) == 0 {
 		return
 	}
 	stacks := goroutineStacks()
 	for _, t := range overdue {
 		if t.Outcome() == Pending {
-			m.logTask("background task goes on though it was cancelled", t, stacks)
+			sh.logTask("background task goes on though it was cancelled", t, stacks)
 		}
 	}
 }
 
 // doneLoggingOverdue ends what Wait and Shutdown wait for beside tasks, so that nothing is left when they return.
-func (m *Manager) doneLoggingOverdue() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.watch.logging--
-	m.wakeIfIdleLocked()
+func (sh *shard) doneLoggingOverdue() {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.watch.logging--
+	sh.wakeIfIdleLocked()
 }
 
 // takeOverdue returns the tasks that are overdue and were not returned before, and makes the
 // watch look again when the next one may be.
-func (m *Manager) takeOverdue(now time.Time) (overdue []*Task) {
-	const (
-		atMostEvery = time.Second
-		most        = 20 // at a time: each is a line with a stack
-	)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.watch.at = time.Time{}
-	m.watch.logging++
-	for t := m.running.first; t != nil; t = t.next {
+func (sh *shard) takeOverdue(now time.Time) (overdue []*Task) {
+	const atMostEvery = time.Second
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.watch.at = time.Time{}
+	sh.watch.logging++
+	for t := sh.running.first; t != nil; t = t.next {
 		if t.overdue {
 			continue
 		}
 		due, ok := t.dueLocked(now)
 		switch {
 		case !ok:
-		case due.After(now), len(overdue) == most:
-			m.watchLocked(max(due.Sub(now), atMostEvery))
+		case due.After(now), !sh.overdueLines.allow(now):
+			sh.watchLocked(max(due.Sub(now), atMostEvery))
 		default:
 			t.overdue = true
 			overdue = append(overdue, t)
 		}
 	}
 	return overdue
+}
+
+// overdueLines keeps the lines about overdue tasks down to 20 a second, of all shards: each has a stack.
+type overdueLines struct {
+	mu    sync.Mutex
+	since time.Time
+	count int
+}
+
+// allow reports whether there may be one more at now.
+func (l *overdueLines) allow(now time.Time) bool {
+	const most = 20
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.Sub(l.since) >= time.Second {
+		l.since, l.count = now, 0
+	}
+	l.count++
+	return l.count <= most
 }
 
 // dueLocked returns when t will be overdue, if it has been cancelled or has a timeout.

@@ -8,15 +8,15 @@ import (
 
 // spawn calls the Spawns, and starts the task as soon as it has a slot. However they end, the task
 // is started, since its slot is taken and the chain has to end what earlier Spawns began.
-func (m *Manager) spawn(t *Task) {
-	defer m.launch(t)
-	if len(m.middleware) > 0 {
-		m.callSpawns(t)
+func (sh *shard) spawn(t *Task) {
+	defer sh.launch(t)
+	if len(sh.middleware) > 0 {
+		sh.callSpawns(t)
 	}
-	m.logCreated(t)
+	sh.logCreated(t)
 }
 
-func (m *Manager) callSpawns(t *Task) {
+func (sh *shard) callSpawns(t *Task) {
 	returned := false
 	defer func() {
 		if returned {
@@ -28,7 +28,7 @@ func (m *Manager) callSpawns(t *Task) {
 			t.failSpawn(ErrGoexit)
 		}
 	}()
-	for i, mw := range m.middleware {
+	for i, mw := range sh.middleware {
 		ctx := mw.Spawn(t.values, t)
 		if ctx == nil {
 			panic(fmt.Sprintf("core: Spawn of middleware %d (%T) returned a nil context", i, mw))
@@ -52,28 +52,28 @@ func probe(ctx context.Context) (linked bool) {
 }
 
 // launch makes a task ready whose Spawns have returned.
-func (m *Manager) launch(t *Task) {
-	m.mu.Lock()
+func (sh *shard) launch(t *Task) {
+	sh.mu.Lock()
 	t.spawned = true
-	m.launchLocked(t)
-	m.unlock()
+	sh.launchLocked(t)
+	sh.unlock()
 }
 
 // launchLocked makes t ready if both have come: the end of its Spawns, and a slot or a cancel.
-func (m *Manager) launchLocked(t *Task) {
+func (sh *shard) launchLocked(t *Task) {
 	if t.spawned && (t.place == holdsSlot || t.place == dequeued) {
-		m.workers.ready.push(t)
+		sh.workers.ready.push(t)
 	}
 }
 
 // run is the whole of a task, on the goroutine of a worker, and returns what that is to run next. That end is given t by its
 // address keeps t readable in a traceback of run, by which goroutineStacks finds the goroutine of a task.
-func (m *Manager) run(t *Task) (next *Task) {
+func (sh *shard) run(t *Task) (next *Task) {
 	r := result{err: ErrGoexit, outcome: Failed} // stand if the chain does not return
-	defer m.end(&t, &r, &next)
+	defer sh.end(&t, &r, &next)
 	t.takeLabels()
 	t.start()
-	r.err = m.chain(t.context(), t)
+	r.err = sh.chain(t.context(), t)
 	r.returned = true
 	return next
 }
@@ -87,55 +87,54 @@ type result struct {
 }
 
 //go:noinline
-func (m *Manager) end(running **Task, r *result, next **Task) {
+func (sh *shard) end(running **Task, r *result, next **Task) {
 	t := *running
-	defer func() { *next = m.finish(t, r) }() // what conclude calls may end the goroutine
-	m.conclude(t, r)
+	defer func() { *next = sh.finish(t, r) }() // what conclude calls may end the goroutine
+	sh.conclude(t, r)
 	r.goesOn = r.returned && !plain
 }
 
 // conclude decides the outcome and says so. Methods of the error and log handlers are the user's.
-func (m *Manager) conclude(t *Task, r *result) {
+func (sh *shard) conclude(t *Task, r *result) {
 	left := t.closeCalls()
-	defer m.awaitLeft(t, left)
+	defer sh.awaitLeft(t, left)
 	r.outcome = t.OutcomeOf(r.err)
-	m.logEnd(t, r.outcome, r.err)
+	sh.logEnd(t, r.outcome, r.err)
 }
 
 // awaitLeft waits for the calls of the Func that a middleware left behind, if there are any.
-func (m *Manager) awaitLeft(t *Task, left *leftBehind) {
+func (sh *shard) awaitLeft(t *Task, left *leftBehind) {
 	if left == nil {
 		return
 	}
-	m.giveUp(t)
+	sh.giveUp(t)
 	<-left.ended
-	m.logLeftBehind(t, left.err)
+	sh.logLeftBehind(t, left.err)
 }
 
 // finish ends t, and returns what its goroutine is to run next, if there is anything and it goes on.
-func (m *Manager) finish(t *Task, r *result) (next *Task) {
+func (sh *shard) finish(t *Task, r *result) (next *Task) {
 	t.context().end()
-	m.mu.Lock()
-	m.releaseLocked(t)
-	m.stats.count(r.outcome)
+	sh.mu.Lock()
+	sh.releaseLocked(t)
+	sh.stats.count(r.outcome)
 	t.settle(r.outcome, r.err)
-	m.fillLocked()
+	sh.fillLocked()
 	if r.goesOn {
-		next = m.workers.ready.pop()
+		next = sh.workers.ready.pop()
 	}
-	m.wakeIfIdleLocked()
-	m.unlock()
+	sh.wakeIfIdleLocked()
+	sh.unlock()
 	return next
 }
 
 // refuse ends a task that was not accepted.
-func (m *Manager) refuse(ctx context.Context, t *Task, err error) {
+func (sh *shard) refuse(ctx context.Context, t *Task, err error) {
 	t.settle(Rejected, err)
-	m.mu.Lock()
-	m.stats.count(Rejected)
-	heldBack, say := m.refusals.next(time.Now())
-	m.mu.Unlock()
-	if say {
-		m.logRefused(ctx, t, err, heldBack)
+	sh.mu.Lock()
+	sh.stats.count(Rejected)
+	sh.mu.Unlock()
+	if heldBack, say := sh.refusals.next(time.Now()); say {
+		sh.logRefused(ctx, t, err, heldBack)
 	}
 }

@@ -40,12 +40,12 @@ type turn struct {
 	serial *Serial
 	key    string
 
-	// Guarded by the manager's lock.
+	// Guarded by the shard's lock.
 	line *line // nil until the task is accepted
 	come bool  // it is the task's turn
 }
 
-// line is the tasks of one key that have not ended. Its fields are guarded by the manager's lock.
+// line is the tasks of one key that have not ended. Its fields are guarded by the shard's lock.
 type line struct {
 	tasks   int
 	turns   int      // how many have their turn: they run, or wait for a slot
@@ -59,21 +59,21 @@ type lines struct {
 }
 
 // lineLocked returns the line that t belongs to, or nil if it belongs to none, or to one that has no tasks.
-func (m *Manager) lineLocked(t *Task) *line {
+func (sh *shard) lineLocked(t *Task) *line {
 	turn := t.options.turn
-	if turn == nil || m.serials[turn.serial] == nil {
+	if turn == nil || sh.serials[turn.serial] == nil {
 		return nil
 	}
-	return m.serials[turn.serial].byKey[turn.key]
+	return sh.serials[turn.serial].byKey[turn.key]
 }
 
 // fullSerialLocked reports whether t's Serial has no room for it, and what is too many.
-func (m *Manager) fullSerialLocked(t *Task) (which serialFull, full bool) {
+func (sh *shard) fullSerialLocked(t *Task) (which serialFull, full bool) {
 	turn := t.options.turn
 	if turn == nil {
 		return serialFull{}, false
 	}
-	s, l, all := turn.serial, m.lineLocked(t), m.serials[turn.serial]
+	s, l, all := turn.serial, sh.lineLocked(t), sh.serials[turn.serial]
 	switch {
 	case l != nil && s.PerKey > 0 && l.tasks >= s.PerKey:
 		return serialFull{tasks: l.tasks, key: turn.key}, true
@@ -84,14 +84,14 @@ func (m *Manager) fullSerialLocked(t *Task) (which serialFull, full bool) {
 }
 
 // joinLineLocked puts t into its line, if it has one, and reports whether it is its turn.
-func (m *Manager) joinLineLocked(t *Task) bool {
+func (sh *shard) joinLineLocked(t *Task) bool {
 	turn := t.options.turn
 	if turn == nil {
 		return true
 	}
-	turn.line = m.openLineLocked(turn)
+	turn.line = sh.openLineLocked(turn)
 	turn.line.tasks++
-	m.serials[turn.serial].tasks++
+	sh.serials[turn.serial].tasks++
 	if turn.line.turns == turn.serial.width() {
 		turn.line.waiting.push(t)
 		return false
@@ -104,19 +104,19 @@ func (m *Manager) joinLineLocked(t *Task) bool {
 func (s *Serial) width() int { return max(s.Width, 1) }
 
 // isNextLocked reports whether it would be t's turn at once.
-func (m *Manager) isNextLocked(t *Task) bool {
-	line := m.lineLocked(t)
+func (sh *shard) isNextLocked(t *Task) bool {
+	line := sh.lineLocked(t)
 	return line == nil || line.turns < t.options.turn.serial.width()
 }
 
-func (m *Manager) openLineLocked(turn *turn) *line {
-	all := m.serials[turn.serial]
+func (sh *shard) openLineLocked(turn *turn) *line {
+	all := sh.serials[turn.serial]
 	if all == nil {
-		if m.serials == nil {
-			m.serials = make(map[*Serial]*lines)
+		if sh.serials == nil {
+			sh.serials = make(map[*Serial]*lines)
 		}
 		all = &lines{byKey: make(map[string]*line)}
-		m.serials[turn.serial] = all
+		sh.serials[turn.serial] = all
 	}
 	if all.byKey[turn.key] == nil {
 		all.byKey[turn.key] = &line{}
@@ -125,18 +125,18 @@ func (m *Manager) openLineLocked(turn *turn) *line {
 }
 
 // leaveQueueLocked takes out a queued task, whether it waits for its turn or for a slot.
-func (m *Manager) leaveQueueLocked(t *Task) {
+func (sh *shard) leaveQueueLocked(t *Task) {
 	turn := t.options.turn
 	if turn != nil && !turn.come {
 		turn.line.waiting.remove(t)
 		return
 	}
-	m.queue.remove(t)
-	m.passTurnLocked(t)
+	sh.queue.remove(t)
+	sh.passTurnLocked(t)
 }
 
 // passTurnLocked gives t's turn, if it has it, to the next in its line, which now waits for a slot.
-func (m *Manager) passTurnLocked(t *Task) {
+func (sh *shard) passTurnLocked(t *Task) {
 	turn := t.options.turn
 	if turn == nil || !turn.come {
 		return
@@ -149,28 +149,28 @@ func (m *Manager) passTurnLocked(t *Task) {
 	}
 	turn.line.waiting.remove(next)
 	next.options.turn.come = true
-	m.queue.push(next)
+	sh.queue.push(next)
 }
 
 // leaveLineLocked takes out a task that has ended, and forgets what is empty.
-func (m *Manager) leaveLineLocked(t *Task) {
+func (sh *shard) leaveLineLocked(t *Task) {
 	turn := t.options.turn
 	if turn == nil {
 		return
 	}
-	m.passTurnLocked(t)
-	all := m.serials[turn.serial]
+	sh.passTurnLocked(t)
+	all := sh.serials[turn.serial]
 	if turn.line.tasks--; turn.line.tasks == 0 {
 		delete(all.byKey, turn.key)
 	}
 	if all.tasks--; all.tasks == 0 {
-		delete(m.serials, turn.serial)
+		delete(sh.serials, turn.serial)
 	}
 }
 
 // appendWaitingLocked appends the tasks that wait for their turn.
-func (m *Manager) appendWaitingLocked(tasks []*Task) []*Task {
-	for _, all := range m.serials {
+func (sh *shard) appendWaitingLocked(tasks []*Task) []*Task {
+	for _, all := range sh.serials {
 		for _, l := range all.byKey {
 			tasks = l.waiting.appendTo(tasks)
 		}

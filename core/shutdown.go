@@ -87,18 +87,24 @@ func (m *Manager) stop(ctx context.Context, to phase) (ShutdownStats, error) {
 
 // beginShutdown refuses new tasks from now on, and reports whether this is the first call to do so.
 func (m *Manager) beginShutdown() (first bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.lockAll()
+	defer m.unlockAll()
 	if m.shutdown.begun {
 		return false
 	}
-	m.phase = draining
-	m.shutdown = shutdown{begun: true, before: m.stats}
-	for e := m.waiters.Front(); e != nil; e = m.waiters.Front() {
-		m.decideLocked(e.Value.(*waiter), ErrClosed)
+	m.shutdown = shutdown{begun: true, before: m.statsLocked()}
+	for _, sh := range m.shards.all {
+		sh.drainLocked()
 	}
-	m.wakeIfIdleLocked()
 	return true
+}
+
+func (sh *shard) drainLocked() {
+	sh.phase = draining
+	for e := sh.waiters.Front(); e != nil; e = sh.waiters.Front() {
+		sh.decideLocked(e.Value.(*waiter), ErrClosed)
+	}
+	sh.wakeIfIdleLocked()
 }
 
 // drainUntilGrace waits for all tasks until it is time to cancel, and reports whether they have ended.
@@ -112,10 +118,12 @@ func (m *Manager) drainUntilGrace(ctx context.Context) bool {
 
 // closeAndCancel accepts nothing any more, and cancels what is left.
 func (m *Manager) closeAndCancel() {
-	m.mu.Lock()
-	m.phase = closed
+	m.lockAll()
+	for _, sh := range m.shards.all {
+		sh.phase = closed
+	}
 	tasks := m.cancelAllLocked(ErrShutdown)
-	m.unlock()
+	m.unlockAll()
 	cancelContexts(tasks, ErrShutdown)
 }
 
@@ -139,13 +147,13 @@ func (m *Manager) report(ctx context.Context, first bool, began time.Time, waitE
 
 // shutdownStats returns the figures since the shutdown began, and what is left, of one instant.
 func (m *Manager) shutdownStats() (stats ShutdownStats, left []*Task, infos []TaskInfo) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.lockAll()
+	defer m.unlockAll()
 	left = m.tasksLocked()
 	for _, t := range left {
 		infos = append(infos, t.infoLocked())
 	}
-	now, before := m.stats, m.shutdown.before
+	now, before := m.statsLocked(), m.shutdown.before
 	return ShutdownStats{
 		InitialTasks:   before.Running + before.Queued,
 		SpawnedTasks:   int(now.Created - before.Created),

@@ -9,7 +9,7 @@ import (
 
 // runFrame is how a traceback shows the call of run on the goroutine of a task: its second
 // argument is the address of the task.
-var runFrame = regexp.MustCompile(`/core\.\(\*Manager\)\.run\([^,]+, (0x[0-9a-f]+)\)`)
+var runFrame = regexp.MustCompile(`/core\.\(\*shard\)\.run\([^,]+, (0x[0-9a-f]+)\)`)
 
 // goroutineStacks returns where the tasks of this process are just now, by stackKey.
 //

@@ -16,12 +16,12 @@ import (
 type Task struct {
 	id      uint64
 	name    string
-	manager *Manager // nil if made by NewTask
+	shard   *shard // of its manager; nil if made by NewTask
 	options taskOptions
 	created time.Time
 	contextState
 
-	// The manager's lock guards these.
+	// The shard's lock guards these.
 	prev, next *Task
 	place      place
 	spawned    bool // the Spawns have returned, or there are none
@@ -178,10 +178,10 @@ func (t *Task) Wait(ctx context.Context) error {
 // Cancel cancels the task's context with [ErrCancelled] as its cause, and does not wait.
 // A queued task ends without its Func being called. One that is done stays as it is.
 func (t *Task) Cancel() {
-	if m := t.manager; m != nil {
-		m.mu.Lock()
-		m.cancelLocked(t, ErrCancelled)
-		m.unlock()
+	if sh := t.shard; sh != nil {
+		sh.mu.Lock()
+		sh.cancelLocked(t, ErrCancelled)
+		sh.unlock()
 	}
 	t.cancel(ErrCancelled)
 }

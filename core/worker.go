@@ -6,7 +6,7 @@ import (
 	"runtime/pprof"
 )
 
-// workers are the goroutines of a manager. Each runs a task, and then whatever is ready by then, since a goroutine costs more
+// workers are the goroutines of a shard. Each runs a task, and then whatever is ready by then, since a goroutine costs more
 // than all else that a manager does for a task: above all one whose stack has to grow for it. It ends when nothing is
 // ready. So none idles, and there is nothing to stop.
 //
@@ -16,7 +16,7 @@ type workers struct {
 	ready    fifo   // tasks that lack nothing but a goroutine
 	starting int    // goroutines that have not taken a task yet
 	most     int    // of those
-	work     func() // Manager.work, made once: a go statement with an argument would allocate
+	work     func() // shard.work, made once: a go statement with an argument would allocate
 }
 
 func newWorkers(work func()) workers {
@@ -27,31 +27,31 @@ func newWorkers(work func()) workers {
 	return w
 }
 
-// unlock releases the manager's lock where tasks may have become ready, and starts goroutines for them.
-func (m *Manager) unlock() {
-	w := &m.workers
+// unlock releases the shard's lock where tasks may have become ready, and starts goroutines for them.
+func (sh *shard) unlock() {
+	w := &sh.workers
 	missing := max(min(w.ready.len(), w.most)-w.starting, 0)
 	w.starting += missing
-	m.mu.Unlock()
+	sh.mu.Unlock()
 	for range missing {
 		go w.work()
 	}
 }
 
-// work is a goroutine of the manager.
-func (m *Manager) work() {
-	for t := m.takeFirst(); t != nil; {
-		t = m.run(t)
+// work is a goroutine of the shard.
+func (sh *shard) work() {
+	for t := sh.takeFirst(); t != nil; {
+		t = sh.run(t)
 	}
 }
 
 // takeFirst returns what a goroutine that has just started is to run, or nil: others may have been faster.
-func (m *Manager) takeFirst() *Task {
-	m.mu.Lock()
-	m.workers.starting--
-	t := m.workers.ready.pop()
-	m.wakeIfIdleLocked()
-	m.unlock()
+func (sh *shard) takeFirst() *Task {
+	sh.mu.Lock()
+	sh.workers.starting--
+	t := sh.workers.ready.pop()
+	sh.wakeIfIdleLocked()
+	sh.unlock()
 	return t
 }
 
