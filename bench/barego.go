@@ -9,7 +9,7 @@ func bareGo() engine {
 		return func(n int) {
 			for range n {
 				wg.Add(1)
-				go func() {
+				go func() { //nolint:modernize // it is the floor, as it is written everywhere
 					defer wg.Done()
 					_ = fn(ctx)
 				}()
@@ -25,7 +25,7 @@ func bareGoTimed() engine {
 		return func(n int) {
 			for range n {
 				wg.Add(1)
-				go func() {
+				go func() { //nolint:modernize // it is the floor, as it is written everywhere
 					defer wg.Done()
 					ctx, cancel := context.WithTimeout(ctx, timeout)
 					defer cancel()
@@ -43,7 +43,7 @@ func bareGoOwn() engine {
 		return func(n int) {
 			for i := range n {
 				wg.Add(1)
-				go func() {
+				go func() { //nolint:modernize // it is the floor, as it is written everywhere
 					defer wg.Done()
 					_ = send(ctx, fn, i)
 				}()

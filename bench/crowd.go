@@ -34,7 +34,7 @@ func bareCrowd() crowd {
 	return crowd{
 		start: func(fn work) {
 			wg.Add(1)
-			go func() {
+			go func() { //nolint:modernize // as bareGo
 				defer wg.Done()
 				_ = fn(ctx)
 			}()

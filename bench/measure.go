@@ -18,7 +18,6 @@ type figures struct {
 type settings struct {
 	rounds int
 	sample time.Duration // how much CPU time a sample is meant to take
-	report func(format string, args ...any)
 }
 
 // measure runs all variants of g, in each of its modes, in settings.rounds rounds.

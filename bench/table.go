@@ -81,7 +81,7 @@ func (r report) targetRow(t target, mode string) []string {
 	}
 	cpu, wall := ratio(ours, rival, cpuOf), ratio(ours, rival, wallOf)
 	limit, verdict := "", ""
-	if t.cpu > 0 {
+	if t.cpu > 0 && mode != oneAtATime.name { // what is aimed at is about tasks that come in batches
 		limit, verdict = number(t.cpu), met(cpu.median, t.cpu)
 	}
 	return []string{

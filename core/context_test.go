@@ -339,3 +339,31 @@ func TestContextsOfTheUsersAreNotCalledUnderALock(t *testing.T) {
 		})
 	}
 }
+
+// What a Spawn gets is what context.WithoutCancel would make of the spawner's context.
+func TestTheContextOfASpawnIsDetached(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		type key struct{}
+		ctx, cancel := context.WithTimeoutCause(context.WithValue(t.Context(), key{}, "value"), time.Hour, errTask)
+		var got context.Context
+		m := newManager(core.WithMiddleware(spawnFunc(func(ctx context.Context, _ *core.Task) context.Context {
+			got = ctx
+			return ctx
+		})))
+		require.NoError(t, m.Go(ctx, "x", succeed).Wait(t.Context()))
+		cancel()
+		for name, ctx := range map[string]context.Context{"ours": got, "the standard library's": context.WithoutCancel(ctx)} {
+			assert.Equal(t, "value", ctx.Value(key{}), name)
+			assert.Nil(t, ctx.Done(), name)
+			require.NoError(t, ctx.Err(), name)
+			require.NoError(t, context.Cause(ctx), name)
+			assert.Nil(t, ctx.Value(cancelCtxKey), name)
+			_, ok := ctx.Deadline()
+			assert.False(t, ok, name)
+			child, cancel := context.WithCancelCause(ctx)
+			require.NoError(t, child.Err(), name)
+			cancel(errTask)
+			assert.Equal(t, errTask, context.Cause(child), name)
+		}
+	})
+}

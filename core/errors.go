@@ -61,8 +61,21 @@ func (e *PanicError) ErrorType() string { return "panic" }
 // panicIn returns the panic in err's chain. The methods of err are the user's: As and Unwrap may panic.
 func panicIn(err error) (panicked *PanicError, ok bool) {
 	defer contain()
+	if isPlain(err) { // errors.As asks reflection first, and for that alone the stack of most goroutines has to grow
+		return nil, false
+	}
 	ok = errors.As(err, &panicked) && panicked != nil
 	return panicked, ok
+}
+
+// isPlain reports whether err is all there is: no panic, and nothing in which there could be one.
+func isPlain(err error) bool {
+	switch err.(type) {
+	case *PanicError, interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ As(any) bool }:
+		return false
+	default:
+		return true
+	}
 }
 
 // A ShutdownError is returned by [Manager.Shutdown] and [Manager.Close] when tasks were

@@ -188,6 +188,12 @@ func TestOutcomeThroughAMiddleware(t *testing.T) {
 			}
 		}
 	}
+	// poll calls twice, whatever comes of it, and waits then.
+	poll := func(ctx context.Context, task *core.Task, next core.Handler) error {
+		_, _ = next(ctx, task), next(ctx, task)
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	ownTimeout := func(ctx context.Context, task *core.Task, next core.Handler) error {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
@@ -241,7 +247,12 @@ func TestOutcomeThroughAMiddleware(t *testing.T) {
 		"retry, at its end":                    {mw: retry(ownErr), fn: failsTimes(2), timeout: limit, want: core.Completed},
 		"retry, interrupted in a later call":   {mw: retry(ownErr), fn: failsThen(2, obey), timeout: limit, want: core.TimedOut},
 		"retry, with a late success":           {mw: retry(ownErr), fn: failsThen(2, after(9, succeed)), timeout: limit, want: core.Completed},
-		"a limit of the middleware's own":      {mw: ownTimeout, fn: obey, timeout: limit, want: core.Failed},
+		"replaces nil after the timeout":       {mw: replace, fn: after(11, succeed), timeout: limit, want: core.TimedOut},
+		"polls, and is interrupted after a success": {
+			mw: poll, fn: fails1st(deadline, succeed), timeout: limit,
+			want: core.TimedOut,
+		},
+		"a limit of the middleware's own": {mw: ownTimeout, fn: obey, timeout: limit, want: core.Failed},
 	} {
 		inBubble(t, name, func(t *testing.T) {
 			var outer core.Outcome
@@ -251,6 +262,18 @@ func TestOutcomeThroughAMiddleware(t *testing.T) {
 			assertOutcome(t, tc.want, task)
 			assert.Equal(t, tc.want.String(), outer.String(), "a middleware and the manager agree")
 		})
+	}
+}
+
+// fails1st does what first does, and after that what next does.
+func fails1st(first, next core.Func) core.Func {
+	called := false
+	return func(ctx context.Context) error {
+		if !called {
+			called = true
+			return first(ctx)
+		}
+		return next(ctx)
 	}
 }
 

@@ -248,6 +248,24 @@ func TestPanicOfASpawnInTheQueue(t *testing.T) {
 	})
 }
 
+// What its Spawn failed with counts more than a cancel after that.
+func TestCancelInTheQueueAfterAPanicOfASpawn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newManager(core.WithLimit(1, 2), core.WithMiddleware(spawnFunc(func(ctx context.Context, task *core.Task) context.Context {
+			if task.Name() == "broken" {
+				panic("spawn")
+			}
+			return ctx
+		})))
+		m.Go(t.Context(), "first", ignore(time.Second))
+		broken := m.Go(t.Context(), "broken", succeed)
+		broken.Cancel()
+		assertOutcome(t, core.Failed, broken)
+		require.EqualError(t, broken.Err(), "panic: spawn")
+		require.NoError(t, m.Wait(t.Context()))
+	})
+}
+
 // What a middleware of its own makes of the error, it makes of a Spawn's, too.
 func TestErrorOfASpawnPassesTheChain(t *testing.T) {
 	bubble(t, func(t *testing.T) {

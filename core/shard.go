@@ -56,7 +56,7 @@ func (s *shards) init(m *Manager) {
 	}
 	s.mine.New = func() any { return s.next(m) }
 	s.first = newShard(m, open)
-	s.all = []*shard{s.first}
+	s.all, s.last = []*shard{s.first}, s.most-1
 }
 
 func newShard(m *Manager, phase phase) *shard {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,7 +45,7 @@ func TestSpanIsThatOfThePlainForm(t *testing.T) {
 	ours := []attribute.KeyValue{name.String("job"), id.Int(1), waited.Float64(0)}
 	completed := []attribute.KeyValue{outcome.String("completed")}
 	with := func(more ...attribute.KeyValue) []attribute.KeyValue {
-		return append(ours[:len(ours):len(ours)], more...)
+		return append(slices.Clip(ours), more...)
 	}
 	var many []slog.Attr
 	var manyKVs []attribute.KeyValue
@@ -177,6 +178,7 @@ type sameIDs struct{}
 func (sameIDs) NewIDs(context.Context) (trace.TraceID, trace.SpanID) {
 	return trace.TraceID{0xfe, 15: 1}, trace.SpanID{0xfd, 7: 2}
 }
+
 func (sameIDs) NewSpanID(context.Context, trace.TraceID) trace.SpanID {
 	return trace.SpanID{0xfc, 7: 3}
 }
