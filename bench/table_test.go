@@ -29,9 +29,11 @@ func TestTable(t *testing.T) {
 	require.Contains(t, b.String(),
 		"| empty task | bare `go` | one goroutine | 2.00 (2.00–2.00) | 1.5 | **missed** | 1.50 | 344 | 2 (at most 2: met) |\n")
 	require.Contains(t, b.String(),
-		"| empty task | by hand | one at a time | 0.50 (0.50–0.50) | 0.7 | met | 0.38 | 344 | 2 |\n")
+		"| empty task | by hand | all cores | 0.50 (0.50–0.50) | 0.7 | met | 0.38 | 344 | 2 |\n")
 	require.Contains(t, b.String(),
 		"| by hand | 4.00 (4.00–4.00) | 4.00 (4.00–4.00) | 4.00 (4.00–4.00) | 4.00 | 4.00 | 4.00 | 240 | 5 |\n")
+	require.Contains(t, b.String(),
+		"| empty task | by hand | one at a time | 0.50 (0.50–0.50) |  |  | 0.38 | 344 | 2 |\n", "nothing is aimed at there")
 	require.NotContains(t, b.String(), "Tasks in flight", "what was not measured")
 	require.NotContains(t, b.String(), "NaN")
 }

@@ -68,10 +68,10 @@ func panicIn(err error) (panicked *PanicError, ok bool) {
 	return panicked, ok
 }
 
-// isPlain reports whether err is all there is: no panic, and nothing in which there could be one.
+// isPlain reports whether there cannot be a panic in err, which is none itself: a PanicError has an Unwrap.
 func isPlain(err error) bool {
 	switch err.(type) {
-	case *PanicError, interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ As(any) bool }:
+	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ As(any) bool }:
 		return false
 	default:
 		return true

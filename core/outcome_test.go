@@ -277,6 +277,19 @@ func fails1st(first, next core.Func) core.Func {
 	}
 }
 
+// hidesAPanic has no panic in its chain, but says so if it is asked.
+type hidesAPanic struct{}
+
+func (hidesAPanic) Error() string { return "hides a panic" }
+
+func (hidesAPanic) As(target any) bool {
+	panicked, ok := target.(**core.PanicError)
+	if ok {
+		*panicked = &core.PanicError{Value: "hidden"}
+	}
+	return ok
+}
+
 func failsTimes(n int) core.Func { return failsThen(n, succeed) }
 
 // failsThen fails n times, and then does what next does.
@@ -347,6 +360,13 @@ func TestErrorWithMethodsOfAnyKind(t *testing.T) {
 			require.Equal(t, "ERROR", lines[0].level())
 		})
 	}
+	inBubble(t, "says that it is a panic", func(t *testing.T) {
+		task := newManager().Go(t.Context(), "x", func(ctx context.Context) error {
+			<-ctx.Done()
+			return hidesAPanic{}
+		}, core.WithTimeout(time.Second))
+		assertOutcome(t, core.Failed, task) // and not timed out
+	})
 	inBubble(t, "ends the goroutine when it is asked", func(t *testing.T) {
 		m := newManager(core.WithLimit(1, 0))
 		for range 2 {

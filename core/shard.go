@@ -46,7 +46,7 @@ type shards struct {
 
 	mu   sync.Mutex // guards the fields below. It is taken before the locks of the shards
 	all  []*shard
-	last int // which was handed out last
+	turn int // which is handed out next
 }
 
 func (s *shards) init(m *Manager) {
@@ -56,7 +56,7 @@ func (s *shards) init(m *Manager) {
 	}
 	s.mine.New = func() any { return s.next(m) }
 	s.first = newShard(m, open)
-	s.all, s.last = []*shard{s.first}, s.most-1
+	s.all = []*shard{s.first}
 }
 
 func newShard(m *Manager, phase phase) *shard {
@@ -69,11 +69,12 @@ func newShard(m *Manager, phase phase) *shard {
 func (s *shards) next(m *Manager) *shard {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last = (s.last + 1) % s.most
-	if s.last >= len(s.all) {
-		s.all = append(s.all, newShard(m, s.all[0].phase))
+	if s.turn == len(s.all) {
+		s.all = append(s.all, newShard(m, s.first.phase))
 	}
-	return s.all[s.last]
+	sh := s.all[s.turn]
+	s.turn = (s.turn + 1) % s.most
+	return sh
 }
 
 // shardFor returns the shard that t belongs to.
