@@ -95,6 +95,9 @@ func (c *runContext) newStandard() *stdContext {
 
 // end cancels the context once the run is over, as everybody does who made one.
 func (c *runContext) end() {
+	if c.std.Load() == nil && c.expired() { // the timeout came first, though nobody has looked
+		c.standard()
+	}
 	if !c.std.CompareAndSwap(nil, over) {
 		c.std.Load().cancel(nil)
 	}
@@ -167,9 +170,12 @@ func (c *runContext) Value(key any) any {
 		return c.task()
 	case cancelCtxKey:
 		return c.standard().Value(key)
-	default:
-		return c.values.Value(key)
+	case labelsKey:
+		if labels, known := c.task().labels(); known {
+			return labels
+		}
 	}
+	return c.values.Value(key)
 }
 
 // cancelCtxKey is the key under which package context looks for its own kind of context. Up to Go 1.25,

@@ -180,6 +180,12 @@ func TestContextEndsAsAStandardOneWhateverIsLookedAtFirst(t *testing.T) {
 			time.Sleep(2 * timeout)
 			requireOver(t, s, context.Canceled, context.Canceled)
 		})
+		everySubject(t, "end after the timeout, which nobody looked at, after "+look, timeout, func(t *testing.T, s subject) {
+			first(s)
+			time.Sleep(timeout + 1)
+			s.end()
+			requireOver(t, s, context.DeadlineExceeded, core.ErrTimeout)
+		})
 		everySubject(t, "alive after "+look, timeout, func(t *testing.T, s subject) {
 			first(s)
 			time.Sleep(timeout - 1)

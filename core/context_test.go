@@ -367,3 +367,41 @@ func TestTheContextOfASpawnIsDetached(t *testing.T) {
 		}
 	})
 }
+
+// ownContext is derived from another one, and ends by itself.
+type ownContext struct {
+	context.Context
+	done chan struct{}
+}
+
+func (c ownContext) Done() <-chan struct{} { return c.done }
+
+func (c ownContext) Err() error {
+	select {
+	case <-c.done:
+		return context.Canceled
+	default:
+		return nil
+	}
+}
+
+// The cause of a context that a Spawn derives by hand is not that of the spawner, which is detached.
+func TestTheCauseOfAContextThatASpawnDerivesByHand(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		own := ownContext{done: make(chan struct{})}
+		m := newManager(core.WithMiddleware(spawnFunc(func(ctx context.Context, _ *core.Task) context.Context {
+			own.Context = ctx
+			return own
+		})))
+		spawner, cancel := context.WithCancelCause(t.Context())
+		cancel(errTask)
+		task := m.Go(spawner, "x", func(ctx context.Context) error {
+			close(own.done)
+			synctest.Wait()
+			assert.Equal(t, context.Canceled, context.Cause(ctx))
+			assert.Equal(t, context.Canceled, context.Cause(own))
+			return nil
+		})
+		require.NoError(t, task.Wait(t.Context()))
+	})
+}

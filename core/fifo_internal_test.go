@@ -56,3 +56,17 @@ func TestAnEmptyFifoKeepsLittle(t *testing.T) {
 		require.Nil(t, left, "what was popped is garbage")
 	}
 }
+
+func TestFifoForgetsWhatItHasMoved(t *testing.T) {
+	q := fifo{tasks: make([]*Task, 0, 8)}
+	for range 8 {
+		q.push(new(Task))
+	}
+	for range 6 {
+		q.pop()
+	}
+	q.push(new(Task))
+	for _, left := range q.tasks[len(q.tasks):cap(q.tasks)] {
+		require.Nil(t, left)
+	}
+}

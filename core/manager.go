@@ -116,6 +116,7 @@ func (m *Manager) Tasks() []TaskInfo {
 	m.lockAll()
 	tasks := m.tasksLocked()
 	m.unlockAll()
+	sortByAge(tasks)
 	infos := make([]TaskInfo, 0, len(tasks)) // an empty list marshals to [], not to null
 	for _, t := range tasks {                // one at a time, so that a long list does not hold up those who spawn
 		if info := t.Info(); !info.Done {
@@ -125,15 +126,19 @@ func (m *Manager) Tasks() []TaskInfo {
 	return infos
 }
 
-// tasksLocked returns what runs and waits, oldest first.
+// tasksLocked returns what runs and waits, those of each shard together.
 func (m *Manager) tasksLocked() []*Task {
 	now := m.statsLocked()
 	tasks := make([]*Task, 0, now.Running+now.Queued)
 	for _, sh := range m.shards.all {
 		tasks = sh.appendTasksLocked(tasks)
 	}
-	slices.SortFunc(tasks, func(a, b *Task) int { return cmp.Compare(a.id, b.id) })
 	return tasks
+}
+
+// sortByAge sorts tasks, oldest first. A long list takes a while, which is better spent without the locks.
+func sortByAge(tasks []*Task) {
+	slices.SortFunc(tasks, func(a, b *Task) int { return cmp.Compare(a.id, b.id) })
 }
 
 // Stats returns the counters and gauges as they are now.
@@ -161,6 +166,9 @@ func (m *Manager) Wait(ctx context.Context) error {
 		}
 		select {
 		case <-idle:
+			if m.shards.most == 1 {
+				return nil
+			}
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -3,8 +3,10 @@ package core
 import (
 	"context"
 	"log/slog"
+	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -105,4 +107,47 @@ func TestAManagerWithALimitHasOneShard(t *testing.T) {
 	}
 	require.NoError(t, m.Wait(context.Background()))
 	require.Len(t, m.shards.all, 1)
+}
+
+func TestShardsAreHandedOutInTurn(t *testing.T) {
+	m := New()
+	m.shards.most = 4
+	handed := map[*shard]int{}
+	for range 8 {
+		handed[m.shards.next(m)]++
+	}
+	require.Len(t, handed, 4)
+	for _, times := range handed {
+		require.Equal(t, 2, times)
+	}
+	require.Contains(t, handed, m.shards.first)
+}
+
+// A processor keeps its shard, or there would be nothing gained.
+func TestAProcessorKeepsItsShard(t *testing.T) {
+	m, _ := inShards(2)
+	made := 0
+	m.shards.mine = sync.Pool{New: func() any { made++; return m.shards.first }}
+	for range 1_000 {
+		m.Go(context.Background(), "x", nothing)
+	}
+	require.Less(t, made, 500) // with the race detector a pool forgets every fourth on purpose
+	require.NoError(t, m.Close())
+}
+
+// A timer that has fired is waited for, though it is too late to stop it.
+func TestATimerThatHasFiredIsNotIdle(t *testing.T) {
+	m := New(WithLogger(slog.New(slog.DiscardHandler)))
+	sh := m.shards.first
+	sh.mu.Lock()
+	sh.watchLocked(time.Nanosecond)
+	for sh.watch.timer.Stop() { // until it has
+		sh.watch.timer.Reset(0)
+		runtime.Gosched()
+	}
+	sh.phase = draining
+	sh.wakeIfIdleLocked()
+	require.False(t, sh.isIdleLocked())
+	sh.mu.Unlock()
+	require.NoError(t, m.Wait(context.Background()))
 }

@@ -1,8 +1,10 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -129,6 +131,8 @@ func (m *Manager) closeAndCancel() {
 
 func (m *Manager) report(ctx context.Context, first bool, began time.Time, waitErr error) (ShutdownStats, error) {
 	stats, left, infos := m.shutdownStats()
+	sortByAge(left)
+	slices.SortFunc(infos, func(a, b TaskInfo) int { return cmp.Compare(a.ID, b.ID) })
 	stats.Duration = time.Since(began)
 	switch {
 	case !first:

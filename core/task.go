@@ -29,17 +29,18 @@ type Task struct {
 
 	linked bool // values can be cancelled: a Spawn made them so. It changes no more once the task is ready
 
-	mu        sync.Mutex // guards the fields below
-	started   bool
-	skips     bool // fn is not called. It changes no more once the task is ready
-	outcome   Outcome
-	calls     calls
-	fn        Func
-	waited    time.Duration   // from created to the start of the run
-	innermost context.Context // what fn was called with
-	err       error
-	done      chan struct{} // made when first asked for, closed at the end
-	extra     *extra
+	mu         sync.Mutex // guards the fields below
+	started    bool
+	skips      bool // fn is not called. It changes no more once the task is ready
+	outcome    Outcome
+	unlabelled bool // the context has no pprof labels. It changes no more once the run has started, and needs no lock
+	calls      calls
+	fn         Func
+	waited     time.Duration   // from created to the start of the run
+	innermost  context.Context // what fn was called with
+	err        error
+	done       chan struct{} // made when first asked for, closed at the end
+	extra      *extra
 }
 
 // extra is what is kept of those tasks only that need it: most are neither cancelled nor fail.
@@ -50,6 +51,7 @@ type extra struct {
 	fnErr     error         // what fn returned last
 	cause     error         // what had cancelled the context by then
 	left      *leftBehind
+	labels    any // of pprof, in the context
 }
 
 // more returns the extra of t for reading. It needs t.mu held, as does extras.
