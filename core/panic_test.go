@@ -229,15 +229,18 @@ func TestContextOfASpawnThatPanicsDoesNotEndTheProcess(t *testing.T) {
 	})
 }
 
+// brokenSpawn is a middleware whose Spawn panics for the task "broken".
+var brokenSpawn = core.WithMiddleware(spawnFunc(func(ctx context.Context, task *core.Task) context.Context {
+	if task.Name() == "broken" {
+		panic("spawn")
+	}
+	return ctx
+}))
+
 // The task that waits behind it gets the slot.
 func TestPanicOfASpawnInTheQueue(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		m := newManager(core.WithLimit(1, 2), core.WithMiddleware(spawnFunc(func(ctx context.Context, task *core.Task) context.Context {
-			if task.Name() == "broken" {
-				panic("spawn")
-			}
-			return ctx
-		})))
+		m := newManager(core.WithLimit(1, 2), brokenSpawn)
 		m.Go(t.Context(), "first", ignore(time.Second))
 		broken := m.Go(t.Context(), "broken", succeed)
 		last := m.Go(t.Context(), "last", succeed)
@@ -251,12 +254,7 @@ func TestPanicOfASpawnInTheQueue(t *testing.T) {
 // What its Spawn failed with counts more than a cancel after that.
 func TestCancelInTheQueueAfterAPanicOfASpawn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		m := newManager(core.WithLimit(1, 2), core.WithMiddleware(spawnFunc(func(ctx context.Context, task *core.Task) context.Context {
-			if task.Name() == "broken" {
-				panic("spawn")
-			}
-			return ctx
-		})))
+		m := newManager(core.WithLimit(1, 2), brokenSpawn)
 		m.Go(t.Context(), "first", ignore(time.Second))
 		broken := m.Go(t.Context(), "broken", succeed)
 		broken.Cancel()
