@@ -34,7 +34,7 @@ func Example() {
 	close(answered)
 
 	stats, err := tasks.Shutdown(context.Background())
-	fmt.Println(stats.Status, stats.CompletedTasks, err)
+	fmt.Println(stats.Status, tasks.Stats().Completed, err)
 	// Output:
 	// request: context canceled
 	// task: <nil>
