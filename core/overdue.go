@@ -31,7 +31,7 @@ func (sh *shard) watchLocked(d time.Duration) {
 	}
 }
 
-// stopWatchLocked stops the timer of a manager that has nothing left to watch, and never will. Where that is too
+// stopWatchLocked stops the timer of a shard that has nothing left to watch, and never will. Where that is too
 // late, the timer's goroutine is on its way, and will take back at itself.
 func (sh *shard) stopWatchLocked() {
 	if sh.watch.timer != nil && sh.watch.timer.Stop() {
