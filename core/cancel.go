@@ -18,7 +18,6 @@ func (m *Manager) CancelAll() {
 // go, lest a queued one starts in the slot of one that has just been cancelled.
 func (m *Manager) cancelAllLocked(cause error) []*Task {
 	tasks := m.tasksLocked()
-	sortByAge(tasks) // in that order the queued ones pass the chain
 	for _, t := range tasks {
 		t.shard.cancelLocked(t, cause)
 	}
