@@ -1,223 +1,171 @@
 package core
 
 import (
-	"container/list"
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/afterspan/afterspan/core/internal/sched"
 )
 
-// A waiter is a call of Go that waits for room.
-type waiter struct {
-	task    *Task
-	element *list.Element // nil once it is decided
-	decided chan struct{}
-	err     error // the decision: nil if the task was accepted
-}
-
-// admit makes room for t, or returns why there is none. From its return on the task is
-// counted, and everything that waits for tasks waits for this one.
-func (sh *shard) admit(ctx context.Context, t *Task) error {
-	sh.mu.Lock()
-	if sh.phase == open && sh.takeLocked(t) {
-		sh.unlock()
+// admit makes room for t, or returns why there is none. Once admit has returned nil, everything that
+// waits for tasks waits for t.
+func (m *Manager) admit(ctx context.Context, t *Task) error {
+	if verdict := m.add(t, sched.Caller{}); verdict <= sched.Queue {
 		return nil
 	}
-	sh.mu.Unlock()
+	// A stranger would be refused. Who the caller is decides what happens now. ctx may be the user's
+	// code, so it is asked without the lock.
+	own, live := m.callersOf(ctx)
+	ctxErr := ctx.Err()
+	caller := sched.Caller{Waits: m.waitsForRoom(t) && !own && ctxErr == nil}
+	if caller.Waits {
+		t.run.admitted = make(chan struct{})
+	}
+	switch verdict := m.addFor(t, live, caller); {
+	case verdict <= sched.Queue:
+		return nil
+	case verdict == sched.Wait:
+		return m.awaitRoom(ctx, t)
+	case verdict == sched.Closed:
+		return ErrClosed
+	case m.waitsForRoom(t) && !own:
+		return fmt.Errorf("%w: %w", t.errFull(verdict), ctxErr)
+	default:
+		return t.errFull(verdict)
+	}
+}
 
-	// The user's code may be behind all of these, so the lock is not held.
-	spawner := sh.taskIn(ctx)
-	ctxErr, ctxDone := ctx.Err(), ctx.Done()
+func (m *Manager) waitsForRoom(t *Task) bool {
+	return m.blocking || t.options.keyed != nil && t.options.keyed.Blocking
+}
 
-	sh.lockAll() // since the spawner may be in another shard
-	inside := spawner != nil && spawner.place != nowhere
-	if sh.phase == closed || sh.phase == draining && !inside {
-		sh.unlockAll()
+// add asks the scheduler to take t, and registers t if it does.
+func (m *Manager) add(t *Task, caller sched.Caller) sched.Verdict {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	verdict := m.sched.Add(&t.item, caller)
+	if verdict <= sched.Queue {
+		m.register(t)
+	}
+	if t.options.untilShutdown && m.sched.Draining() {
+		m.cancelTask(t, ErrShutdown)
+	}
+	return verdict
+}
+
+// addFor is add for a caller that is inside if its task has not ended yet.
+func (m *Manager) addFor(t, inside *Task, caller sched.Caller) sched.Verdict {
+	caller.Inside = inside != nil && inside.isLive()
+	return m.add(t, caller)
+}
+
+// register counts t, which was accepted, and starts it if it may start. m.mu is held.
+func (m *Manager) register(t *Task) {
+	m.counted.Created++
+	m.lastID++
+	t.id = m.lastID
+	m.live[t.id] = t
+	m.startIfReady(t)
+}
+
+// advance acts on what the scheduler has changed. m.mu is held.
+func (m *Manager) advance(changed []*sched.Item[*Task]) {
+	for _, it := range changed {
+		t := it.Owner
+		if admitted := t.run.admitted; admitted != nil && t.id == 0 {
+			t.created = time.Now()
+			m.register(t)
+			close(admitted)
+			continue
+		}
+		m.startIfReady(t)
+	}
+}
+
+// startIfReady hands t to a goroutine if both have come: the end of its Spawns, and a slot or a
+// cancel. m.mu is held.
+func (m *Manager) startIfReady(t *Task) {
+	state := t.item.State()
+	if t.ready && (state == sched.Running || state == sched.Skipping) {
+		m.workers.start(t)
+	}
+}
+
+// awaitRoom waits until t is accepted, a shutdown refuses it, or ctx is done. A decision that was made
+// by then stands.
+func (m *Manager) awaitRoom(ctx context.Context, t *Task) error {
+	select {
+	case <-t.run.admitted:
+	case <-ctx.Done():
+		m.mu.Lock()
+		full := t.errFull(m.sched.Room(&t.item))
+		gaveUp := m.sched.GiveUp(&t.item)
+		m.mu.Unlock()
+		if gaveUp {
+			return fmt.Errorf("%w: %w", full, ctx.Err())
+		}
+	}
+	if <-t.run.admitted; t.id == 0 {
 		return ErrClosed
 	}
-	if sh.takeLocked(t) {
-		sh.unlockAll()
-		return nil
-	}
-	full := sh.fullLocked(t)
-	switch {
-	case !sh.waitsForRoom(t), inside:
-		sh.unlockAll()
-		return full
-	case ctxErr != nil:
-		sh.unlockAll()
-		return fullAnd(full, ctxErr)
-	}
-	w := &waiter{task: t, decided: make(chan struct{})}
-	w.element = sh.waiters.PushBack(w)
-	sh.unlockAll()
-	select {
-	case <-w.decided:
-	case <-ctxDone:
-		sh.giveUpWaiting(ctx, w, full)
-	}
-	return w.err
+	return nil
 }
 
-func (sh *shard) waitsForRoom(t *Task) bool {
-	return sh.blocking || t.options.turn != nil && t.options.turn.serial.Blocking
-}
-
-// taskIn returns the task of this manager whose context ctx is or is derived from, also by way of
-// a task of another manager, or nil.
-func (sh *shard) taskIn(ctx context.Context) *Task {
-	for {
-		t, ok := TaskFromContext(ctx)
-		if !ok || t.shard != nil && t.shard.Manager == sh.Manager {
-			return t
+// callersOf looks through the tasks that ctx belongs to: the innermost, the task whose context that
+// one was started with, and so on. own reports whether any is a task of m; live is the innermost of
+// those that has not ended.
+func (m *Manager) callersOf(ctx context.Context) (own bool, live *Task) {
+	for r := runFrom(ctx); r != nil; r = runFrom(r.values) {
+		if r.task.manager != m {
+			continue
 		}
-		ctx = t.values
-	}
-}
-
-// giveUpWaiting ends the wait of w, whose ctx is done. A decision that was made by then stands.
-func (sh *shard) giveUpWaiting(ctx context.Context, w *waiter, full error) {
-	sh.mu.Lock()
-	undecided := w.element != nil
-	if undecided {
-		sh.decideLocked(w, full)
-	}
-	sh.mu.Unlock()
-	if undecided {
-		w.err = fullAnd(full, ctx.Err())
-	}
-}
-
-func (sh *shard) decideLocked(w *waiter, err error) {
-	sh.waiters.Remove(w.element)
-	w.element, w.err = nil, err
-	close(w.decided)
-}
-
-func fullAnd(full, ctxErr error) error { return fmt.Errorf("%w: %w", full, ctxErr) }
-
-// takeLocked gives t a slot or a place in the queue, and counts it, if there is room.
-func (sh *shard) takeLocked(t *Task) bool {
-	if !sh.hasRoomLocked(t) {
-		return false
-	}
-	sh.stats.Created++
-	t.id = sh.lastID.Add(1)
-	itsTurn := sh.joinLineLocked(t)
-	if itsTurn && sh.hasSlotLocked() {
-		sh.giveSlotLocked(t)
-		return true
-	}
-	t.place = queued
-	sh.stats.Queued++
-	if itsTurn {
-		sh.queue.push(t)
-	}
-	return true
-}
-
-func (sh *shard) hasRoomLocked(t *Task) bool {
-	if _, full := sh.fullSerialLocked(t); full {
-		return false
-	}
-	return sh.isNextLocked(t) && sh.hasSlotLocked() || sh.hasPlaceLocked()
-}
-
-// hasPlaceLocked reports whether one more may wait. Without a limit that can only be for its turn, which a Serial bounds.
-func (sh *shard) hasPlaceLocked() bool {
-	return sh.maxRunning <= 0 || sh.maxQueued < 0 || sh.stats.Queued < sh.maxQueued
-}
-
-// fullLocked returns the error of a task that there was no room for.
-func (sh *shard) fullLocked(t *Task) error {
-	if serial, full := sh.fullSerialLocked(t); full {
-		return &serial
-	}
-	return ErrFull
-}
-
-// hasSlotLocked implies that nothing waits for a slot, since every slot that comes free is filled at once.
-func (sh *shard) hasSlotLocked() bool {
-	return sh.maxRunning <= 0 || sh.stats.Running < sh.maxRunning
-}
-
-func (sh *shard) giveSlotLocked(t *Task) {
-	t.place = holdsSlot
-	sh.running.push(t)
-	sh.stats.Running++
-	if t.options.timeout > 0 {
-		sh.watchLocked(plus(t.options.timeout, overdueAfter))
-	}
-	sh.launchLocked(t)
-}
-
-// fillLocked gives the room that came free to who is next.
-func (sh *shard) fillLocked() {
-	for sh.queue.first != nil && sh.hasSlotLocked() {
-		t := sh.queue.first
-		sh.queue.remove(t)
-		sh.stats.Queued--
-		sh.giveSlotLocked(t)
-	}
-	for e := sh.waiters.Front(); e != nil; {
-		w := e.Value.(*waiter)
-		e = e.Next()
-		switch {
-		case sh.takeLocked(w.task):
-			w.task.created = time.Now()
-			sh.decideLocked(w, nil)
-			if !sh.limitHasRoomLocked() {
-				return
-			}
-		case w.task.options.turn == nil:
-			return // what it has no room in is the manager, and so has nobody behind it
+		own = true
+		if r.task.isLive() {
+			return true, r.task
 		}
 	}
+	return own, nil
 }
 
-// limitHasRoomLocked reports whether the end of a task, which made room for one, may have made room for two: one in its Serial,
-// or with the limit, and one in the queue, which had been full. Looking on is dear where thousands wait for one key.
-func (sh *shard) limitHasRoomLocked() bool {
-	return sh.maxRunning > 0 && sh.maxQueued >= 0 && (sh.hasSlotLocked() || sh.stats.Queued < sh.maxQueued)
-}
-
-// maxSkipping is how many tasks that were cancelled in the queue pass the chain at a time. A shutdown may cancel a hundred
-// thousand at once: with a goroutine for each, the scheduler would have no time left for what has a deadline.
-const maxSkipping = 1000
-
-// dequeueLocked ends the wait of a queued task that was cancelled: it passes the chain now, or when fewer do,
-// without a slot, and its Func is not called. Until it ends it keeps its place in the
-// count, so that a chain that blocks cannot pile up goroutines beyond the limit of the queue.
-func (sh *shard) dequeueLocked(t *Task, cause error) {
-	sh.leaveQueueLocked(t)
-	t.place = skipped
-	t.skipFor(cause)
-	sh.skipped.push(t)
-	sh.skipLocked()
-}
-
-// skipLocked starts those of the dequeued that may start now.
-func (sh *shard) skipLocked() {
-	for sh.skipped.first != nil && sh.skipping < maxSkipping {
-		t := sh.skipped.first
-		sh.skipped.remove(t)
-		sh.running.push(t)
-		t.place = dequeued
-		sh.skipping++
-		sh.launchLocked(t)
+// errFull returns the error of a task that was refused with that verdict.
+func (t *Task) errFull(verdict sched.Verdict) error {
+	switch key := t.item.Key; verdict {
+	case sched.FullKey:
+		return &keyFull{name: key.Name, bound: key.PerKey}
+	case sched.FullTotal:
+		return &keyFull{bound: key.Total, total: true}
+	default:
+		return ErrFull
 	}
 }
 
-// releaseLocked takes a task that has ended out of its place.
-func (sh *shard) releaseLocked(t *Task) {
-	sh.running.remove(t)
-	if t.place == holdsSlot {
-		sh.stats.Running--
-	} else {
-		sh.stats.Queued--
-		sh.skipping--
-		sh.skipLocked()
+// keyFull is ErrFull with its reason. It is put into words only when somebody reads it.
+type keyFull struct {
+	name  string // unless total is set
+	bound int
+	total bool
+}
+
+func (e *keyFull) Error() string {
+	if e.total {
+		return fmt.Sprintf("%v: its Keyed has %d unfinished tasks", ErrFull, e.bound)
 	}
-	t.place = nowhere
-	sh.leaveLineLocked(t)
+	return fmt.Sprintf("%v: key %q has %d unfinished tasks", ErrFull, e.name, e.bound)
+}
+
+func (e *keyFull) Unwrap() error { return ErrFull }
+
+// refuse ends a task that was not accepted.
+func (m *Manager) refuse(ctx context.Context, t *Task, err error) {
+	t.settle(Rejected, err, nil)
+	m.mu.Lock()
+	m.counted.Created++
+	m.counted.Rejected++
+	m.refused++
+	m.mu.Unlock()
+	t.close()
+	m.logRefused(ctx, t, err)
+	m.call("Refused", m.refuseds, ctx, t)
+	t.leaveGroup()
 }

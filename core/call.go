@@ -5,89 +5,108 @@ import (
 	"errors"
 )
 
-// calls is what a task keeps of the calls of its Func. There is one, unless a middleware retries, or refuses.
+// calls is what a run knows of the calls of its Func. There is one call, unless a middleware retries
+// or refuses. task.mu guards it.
 type calls struct {
-	running  int32
-	closed   bool // the chain has returned: there will be no more
-	returned bool // one returned before the chain did: the extra's fnErr and cause are of the last
+	running   int
+	called    bool
+	closed    bool // the chain has returned: no further call is allowed
+	returned  bool // a call has returned before that; err and cause are those of the last
+	err       error
+	cause     error // what had cancelled the context when the call returned
+	abandoned *abandoned
 }
 
-// leftBehind are the calls that still ran when the chain returned: a middleware did not wait for them.
-type leftBehind struct {
+// abandoned are the calls that were still running when the chain returned: a middleware did not wait
+// for them.
+type abandoned struct {
 	ended chan struct{} // closed by the last of them
-	err   error         // what they returned; to be read after that
+	err   error         // what they returned; read it after that
 }
+
+// errEnded is what a middleware gets that calls next after the chain has returned, on a goroutine that
+// it left behind.
+var errEnded = errors.New("afterspan: next was called after the chain had returned")
 
 // call is the innermost Handler of every chain: it calls the task's Func.
 func call(ctx context.Context, t *Task) error {
-	if err := t.enter(ctx); err != nil {
+	r, err := t.enter(ctx)
+	if err != nil {
 		return err
 	}
-	err := ErrGoexit // stands if fn does not return
-	defer func() { t.leave(err) }()
-	err = callFunc(ctx, t)
+	err = ErrGoexit // stands if fn does not return
+	defer func() { r.leave(err) }()
+	err = callFunc(ctx, t, r.fn)
 	return err
 }
 
-var callFunc = guard(func(ctx context.Context, t *Task) error { return t.fn(ctx) })
-
-// callAlone is call where there is no middleware, and so nobody who could call it twice, or on another goroutine, or look at the
-// outcome before the manager does.
-func callAlone(ctx context.Context, t *Task) error {
-	if t.skips {
-		return t.skipCause()
-	}
-	return t.fn(ctx)
+func callFunc(ctx context.Context, t *Task, fn Func) (err error) {
+	returned := false
+	defer func() {
+		if !returned {
+			err = recovered(recover(), t)
+		}
+	}()
+	err = fn(ctx)
+	returned = true
+	return err
 }
 
-// enter takes down the innermost context, and returns what the chain gets instead of a call of
-// the Func, if anything.
-func (t *Task) enter(ctx context.Context) (instead error) {
+// enter notes a call with the innermost context. It returns the error that the chain gets in place of
+// a call, if any.
+func (t *Task) enter(ctx context.Context) (*run, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.calls.closed {
-		return errEnded
+	r := t.run
+	if r == nil || r.calls.closed {
+		return nil, errEnded
 	}
-	t.innermost = ctx
-	if !t.skips {
-		t.calls.running++
+	r.innermost = ctx
+	if r.skip == nil {
+		r.calls.called = true
+		r.calls.running++
 	}
-	return t.more().skip
+	return r, r.skip
 }
 
-// leave takes down the state at the moment the Func returned: the outcome is decided by it.
-func (t *Task) leave(err error) {
-	cause := t.context().cause()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	c := &t.calls
+// leave notes the state at the moment the Func returned: the outcome is decided by it.
+func (r *run) leave(err error) {
+	cause := r.cancelledBy()
+	r.task.mu.Lock()
+	defer r.task.mu.Unlock()
+	c := &r.calls
 	c.running--
 	if !c.closed {
-		c.returned = true
-		if err != nil || cause != nil || t.extra != nil {
-			t.extras().fnErr, t.extras().cause = err, cause
-		}
+		c.returned, c.err, c.cause = true, err, cause
 		return
 	}
-	left := t.extras().left
-	left.err = errors.Join(left.err, err)
+	c.abandoned.err = errors.Join(c.abandoned.err, err)
 	if c.running == 0 {
-		close(left.ended)
+		close(c.abandoned.ended)
 	}
 }
 
-// closeCalls allows no further call, now that the chain has returned, and returns those that were left behind.
-func (t *Task) closeCalls() *leftBehind {
-	if len(t.shard.middleware) == 0 {
-		return nil
+// closeCalls allows no further call, now that the chain has returned. It returns the calls that are
+// still running, or nil.
+func (r *run) closeCalls() *abandoned {
+	r.task.mu.Lock()
+	defer r.task.mu.Unlock()
+	r.calls.closed = true
+	if r.calls.running > 0 {
+		r.calls.abandoned = &abandoned{ended: make(chan struct{})}
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.calls.closed = true
-	if t.calls.running == 0 {
-		return nil
+	return r.calls.abandoned
+}
+
+// awaitAbandoned cancels the context of calls that a middleware did not wait for, and waits for them.
+func (m *Manager) awaitAbandoned(t *Task, calls *abandoned) {
+	if calls == nil {
+		return
 	}
-	left := &leftBehind{ended: make(chan struct{})}
-	t.extras().left = left
-	return left
+	m.mu.Lock()
+	m.cancelTask(t, context.Canceled)
+	m.mu.Unlock()
+	t.run.end()
+	<-calls.ended
+	m.logAbandoned(t, calls.err)
 }

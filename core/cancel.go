@@ -1,65 +1,80 @@
 package core
 
 import (
-	"context"
 	"time"
+
+	"github.com/afterspan/afterspan/core/internal/sched"
 )
 
-// CancelAll cancels what runs and waits now, with [ErrCancelled] as the cause, and does not
-// wait for it. New tasks are still taken.
-func (m *Manager) CancelAll() {
-	m.lockAll()
-	tasks := m.cancelAllLocked(ErrCancelled)
-	m.unlockAll()
-	cancelContexts(tasks, ErrCancelled)
+// cancelWith cancels t, unless it has ended, for that cause.
+func (t *Task) cancelWith(cause error) {
+	if m := t.manager; m != nil {
+		m.mu.Lock()
+		m.cancelTask(t, cause)
+		m.mu.Unlock()
+		t.cancelContext()
+		return
+	}
+	t.markCancelled(cause)
 }
 
-// cancelAllLocked takes down that all tasks are cancelled, and returns those whose contexts are to be. All in one
-// go, lest a queued one starts in the slot of one that has just been cancelled.
-func (m *Manager) cancelAllLocked(cause error) []*Task {
-	tasks := m.tasksLocked()
+// cancelAll marks all tasks as cancelled and returns them, so that their contexts can be cancelled
+// without the lock. It is one critical section, so no queued task starts in the slot of a task that
+// was just cancelled. m.mu is held.
+func (m *Manager) cancelAll(cause error) []*Task {
+	tasks := m.unended()
 	for _, t := range tasks {
-		t.shard.cancelLocked(t, cause)
+		m.cancelTask(t, cause)
 	}
 	return tasks
 }
 
-// cancelLocked takes down that t is cancelled, if it has been accepted and has not ended. A queued one is
-// taken out of the queue.
-func (sh *shard) cancelLocked(t *Task, cause error) {
-	if t.place == nowhere {
-		return
-	}
-	if t.markCancelled() {
-		sh.watchLocked(overdueAfter)
-	}
-	if t.place == queued {
-		sh.dequeueLocked(t, cause)
-	}
-}
-
-// markCancelled takes down when t was cancelled, and reports whether this was the first time.
-func (t *Task) markCancelled() (first bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.more().cancelled != 0 {
+// cancelTask marks t as cancelled if it has been accepted and has not ended, and reports whether it
+// was the first to do so. It takes a queued task out of the queue. m.mu is held.
+func (m *Manager) cancelTask(t *Task, cause error) (first bool) {
+	state := t.item.State()
+	if state == sched.Out || state == sched.Waiting {
 		return false
 	}
-	t.extras().cancelled = max(time.Since(t.created), 1)
+	if first = t.markCancelled(cause); first {
+		m.watchFrom(time.Now().Add(overdueAfter))
+	}
+	if state == sched.Queued {
+		t.dequeue(cause)
+		m.advance(m.sched.Cancel(&t.item))
+	}
+	return first
+}
+
+// markCancelled records why and when t was cancelled, and reports whether it was the first to do so.
+func (t *Task) markCancelled(cause error) (first bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.cause != nil {
+		return false
+	}
+	t.cause, t.cancelledAt = cause, time.Now()
 	return true
 }
 
-// giveUp ends the context of a task whose chain has returned before its Func.
-func (sh *shard) giveUp(t *Task) {
-	sh.mu.Lock()
-	sh.cancelLocked(t, context.Canceled)
-	sh.unlock()
-	t.context().end()
+// dequeue makes t, which was cancelled in the queue, skip its Func.
+func (t *Task) dequeue(cause error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.dequeued = true
+	if t.run.skip == nil {
+		t.run.skip = cause
+	}
 }
 
-// cancelContexts is not to be called under a lock: a context's end calls functions that are not ours.
-func cancelContexts(tasks []*Task, cause error) {
-	for _, t := range tasks {
-		t.cancel(cause)
+// cancelContext cancels the context of t, which was marked as cancelled, if it runs. A task that has
+// not started finds its cause when it does. Functions of the user's may run, so no lock may be held.
+func (t *Task) cancelContext() {
+	t.mu.Lock()
+	r, cause := t.run, t.cause
+	runs := r != nil && cause != nil && !t.started.IsZero()
+	t.mu.Unlock()
+	if runs {
+		r.standard().cancel(cause)
 	}
 }

@@ -2,46 +2,28 @@ package core
 
 import (
 	"context"
-	"fmt"
 	"sync/atomic"
 	"time"
 )
 
-// runContext is the context of a run. It is the Task itself, seen as a context, and costs nothing until
-// somebody looks: only when its Done channel is asked for, or when it is cancelled, is a
-// standard context made, and from then on that one answers. So whatever the standard
-// library does for its own contexts (causes, AfterFunc, children without a goroutine
-// each) it does for this one.
+// A runContext is the context of a run. Most tasks never look at theirs, so it becomes a standard
+// context only when somebody asks for its Done channel, or when it is cancelled. From then on the
+// standard one answers, so causes, AfterFunc and children work as everywhere.
 //
-// A timeout needs no timer before that either: nobody is waiting for it, and whoever asks
-// for Err compares the clock.
-type runContext Task
-
-// contextState is what a Task is as a context. All but the last is set before the run starts and never changes after, as
-// are the task's waited and what is early in its extra.
-type contextState struct {
-	detached detached
-	values   context.Context // what the last Spawn returned: detached, or derived from it
+// A timeout needs no timer before that: nobody waits for it, and Err compares the clock.
+type runContext struct {
+	values   context.Context // asked for values only, until the standard context is made
+	linked   bool            // values can be cancelled: a Spawn made it so
+	deadline time.Time       // zero: none
+	early    error           // the cause of a cancel that came before the start
 	std      atomic.Pointer[stdContext]
 }
-
-// detach sets what the values of the run's context are.
-func (t *Task) detach(spawner context.Context) {
-	t.detached.spawner, t.values = spawner, &t.detached
-	if plain {
-		t.values = context.WithoutCancel(spawner)
-	}
-}
-
-func (t *Task) context() *runContext { return (*runContext)(t) }
-
-func (c *runContext) task() *Task { return (*Task)(c) }
 
 // stdContext is the standard context that answers for a runContext.
 type stdContext struct {
 	context.Context
 	cancelCause context.CancelCauseFunc
-	stopTimer   context.CancelFunc // releases the deadline's context; nil: the task has no timeout
+	stopTimer   context.CancelFunc // nil: no deadline
 }
 
 func (c *stdContext) cancel(cause error) {
@@ -51,102 +33,70 @@ func (c *stdContext) cancel(cause error) {
 	}
 }
 
-// detached is what context.WithoutCancel makes, but that it lies within the Task and that to ask it for a value allocates nothing.
-type detached struct{ spawner context.Context }
+// over marks a context that ended before anybody looked. It answers for none.
+var over = new(stdContext)
 
-func (*detached) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
-func (*detached) Done() <-chan struct{}                   { return nil }
-func (*detached) Err() error                              { return nil }
-func (*detached) String() string                          { return "core.detached" }
-
-func (d *detached) Value(key any) any {
-	if key == cancelCtxKey { // or context.Cause would find that of the spawner
-		return nil
-	}
-	return d.spawner.Value(key)
-}
-
-// standard returns the standard context, made now if it is the first time. It calls no
-// code of the user's under a lock: of two that are made at once, one is thrown away.
-func (c *runContext) standard() *stdContext {
-	if std := c.std.Load(); std != nil {
+// looked returns the standard context, or nil if there is none.
+func (c *runContext) looked() *stdContext {
+	if std := c.std.Load(); std != over {
 		return std
-	}
-	std := c.newStandard()
-	if !c.std.CompareAndSwap(nil, std) {
-		std.cancel(nil)
-		return c.std.Load()
-	}
-	return std
-}
-
-func (c *runContext) newStandard() *stdContext {
-	ctx, cancel := context.WithCancelCause(c.values)
-	// What came first comes before the deadline, which may have passed since.
-	if early := c.task().earlyCause(); early != nil {
-		cancel(early)
-	}
-	std := &stdContext{Context: ctx, cancelCause: cancel}
-	if deadline, ok := c.ownDeadline(); ok {
-		std.Context, std.stopTimer = context.WithDeadlineCause(ctx, deadline, ErrTimeout)
-	}
-	return std
-}
-
-// end cancels the context once the run is over, as everybody does who made one.
-func (c *runContext) end() {
-	if c.std.Load() == nil && c.expired() { // the timeout came first, though nobody has looked
-		c.standard()
-	}
-	if !c.std.CompareAndSwap(nil, over) {
-		c.std.Load().cancel(nil)
-	}
-}
-
-// over answers for every context that nobody asked for anything before its end.
-var over = func() *stdContext {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	cancel(nil)
-	return &stdContext{Context: ctx, cancelCause: cancel}
-}()
-
-// cause returns which of ErrTimeout, ErrCancelled and ErrShutdown cancelled the context, or nil.
-func (c *runContext) cause() error {
-	if std := c.std.Load(); std != nil {
-		switch cause := context.Cause(std); cause {
-		case ErrTimeout, ErrCancelled, ErrShutdown:
-			return cause
-		default: // not cancelled, or by a context that a Spawn returned
-			return nil
-		}
-	}
-	if c.expired() {
-		return ErrTimeout
 	}
 	return nil
 }
 
-func (c *runContext) expired() bool {
-	return c.options.timeout > 0 && time.Since(c.created) >= c.limit()
+// standard returns the standard context, made now if there is none. It calls no code of the user's
+// under a lock: of two that are made at once, one is thrown away.
+func (c *runContext) standard() *stdContext {
+	for {
+		before := c.std.Load()
+		if before != nil && before != over {
+			return before
+		}
+		std := c.newStandard(before == over)
+		if c.std.CompareAndSwap(before, std) {
+			return std
+		}
+		std.cancel(nil)
+	}
 }
 
-// limit returns how long after its creation the task's timeout ends. It has one, and has started.
-func (c *runContext) limit() time.Duration { return plus(c.waited, c.options.timeout) }
-
-// ownDeadline returns the end of the task's timeout, if it has one.
-func (c *runContext) ownDeadline() (deadline time.Time, ok bool) {
-	if c.options.timeout <= 0 {
-		return time.Time{}, false
+func (c *runContext) newStandard(isOver bool) *stdContext {
+	values := c.values
+	if !c.linked {
+		values = context.WithoutCancel(values)
 	}
-	return c.created.Add(c.limit()), true
+	ctx, cancel := context.WithCancelCause(values)
+	// These came before the deadline, which may have passed since.
+	if c.early != nil || isOver {
+		cancel(c.early)
+	}
+	std := &stdContext{Context: ctx, cancelCause: cancel}
+	if !c.deadline.IsZero() {
+		std.Context, std.stopTimer = context.WithDeadlineCause(ctx, c.deadline, ErrTimeout)
+	}
+	return std
+}
+
+// end cancels the context once the run is over.
+func (c *runContext) end() {
+	if c.looked() == nil && c.expired() { // the timeout came first
+		c.standard()
+	}
+	if !c.std.CompareAndSwap(nil, over) {
+		c.standard().cancel(nil)
+	}
+}
+
+func (c *runContext) expired() bool {
+	return !c.deadline.IsZero() && !time.Now().Before(c.deadline)
 }
 
 // Deadline implements context.Context.
 func (c *runContext) Deadline() (deadline time.Time, ok bool) {
-	if c.linked { // to a context that may have an earlier one
-		return c.standard().Deadline()
+	if std := c.looked(); std != nil {
+		return std.Deadline()
 	}
-	return c.ownDeadline()
+	return c.deadline, !c.deadline.IsZero()
 }
 
 // Done implements context.Context.
@@ -154,67 +104,42 @@ func (c *runContext) Done() <-chan struct{} { return c.standard().Done() }
 
 // Err implements context.Context.
 func (c *runContext) Err() error {
-	if std := c.std.Load(); std != nil {
-		return std.Err()
+	if c.std.Load() == nil && !c.expired() {
+		return nil
 	}
-	if c.expired() {
-		return c.standard().Err()
-	}
-	return nil
+	return c.standard().Err()
 }
 
-// Value implements context.Context.
+// Value implements context.Context for everything but the key of the run.
 func (c *runContext) Value(key any) any {
-	switch key {
-	case taskKey{}:
-		return c.task()
-	case cancelCtxKey:
-		return c.standard().Value(key)
-	case labelsKey:
-		if labels, known := c.task().labels(); known {
-			return labels
-		}
+	if std := c.looked(); std != nil {
+		return std.Value(key)
 	}
 	return c.values.Value(key)
 }
 
-// cancelCtxKey is the key under which package context looks for its own kind of context. Up to Go 1.25,
-// context.Cause does so before it asks for Err: the answer has to be there by then.
-var cancelCtxKey = func() (key any) {
-	_ = context.Cause(keyProbe{Context: context.Background(), key: &key})
-	return key
-}()
-
-// keyProbe is a context that takes down what key it is asked for.
-type keyProbe struct {
-	context.Context
-	key *any
-}
-
-func (p keyProbe) Err() error { return context.Canceled }
-
-func (p keyProbe) Value(key any) any {
-	*p.key = key
-	return nil
-}
-
-// String keeps package fmt from reading the fields while they change.
-func (c *runContext) String() string { return fmt.Sprintf("core.Task(%v)", c.task()) }
-
+// Keys of context values.
 type (
-	taskKey    struct{}
+	runKey     struct{}
 	managerKey struct{}
 )
 
-// TaskFromContext returns the task whose context ctx is, or is derived from.
-// Inside a task it tells which; elsewhere ok is false.
-func TaskFromContext(ctx context.Context) (t *Task, ok bool) {
-	t, ok = ctx.Value(taskKey{}).(*Task)
-	return t, ok
+func runFrom(ctx context.Context) *run {
+	r, _ := ctx.Value(runKey{}).(*run)
+	return r
 }
 
-// NewContext returns a copy of ctx that carries m, for [FromContext] to find. A server puts
-// its manager into the context of each request with it, where constructors would be in the way.
+// TaskFromContext returns the task whose context ctx is, or is derived from. Outside a task ok is
+// false.
+func TaskFromContext(ctx context.Context) (t *Task, ok bool) {
+	if r := runFrom(ctx); r != nil {
+		return r.task, true
+	}
+	return nil, false
+}
+
+// NewContext returns a copy of ctx that carries m, for [FromContext] to find. A server puts its
+// manager into the context of each request with it, where passing it to constructors is in the way.
 func NewContext(ctx context.Context, m *Manager) context.Context {
 	return context.WithValue(ctx, managerKey{}, m)
 }

@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/afterspan/afterspan/core/internal/sched"
 )
 
-// TaskInfo is what there was to say of a task at one moment.
+// TaskInfo describes a task at one moment.
 type TaskInfo struct {
 	ID      uint64
 	Name    string
@@ -20,47 +22,86 @@ type TaskInfo struct {
 	Done    bool
 }
 
-// Info returns what there is to say of the task now.
+// Info describes the task as it is now.
 func (t *Task) Info() TaskInfo {
-	if sh := t.shard; sh != nil {
-		sh.mu.Lock()
-		defer sh.mu.Unlock()
+	if m := t.manager; m != nil {
+		m.mu.Lock()
+		defer m.mu.Unlock()
 	}
-	return t.infoLocked()
+	return t.seen(time.Now()).info()
 }
 
-func (t *Task) infoLocked() TaskInfo {
+// A sighting is a task and its state at one moment. It is cheap to take under the lock.
+type sighting struct {
+	task  *Task
+	at    time.Time
+	state string
+	done  bool
+}
+
+// seen returns the state of t. manager.mu is held.
+func (t *Task) seen(now time.Time) sighting {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return TaskInfo{
-		ID:      t.id,
-		Name:    t.name,
-		State:   t.stateLocked(),
-		Age:     time.Since(t.created),
-		Timeout: t.options.timeout,
-		Attrs:   slices.Clone(t.options.attrs),
-		Done:    t.outcome != Pending,
-	}
+	return sighting{t, now, t.stateName(now), t.isDone}
 }
 
-// stateLocked needs t.mu as well as the lock of t's shard.
-func (t *Task) stateLocked() string {
-	switch {
-	case t.outcome != Pending:
+// stateName needs both locks.
+func (t *Task) stateName(now time.Time) string {
+	switch state := t.item.State(); {
+	case t.isDone, t.manager == nil:
 		return t.outcome.String()
-	case t.more().cancelled != 0, t.started && t.context().expired():
+	case t.cause != nil, t.isPast(now):
 		return "cancelling"
-	case t.place == queued:
+	case state == sched.Queued:
 		return "queued"
-	case t.place == holdsSlot:
+	default:
 		return "running"
-	default: // of NewTask
-		return t.outcome.String()
 	}
 }
 
-// MarshalJSON returns an object with id, name, state, age_seconds, timeout (in seconds, null for
-// none), context (an object of the attributes) and done.
+// isPast reports whether the timeout of t, which has not ended, is over. t.mu is held.
+func (t *Task) isPast(now time.Time) bool {
+	limit := t.options.timeout
+	return limit > 0 && !t.started.IsZero() && !now.Before(t.started.Add(limit))
+}
+
+func (s sighting) info() TaskInfo {
+	return TaskInfo{
+		ID:      s.task.id,
+		Name:    s.task.name,
+		State:   s.state,
+		Age:     s.at.Sub(s.task.created),
+		Timeout: s.task.options.timeout,
+		Attrs:   s.task.Attrs(),
+		Done:    s.done,
+	}
+}
+
+// snapshot returns what runs and waits, oldest first.
+func (m *Manager) snapshot() []sighting {
+	m.mu.Lock()
+	tasks, now := m.unended(), time.Now()
+	seen := make([]sighting, len(tasks))
+	for i, t := range tasks {
+		seen[i] = t.seen(now)
+	}
+	m.mu.Unlock()
+	sortByID(seen)
+	return seen
+}
+
+// infos returns an empty list for none, which marshals to [] and not to null.
+func infos(seen []sighting) []TaskInfo {
+	all := make([]TaskInfo, len(seen))
+	for i, s := range seen {
+		all[i] = s.info()
+	}
+	return all
+}
+
+// MarshalJSON returns an object with id, name, state, age_seconds, timeout (in seconds, null for none),
+// context (an object of the attributes) and done.
 func (i TaskInfo) MarshalJSON() ([]byte, error) {
 	var timeout *float64
 	if i.Timeout > 0 {
@@ -78,12 +119,12 @@ func (i TaskInfo) MarshalJSON() ([]byte, error) {
 	}{i.ID, i.Name, i.State, i.Age.Seconds(), timeout, attrsJSON(i.Attrs), i.Done})
 }
 
-// attrsJSON returns attributes as a JSON object. It is slog's own handler that resolves, groups and
-// marshals them: whatever an attribute holds, it gives valid JSON and does not panic.
+// attrsJSON returns attributes as a JSON object. slog's own handler resolves, groups and marshals them,
+// so whatever an attribute holds the JSON is valid, and nothing panics.
 func attrsJSON(attrs []slog.Attr) json.RawMessage {
 	var line bytes.Buffer
 	record := slog.NewRecord(time.Time{}, 0, "", 0)
-	record.AddAttrs(attrs...)
+	record.AddAttrs(latest(attrs)...)
 	h := slog.NewJSONHandler(&line, &slog.HandlerOptions{ReplaceAttr: durationsInWords}).WithGroup("context")
 	if err := h.Handle(context.Background(), record); err != nil {
 		return json.RawMessage("{}")
@@ -100,4 +141,17 @@ func durationsInWords(_ []string, a slog.Attr) slog.Attr {
 		a.Value = slog.StringValue(a.Value.Duration().String())
 	}
 	return a
+}
+
+// MarshalJSON adds oldest_seconds to what the field tags say.
+func (s Stats) MarshalJSON() ([]byte, error) {
+	type plain Stats
+	return json.Marshal(struct {
+		plain
+		OldestSeconds float64 `json:"oldest_seconds"`
+	}{plain(s), s.Oldest.Seconds()})
+}
+
+func sortByID(seen []sighting) {
+	slices.SortFunc(seen, func(a, b sighting) int { return int(a.task.id) - int(b.task.id) })
 }

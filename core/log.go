@@ -3,11 +3,10 @@ package core
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"time"
 )
 
-// log returns where to log, and whether a line of that level is wanted there.
+// logger returns where to log, and whether a line of that level is wanted there.
 func (m *Manager) log(ctx context.Context, level slog.Level) (l *slog.Logger, enabled bool) {
 	l = m.logger
 	if l == nil {
@@ -16,59 +15,48 @@ func (m *Manager) log(ctx context.Context, level slog.Level) (l *slog.Logger, en
 	return l, l.Enabled(ctx, level)
 }
 
-// contain is deferred around calls of what is the user's, a log handler or an error: a panic in it must
-// not harm a task.
-func contain() { _ = recover() }
-
-// logsCreated reports whether there is to be a line about the creation of t.
-func (m *Manager) logsCreated(t *Task) (yes bool) {
+// line logs a line. It contains a panic of the log handler.
+func (m *Manager) line(ctx context.Context, level slog.Level, msg string, attrs ...slog.Attr) {
 	defer contain()
-	_, yes = m.log(t.values, slog.LevelDebug)
+	if l, ok := m.log(ctx, level); ok {
+		l.LogAttrs(ctx, level, msg, attrs...)
+	}
+}
+
+// logsCreated reports whether there is to be a line about the creation of a task.
+func (m *Manager) logsCreated(ctx context.Context) (yes bool) {
+	defer contain()
+	_, yes = m.log(ctx, slog.LevelDebug)
 	return yes
 }
 
-func (m *Manager) logCreated(t *Task) {
-	defer contain()
-	if l, ok := m.log(t.values, slog.LevelDebug); ok {
-		about := []any{"name", t.name, "id", t.id}
-		if t.options.timeout > 0 {
-			about = append(about, "timeout", t.options.timeout)
-		}
-		task := slog.Group("task", about...)
-		l.LogAttrs(t.values, slog.LevelDebug, "background task created", withAttrs(t, task)...)
+func (m *Manager) logCreated(t *Task, ctx context.Context) {
+	about := []any{"name", t.name, "id", t.id}
+	if t.options.timeout > 0 {
+		about = append(about, "timeout", t.options.timeout)
 	}
+	m.line(ctx, slog.LevelDebug, "background task created", t.with(slog.Group("task", about...))...)
 }
 
-func (m *Manager) logEnd(t *Task, outcome Outcome, err error) {
-	defer contain()
-	level := endLevel(outcome)
+// logEnd logs the outcome. What a Shutdown had to cancel is work lost, and gets a WARN line.
+func (m *Manager) logEnd(t *Task, end *ending) {
 	ctx := t.logContext()
-	if l, ok := m.log(ctx, level); ok {
-		l.LogAttrs(ctx, level, "background task "+endWord(outcome), endAttrs(t, outcome, err)...)
-	}
-}
-
-// logLeftBehind logs what became of a Func that a middleware had not waited for.
-func (m *Manager) logLeftBehind(t *Task, err error) {
-	defer contain()
-	ctx, level := t.logContext(), slog.LevelDebug
-	if _, panicked := panicIn(err); panicked {
-		level = slog.LevelError
-	}
-	if l, ok := m.log(ctx, level); ok && err != nil {
-		l.LogAttrs(ctx, level, "background task returned after a middleware had given it up", endAttrs(t, t.OutcomeOf(err), err)...)
-	}
-}
-
-func endLevel(o Outcome) slog.Level {
-	switch o {
+	level := slog.LevelDebug
+	switch end.outcome {
 	case Failed:
-		return slog.LevelError
+		level = slog.LevelError
 	case TimedOut:
-		return slog.LevelWarn
-	default:
-		return slog.LevelDebug
+		level = slog.LevelWarn
+	case Cancelled:
+		if m.isLoss(t, end.cause) {
+			level = slog.LevelWarn
+		}
+	case Rejected:
+		m.logRefused(ctx, t, end.err)
+		return
+	case Pending, Completed:
 	}
+	m.line(ctx, level, "background task "+endWord(end.outcome), t.endAttrs(end)...)
 }
 
 func endWord(o Outcome) string {
@@ -78,110 +66,116 @@ func endWord(o Outcome) string {
 	return o.String()
 }
 
-func endAttrs(t *Task, outcome Outcome, err error) []slog.Attr {
-	attrs := withAttrs(t, slog.Group("task",
-		"name", t.name, "id", t.id, "duration", time.Since(t.StartedAt()), "outcome", outcome.String()))
-	if err == nil {
-		return attrs
+func (t *Task) endAttrs(end *ending) []slog.Attr {
+	about := []any{"name", t.name, "id", t.id, "duration", t.duration(), "outcome", end.outcome.String()}
+	if end.outcome == Cancelled || end.outcome == TimedOut {
+		about = append(about, "cause", causeWord(end.cause))
 	}
-	attrs = append(attrs, slog.Any("error", err))
-	if panicked, ok := panicIn(err); ok {
+	return append(t.with(slog.Group("task", about...)), t.errorAttrs(end.err)...)
+}
+
+// errorAttrs returns the error, and the stack of a panic.
+func (t *Task) errorAttrs(err error) []slog.Attr {
+	if err == nil {
+		return nil
+	}
+	attrs := []slog.Attr{slog.Any("error", err)}
+	if panicked, ok := t.PanicOf(err); ok {
 		attrs = append(attrs, slog.String("stack", string(panicked.Stack)))
 	}
 	return attrs
 }
 
-// withAttrs returns the task group, and beside it the task's own attributes.
-func withAttrs(t *Task, task slog.Attr) []slog.Attr {
+// duration returns how long t has been running; 0 if it has not started.
+func (t *Task) duration() time.Duration {
+	if started := t.StartedAt(); !started.IsZero() {
+		return time.Since(started)
+	}
+	return 0
+}
+
+// with returns the task group and, beside it, the task's own attributes.
+func (t *Task) with(task slog.Attr) []slog.Attr {
 	return append([]slog.Attr{task}, t.options.attrs...)
 }
 
-func (m *Manager) logRefused(ctx context.Context, t *Task, err error, heldBack uint64) {
-	defer contain()
-	if l, ok := m.log(ctx, slog.LevelWarn); ok {
-		attrs := withAttrs(t, slog.Group("task", "name", t.name, "outcome", Rejected.String()))
-		attrs = append(attrs, slog.Any("error", err), slog.Uint64("held_back", heldBack))
-		l.LogAttrs(ctx, slog.LevelWarn, "background task refused", attrs...)
+// logAbandoned logs what became of calls of the Func that a middleware had not waited for.
+func (m *Manager) logAbandoned(t *Task, err error) {
+	if err == nil {
+		return
+	}
+	level := slog.LevelDebug
+	if _, panicked := t.PanicOf(err); panicked {
+		level = slog.LevelError
+	}
+	end := &ending{err: err, outcome: Failed}
+	m.line(t.logContext(), level, "background task returned after its middleware", t.endAttrs(end)...)
+}
+
+// logRefused logs a refusal, unless there was a line less than a second ago.
+func (m *Manager) logRefused(ctx context.Context, t *Task, err error) {
+	suppressed, say := m.refusals.next(time.Now(), m.flushSoon)
+	if !say {
+		return
+	}
+	about := []any{"name", t.name}
+	if t.id != 0 {
+		about = append(about, "id", t.id)
+	}
+	about = append(about, "outcome", Rejected.String())
+	attrs := append(t.with(slog.Group("task", about...)), slog.Any("error", err))
+	if suppressed > 0 {
+		attrs = append(attrs, slog.Uint64("suppressed", suppressed))
+	}
+	m.line(ctx, slog.LevelWarn, "background task refused", attrs...)
+}
+
+func (m *Manager) logSuppressed(ctx context.Context, suppressed uint64) {
+	m.line(ctx, slog.LevelWarn, "more background tasks refused", slog.Uint64("suppressed", suppressed))
+}
+
+// logStuck logs that waiter waits for t, which is queued behind it.
+func (m *Manager) logStuck(ctx context.Context, waiter, t *Task) {
+	if m.waits.allow(time.Now(), 1) {
+		m.line(ctx, slog.LevelWarn, "background task waits for a task that is queued behind it",
+			waiter.with(slog.Group("task", "name", waiter.name, "id", waiter.id,
+				"waits_for", slog.GroupValue(slog.String("name", t.name), slog.Uint64("id", t.id))))...)
 	}
 }
 
-// logTask logs at WARN that t is still there, and where: which of the stacks is its own.
-func (m *Manager) logTask(msg string, t *Task, stacks map[string]string) {
-	defer contain()
-	ctx := t.logContext()
-	l, ok := m.log(ctx, slog.LevelWarn)
-	if !ok {
-		return
+// logOverdue logs that t is still running after it was cancelled or timed out, and where it is.
+func (m *Manager) logOverdue(t *Task, stacks map[string]string) {
+	cause := t.cancelCause()
+	if cause == nil {
+		cause = ErrTimeout
 	}
-	info := t.Info()
-	attrs := withAttrs(t, slog.Group("task", "name", t.name, "id", t.id, "state", info.State, "age", info.Age))
+	const msg = "background task still running after cancellation"
+	m.logWithStack(msg, t, t.Info(), stacks, slog.String("cause", causeWord(cause)))
+}
+
+// logWithStack logs at WARN that t is still there, with its stack if there is one.
+func (m *Manager) logWithStack(msg string, t *Task, info TaskInfo, stacks map[string]string, more ...any) {
+	var attrs []slog.Attr
 	if stack, ok := stacks[stackKey(t)]; ok {
 		attrs = append(attrs, slog.String("stack", stack))
 	}
-	l.LogAttrs(ctx, slog.LevelWarn, msg, attrs...)
+	about := append([]any{"name", t.name, "id", t.id, "state", info.State, "age", info.Age}, more...)
+	m.line(t.logContext(), slog.LevelWarn, msg, append(t.with(slog.Group("task", about...)), attrs...)...)
 }
 
-func (m *Manager) logShutdown(ctx context.Context) {
-	defer contain()
-	if l, ok := m.log(ctx, slog.LevelInfo); ok {
-		stats := m.Stats()
-		l.LogAttrs(ctx, slog.LevelInfo, "shutdown of background tasks began",
-			slog.Int("running", stats.Running), slog.Int("queued", stats.Queued))
+// logContext returns the context to log the task with: the innermost there is. Before the start there
+// is none that others may look at.
+func (t *Task) logContext() context.Context {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch r := t.run; {
+	case r == nil:
+		return context.Background()
+	case r.innermost != nil:
+		return r.innermost
+	case r.begun:
+		return r
+	default:
+		return context.Background()
 	}
-}
-
-func (m *Manager) logShutdownEnd(ctx context.Context, stats ShutdownStats, left []*Task) {
-	m.logLeftOver(left)
-	defer contain()
-	if l, ok := m.log(ctx, slog.LevelInfo); ok {
-		l.LogAttrs(ctx, slog.LevelInfo, "shutdown of background tasks ended",
-			slog.String("status", stats.Status),
-			slog.Int("initial_tasks", stats.InitialTasks),
-			slog.Int("spawned_tasks", stats.SpawnedTasks),
-			slog.Int("completed_tasks", stats.CompletedTasks),
-			slog.Int("failed_tasks", stats.FailedTasks),
-			slog.Int("cancelled_tasks", stats.CancelledTasks),
-			slog.Int("timed_out_tasks", stats.TimedOutTasks),
-			slog.Int("remaining_tasks", stats.RemainingTasks),
-			slog.Uint64("rejected_tasks", m.Stats().Rejected),
-			slog.Duration("duration", stats.Duration))
-	}
-}
-
-// logLeftOver logs the tasks that did not stop: not all of very many, nor for long, since the time is over.
-func (m *Manager) logLeftOver(left []*Task) {
-	const (
-		most    = 20
-		longest = time.Second
-	)
-	if len(left) == 0 {
-		return
-	}
-	stacks, began := goroutineStacks(), time.Now()
-	for _, t := range left[:min(most, len(left))] {
-		m.logTask("background task left over at the end of the shutdown", t, stacks)
-		if time.Since(began) > longest {
-			return
-		}
-	}
-}
-
-// refusals keeps the lines about refused tasks down to one a second.
-type refusals struct {
-	mu       sync.Mutex
-	last     time.Time
-	heldBack uint64 // since last
-}
-
-// next reports whether the refusal at now gets a line, and how many before it got none.
-func (r *refusals) next(now time.Time) (heldBack uint64, say bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.last.IsZero() && now.Sub(r.last) < time.Second {
-		r.heldBack++
-		return 0, false
-	}
-	heldBack = r.heldBack
-	r.last, r.heldBack = now, 0
-	return heldBack, true
 }

@@ -1,188 +1,214 @@
 package core
 
 import (
-	"cmp"
 	"context"
 	"slices"
-	"sync/atomic"
+	"sync"
+	"time"
+
+	"github.com/afterspan/afterspan/core/internal/sched"
 )
 
-// A Manager starts tasks, knows which are running, and ends them. Make one with [New], for
-// the life of the process, and end it with [Manager.Shutdown]. Its methods are safe for
-// concurrent use.
+// A Manager starts tasks, knows which are running, and ends them. Make one with [New], for the life
+// of the process, and end it with [Manager.Shutdown]. Its methods are safe for concurrent use.
 type Manager struct {
 	config
 	chain    Handler
-	shards   shards
-	shutdown shutdown // guarded by all locks
+	draining chan struct{} // closed when a shutdown begins
+	refusals refusals
+	waits    throttle // of the lines about tasks that wait for tasks behind them
 
-	refusals     refusals
-	overdueLines overdueLines
-	lastID       atomic.Uint64 // of an accepted task. Every task changes it, so it is not beside what every task reads
+	// mu guards the fields below, and the fields of a Task that say so. No code of the user's runs
+	// under it. A Task's own mutex may be taken under it, never the other way round.
+	mu       sync.Mutex
+	sched    sched.Scheduler[*Task]
+	live     map[uint64]*Task // accepted and not ended, by id
+	lastID   uint64
+	counted  Stats  // the counters; gauges are left zero
+	refused  uint64 // how many of counted.Rejected the manager refused itself
+	workers  workers
+	watch    watch
+	shutdown shutdown
+	helpers  int           // goroutines that log, cancel or report, and no task's
+	idle     chan struct{} // made by the first that waits for it; closed when nothing is left
 }
 
 // Stats are the counters and gauges of a manager, all of the same instant:
-// Created = Running + Queued + Completed + Failed + Cancelled + TimedOut.
+// Created = Running + Queued + Completed + Failed + Cancelled + TimedOut + Rejected.
 type Stats struct {
-	Created   uint64 `json:"created"` // accepted
+	Created   uint64 `json:"created"` // calls of Go that were accepted or refused
 	Completed uint64 `json:"completed"`
 	Failed    uint64 `json:"failed"`
 	Cancelled uint64 `json:"cancelled"`
 	TimedOut  uint64 `json:"timed_out"`
-	Rejected  uint64 `json:"rejected"` // refused, and so not in Created
+	Rejected  uint64 `json:"rejected"` // by the manager, or by a middleware
 
-	Running int `json:"running"` // never over the limit
-	Queued  int `json:"queued"`  // with those that were cancelled while they waited, until they end
-}
-
-func (s *Stats) add(o Stats) {
-	s.Created += o.Created
-	s.Completed += o.Completed
-	s.Failed += o.Failed
-	s.Cancelled += o.Cancelled
-	s.TimedOut += o.TimedOut
-	s.Rejected += o.Rejected
-	s.Running += o.Running
-	s.Queued += o.Queued
-}
-
-// count adds one task to the counter of its outcome.
-func (s *Stats) count(o Outcome) {
-	switch o {
-	case Completed:
-		s.Completed++
-	case Failed:
-		s.Failed++
-	case Cancelled:
-		s.Cancelled++
-	case TimedOut:
-		s.TimedOut++
-	case Rejected:
-		s.Rejected++
-	case Pending:
-	}
+	Running int           `json:"running"` // never over the limit
+	Queued  int           `json:"queued"`  // includes tasks cancelled in the queue, until they end
+	Overdue int           `json:"overdue"` // running, but cancelled or timed out over five seconds ago
+	Oldest  time.Duration `json:"-"`       // since its start, of the task that runs longest; 0 if none runs
 }
 
 // New returns a manager. It starts no goroutine.
 func New(opts ...Option) *Manager {
-	m := &Manager{config: newConfig(opts)}
+	m := &Manager{
+		config:   newConfig(opts),
+		draining: make(chan struct{}),
+		live:     make(map[uint64]*Task),
+	}
 	m.chain = compose(m.middleware)
-	m.shards.init(m)
+	m.workers.init(m)
+	m.sched.SetLimit(m.maxRunning, m.maxQueued)
 	return m
 }
 
-// Go starts fn as a background task, and returns its handle, which is never nil and may be ignored.
-// name says what kind of work it is: keep it one of few, and put ids into [WithAttrs].
+// Go starts fn as a background task and returns its handle, which is never nil and may be ignored.
+// The name says what kind of work it is: use few different names, and put ids into [WithAttrs].
 //
-// The task's context has the values of ctx (its trace, its baggage, its logger) and none of its
-// cancellation or deadline: the task lives on when the request has ended. ctx only bounds
-// the wait for room of a manager [WithBlocking].
+// The task's context has the values of ctx, such as its trace, baggage and logger, and none of its
+// cancellation or deadline: the task lives on when the request has ended. See [Attached] and
+// [Manager.Group] for tasks that should not. On a manager [WithBlocking], ctx bounds the wait for room.
 //
-// After Shutdown or Close began, or when the limit is reached, the task is refused: it is
-// done at once, its Outcome is [Rejected] and its Err [ErrClosed] or [ErrFull].
-// While Shutdown drains, the tasks that still run may start others with their own context.
+// After Shutdown or Close has begun, or when the limit is reached, the task is refused. It is then
+// done at once: its Outcome is [Rejected] and its Err is [ErrClosed] or [ErrFull]. While Shutdown
+// drains, running tasks may still start others with their own context.
 //
-// fn has a goroutine, with the pprof labels of ctx, until it returns. The goroutine may run another task after that, so fn
-// has to undo what it did to it, such as [runtime.LockOSThread].
+// The goroutine of fn has the pprof labels of ctx. It may run another task after fn has returned, so
+// fn must undo changes to its goroutine, such as [runtime.LockOSThread].
 //
-// An error that fn returns, and a panic, are logged and kept in the handle. Go panics if ctx or fn is nil.
+// An error that fn returns, or its panic, is logged and kept in the handle. Go panics if ctx or fn is
+// nil.
 func (m *Manager) Go(ctx context.Context, name string, fn Func, opts ...TaskOption) *Task {
 	switch {
 	case m.chain == nil:
-		panic("core: Go: the Manager was not made by New")
+		panic("afterspan: Go: the Manager was not made by New")
 	case ctx == nil:
-		panic("core: Go: ctx is nil")
+		panic("afterspan: Go: ctx is nil")
 	case fn == nil:
-		panic("core: Go: fn is nil")
+		panic("afterspan: Go: fn is nil")
 	}
-	t := newTask(name, m.defaults, opts)
-	t.fn = fn
-	t.detach(ctx)
-	sh := m.shardFor(t)
-	t.shard = sh
-	hasSpawns := len(m.middleware) > 0 || m.logsCreated(t)
-	t.spawned = !hasSpawns // it is ready as soon as it has a slot
-	switch err := sh.admit(ctx, t); {
+	t := newTask(name, attrsFrom(ctx), m.defaults, opts)
+	t.manager = m
+	t.run = &run{runContext: runContext{values: ctx}, task: t, fn: fn}
+	prepare := t.attached() || len(m.spawns) > 0 || m.logsCreated(ctx)
+	t.ready = !prepare
+	switch err := m.admit(ctx, t); {
 	case err != nil:
-		sh.refuse(ctx, t, err)
-	case hasSpawns:
-		sh.spawn(t)
+		m.refuse(ctx, t, err)
+	case prepare:
+		m.prepare(ctx, t)
 	}
 	return t
 }
 
 // Tasks returns a snapshot of what runs and waits, oldest first.
 func (m *Manager) Tasks() []TaskInfo {
-	m.lockAll()
-	tasks := m.tasksLocked()
-	m.unlockAll()
-	sortByAge(tasks)
-	infos := make([]TaskInfo, 0, len(tasks)) // an empty list marshals to [], not to null
-	for _, t := range tasks {                // one at a time, so that a long list does not hold up those who spawn
-		if info := t.Info(); !info.Done {
-			infos = append(infos, info)
-		}
-	}
-	return infos
+	return infos(m.snapshot())
 }
 
-// tasksLocked returns what runs and waits, those of each shard together.
-func (m *Manager) tasksLocked() []*Task {
-	now := m.statsLocked()
-	tasks := make([]*Task, 0, now.Running+now.Queued)
-	for _, sh := range m.shards.all {
-		tasks = sh.appendTasksLocked(tasks)
-	}
-	return tasks
-}
-
-// sortByAge sorts tasks, oldest first. A long list takes a while, which is better spent without the locks.
-func sortByAge(tasks []*Task) {
-	slices.SortFunc(tasks, func(a, b *Task) int { return cmp.Compare(a.id, b.id) })
+// Task returns the task with that ID, if it runs or waits.
+func (m *Manager) Task(id uint64) (t *Task, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t, ok = m.live[id]
+	return t, ok
 }
 
 // Stats returns the counters and gauges as they are now.
 func (m *Manager) Stats() Stats {
-	m.lockAll()
-	defer m.unlockAll()
-	return m.statsLocked()
-}
-
-func (m *Manager) statsLocked() (sum Stats) {
-	for _, sh := range m.shards.all {
-		sum.add(sh.stats)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.counted
+	s.Running, s.Queued, s.Overdue = m.sched.Running(), m.sched.Queued(), m.watch.overdue
+	for t := range m.sched.Started {
+		if started := t.StartedAt(); !started.IsZero() {
+			s.Oldest = time.Since(started)
+			break
+		}
 	}
-	return sum
+	return s
 }
 
-// Wait waits until nothing runs or waits in the queue, also what was started meanwhile, and returns nil; or
-// ctx's error, if ctx is done before. It cancels nothing, and a task's failure is the task's, not Wait's.
-// Do not call it from inside a task: it would wait for it.
+// Wait waits until nothing runs or waits in the queue, and returns nil; or ctx's error, if ctx is done
+// first. It cancels nothing. A task's failure is the task's, not Wait's. Do not call Wait from inside
+// a task: it would wait for that task.
 func (m *Manager) Wait(ctx context.Context) error {
-	for {
-		idle := m.busy()
-		if idle == nil {
-			return nil
-		}
-		select {
-		case <-idle:
-			if m.shards.most == 1 {
-				return nil
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	m.mu.Lock()
+	if m.isIdle() {
+		m.mu.Unlock()
+		return nil
+	}
+	if m.idle == nil {
+		m.idle = make(chan struct{})
+	}
+	idle := m.idle
+	m.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
-// busy returns nil if nothing runs or waits, else a channel that is closed as soon as that is worth another look.
-func (m *Manager) busy() (idle <-chan struct{}) {
-	m.lockAll()
-	defer m.unlockAll()
-	for _, sh := range m.shards.all {
-		if !sh.isIdleLocked() {
-			return sh.idleChanLocked()
-		}
+// isIdle reports whether nothing is left to wait for: no task, no goroutine of the manager's own and,
+// once a shutdown has begun, no timer and no worker that has just been started. m.mu is held.
+func (m *Manager) isIdle() bool {
+	return m.sched.Idle() && m.helpers == 0 &&
+		(!m.sched.Draining() || m.watch.at.IsZero() && m.workers.starting == 0)
+}
+
+// wakeIfIdle wakes the callers of Wait if nothing is left to wait for. m.mu is held.
+func (m *Manager) wakeIfIdle() {
+	if m.sched.Draining() && m.sched.Idle() {
+		m.stopWatch()
 	}
-	return nil
+	if m.idle != nil && m.isIdle() {
+		close(m.idle)
+		m.idle = nil
+	}
+}
+
+// help runs f, which may call code of the user's, on a goroutine that Wait and Shutdown wait for.
+// m.mu is held.
+func (m *Manager) help(f func()) {
+	m.helpers++
+	go func() {
+		defer m.helped()
+		f()
+	}()
+}
+
+func (m *Manager) helped() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.helpers--
+	m.wakeIfIdle()
+}
+
+// CancelAll cancels what runs and waits now, with [ErrCancelled] as the cause, and does not wait for
+// it. New tasks are still taken.
+func (m *Manager) CancelAll() {
+	m.mu.Lock()
+	tasks := m.cancelAll(ErrCancelled)
+	m.mu.Unlock()
+	for _, t := range tasks {
+		t.cancelContext()
+	}
+}
+
+// SetLimit changes the limit of [WithLimit]. Waiting tasks start if there is room now. Nothing that
+// runs or waits is stopped: a lower limit holds once enough has ended.
+func (m *Manager) SetLimit(running, queued int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.advance(m.sched.SetLimit(running, queued))
+}
+
+// Draining returns a channel that is closed when Shutdown or Close begins.
+func (m *Manager) Draining() <-chan struct{} { return m.draining }
+
+// unended returns the tasks that run and wait. m.mu is held.
+func (m *Manager) unended() []*Task {
+	return slices.AppendSeq(make([]*Task, 0, len(m.live)), m.sched.Unended)
 }

@@ -3,69 +3,112 @@ package core
 import (
 	"context"
 	"fmt"
-	"runtime"
-	"runtime/debug"
+	"log/slog"
 	"slices"
 )
 
-// Func is what users write: the body of a task. Its context has the values of the context
-// given to [Manager.Go], but not its cancellation.
+// Func is what users write: the body of a task. Its context has the values of the context given to
+// [Manager.Go], but not its cancellation.
 type Func = func(ctx context.Context) error
 
 // A Handler runs a task, or a part of its chain. It is what a [Middleware] wraps.
 //
 // The context given to the next Handler must be the one received, or be derived from it. A Handler
-// that returns while the next one still runs, on a goroutine of its own, has decided the task's error and
-// outcome; the context is then cancelled, and the task ends, and gives up its slot, when the Func has returned.
+// that returns while the next one still runs, on a goroutine of its own, has decided the task's error
+// and outcome. The context is then cancelled; the task ends, and gives up its slot, when the Func has
+// returned.
 type Handler func(ctx context.Context, t *Task) error
 
-// A Middleware sees the two moments of a task: the spawn, on the goroutine that calls
-// [Manager.Go], and the run, on the goroutine of the task.
+// A Middleware is a set of hooks around every task. Each may be nil. One Middleware serves all tasks of
+// a manager, so its hooks must be safe for concurrent use. What belongs to one task travels from Spawn
+// to the run as a value in the context.
 //
-// One Middleware serves all the tasks of a manager, so both methods must be safe for
-// concurrent use. What belongs to one task travels from Spawn to the run as a value in the context.
-//
-// A panic in either is recovered: the task fails with a [*PanicError], and the process lives on.
-type Middleware interface {
-	// Spawn is called once for each accepted task, in the order of the chain, before
-	// [Manager.Go] returns: the spawner's span is still recording. A refused task never gets here.
+// A panic in Spawn or in a Handler is recovered: the task fails with a [*PanicError], and the process
+// lives on. A panic in another hook is recovered and logged at ERROR.
+type Middleware struct {
+	// Spawn is called once for each accepted task, first middleware first, before Go returns and while
+	// the spawner's span is still recording.
 	//
-	// ctx has the spawner's values and no cancellation; [TaskFromContext] does not find t in it. The run's
-	// context is made from what Spawn returns, which has to be ctx or derived from it, with the task's own timeout
-	// and cancellation around it. If what Spawn returns can be cancelled itself, that cancels the run, too.
-	// After a panic, or a nil result, no later Spawn is called and neither is the task's
-	// Func; the chain still runs, so that what earlier Spawns began is ended.
-	Spawn(ctx context.Context, t *Task) context.Context
+	// ctx has the spawner's values and no cancellation; [TaskFromContext] does not find t in it. The
+	// run's context is made from what Spawn returns, which must be ctx or derived from it, with the
+	// task's own timeout and cancellation around it. If Spawn returns a context that can be cancelled,
+	// that cancels the run, too. After a panic or a nil result no later Spawn is called, and neither is
+	// the task's Func; the chain still runs, so that what earlier Spawns began is ended.
+	Spawn func(ctx context.Context, t *Task) context.Context
 
-	// Wrap is called once, by [New]. The Handler that it returns is called once for each
-	// accepted task, or as often as the middleware outside it calls next: a retry calls it
-	// again, a circuit breaker may not call it at all.
+	// Wrap is called once, by [New]. The Handler that it returns is called once for each accepted task,
+	// or as often as the middleware outside it calls next: a retry calls it again, a circuit breaker
+	// may not call it at all. To refuse a task, return an error that matches [ErrRejected] without
+	// calling next.
 	//
-	// A panic further in arrives as an ordinary error, a [*PanicError]. After
-	// [runtime.Goexit] further in, next does not return, and only deferred calls are run.
-	Wrap(next Handler) Handler
+	// A panic further in arrives as an ordinary error, a [*PanicError]. After [runtime.Goexit] further
+	// in, next does not return, and only deferred calls run.
+	Wrap func(next Handler) Handler
+
+	// Refused is called, before Go returns, for a task that the manager refused. t is done, and t.Err
+	// says why. ctx is the one given to Go.
+	Refused func(ctx context.Context, t *Task)
+
+	// Ended is called once for each accepted task, on the task's goroutine: after its chain, when
+	// t.Outcome and t.Err are decided, and before Done is closed. ctx is the innermost context that the
+	// chain made; it may be cancelled.
+	Ended func(ctx context.Context, t *Task)
+
+	// Abandoned is called for a task that still runs when Shutdown or Close returns: the process is
+	// about to end without it. It is called once for each task, whatever further calls there are, and
+	// not for a task cancelled in the queue.
+	//
+	// The calls come one after another at the bound of the Shutdown, and together may take 50 ms. ctx
+	// has the task's values and is done when that time is over; no further call begins then.
+	Abandoned func(ctx context.Context, t *Task)
 }
 
-// MiddlewareFunc is a [Middleware] that wraps the run alone, as [net/http.HandlerFunc] is a Handler.
-type MiddlewareFunc func(next Handler) Handler
+type (
+	spawnHook = func(ctx context.Context, t *Task) context.Context
+	hook      = func(ctx context.Context, t *Task)
+)
 
-// Spawn returns ctx.
-func (f MiddlewareFunc) Spawn(ctx context.Context, _ *Task) context.Context { return ctx }
-
-// Wrap returns f(next).
-func (f MiddlewareFunc) Wrap(next Handler) Handler { return f(next) }
-
-// compose makes one Handler of the chain: compose([a, b]) = a(b(call)). Each layer is
-// guarded, so that the layer outside it sees a panic as an error.
-func compose(chain []Middleware) Handler {
-	if len(chain) == 0 {
-		return guard(callAlone)
+// MiddlewareFunc returns a [Middleware] that wraps the run and has no other hook.
+func MiddlewareFunc(wrap func(next Handler) Handler) Middleware {
+	if wrap == nil {
+		panic("afterspan: MiddlewareFunc: wrap is nil")
 	}
+	return Middleware{Wrap: wrap}
+}
+
+// WithMiddleware puts mw into the chain that every task passes. The first is the outermost: its Spawn
+// is called first, and its Handler calls those of the others. Its other hooks are called first, too.
+// Repeated options append. The default is no middleware.
+func WithMiddleware(mw ...Middleware) Option {
+	return func(c *config) {
+		for _, one := range mw {
+			c.middleware = append(c.middleware, one)
+			c.spawns = appendHook(c.spawns, one.Spawn)
+			c.refuseds = appendHook(c.refuseds, one.Refused)
+			c.endeds = appendHook(c.endeds, one.Ended)
+			c.abandoneds = appendHook(c.abandoneds, one.Abandoned)
+		}
+	}
+}
+
+func appendHook[H hook | spawnHook](hooks []H, h H) []H {
+	if h == nil {
+		return hooks
+	}
+	return append(hooks, h)
+}
+
+// compose makes one Handler of the chain: compose([a, b]) = a(b(call)). Each layer is guarded, so that
+// the layer outside it sees a panic as an error.
+func compose(chain []Middleware) Handler {
 	next := Handler(call) // which has a guard of its own
 	for i, mw := range slices.Backward(chain) {
+		if mw.Wrap == nil {
+			continue
+		}
 		h := mw.Wrap(next)
 		if h == nil {
-			panic(fmt.Sprintf("core: New: Wrap of middleware %d (%T) returned a nil Handler", i, mw))
+			panic(fmt.Sprintf("afterspan: New: Wrap of middleware %d returned a nil Handler", i))
 		}
 		next = guard(h)
 	}
@@ -78,7 +121,7 @@ func guard(h Handler) Handler {
 		returned := false
 		defer func() {
 			if !returned {
-				err = recovered(recover())
+				err = recovered(recover(), t)
 			}
 		}()
 		err = h(ctx, t)
@@ -87,16 +130,20 @@ func guard(h Handler) Handler {
 	}
 }
 
-// recovered makes an error of what recover returned where a call did not return.
-//
-// A nil v is either runtime.Goexit, and then nobody will see the error, or a panic(nil)
-// in a program that runs with GODEBUG=panicnil=1.
-func recovered(v any) error {
-	if v == nil {
-		v = new(runtime.PanicNilError)
+// call calls hooks, each in turn. A panic in one must not harm t.
+func (m *Manager) call(what string, hooks []hook, ctx context.Context, t *Task) {
+	for _, h := range hooks {
+		m.callOne(what, h, ctx, t)
 	}
-	if again, ok := v.(*PanicError); ok && again != nil { // a middleware's: the first stack tells more
-		return again
-	}
-	return &PanicError{Value: v, Stack: debug.Stack()}
+}
+
+func (m *Manager) callOne(what string, h hook, ctx context.Context, t *Task) {
+	defer func() {
+		if v := recover(); v != nil {
+			task := slog.Group("task", "name", t.name, "id", t.id)
+			attrs := append(t.with(task), t.errorAttrs(recovered(v, t))...)
+			m.line(ctx, slog.LevelError, "panic in the "+what+" hook of a middleware", attrs...)
+		}
+	}()
+	h(ctx, t)
 }

@@ -3,19 +3,20 @@ package core
 import (
 	"context"
 	"errors"
+	"reflect"
 )
 
-// An Outcome is how a task ended. Each accepted task ends in exactly one.
+// An Outcome is how a task ended. Every task ends in exactly one.
 type Outcome uint8
 
 // The outcomes, and Pending before there is one.
 const (
-	Pending   Outcome = iota // not ended yet
+	Pending   Outcome = iota // not decided yet
 	Completed                // no error, however late
 	Failed                   // an error of its own, a panic, or runtime.Goexit
-	Cancelled                // an error after Cancel, CancelAll, Shutdown or Close
+	Cancelled                // an error after Cancel, CancelAll, Shutdown or Close, or the end of its context
 	TimedOut                 // an error after its own timeout
-	Rejected                 // refused: never accepted
+	Rejected                 // refused, by the manager or by a middleware
 )
 
 // String returns the outcome as logs, spans and metrics show it: pending, completed, failed,
@@ -28,70 +29,117 @@ func (o Outcome) String() string {
 	return names[o]
 }
 
-// OutcomeOf returns the outcome that err stands for. A middleware calls it with what next
-// returned, and gets what the manager will make of that error, too.
+// OutcomeOf returns the outcome that err stands for. A middleware calls it with the result of next,
+// and gets what the manager will make of that error, too.
 //
 //   - nil is Completed, however late.
-//   - A panic and [ErrGoexit] are Failed.
-//   - Another error after the task's own timeout is TimedOut, after a cancel Cancelled; of
-//     the two, what came first counts.
+//   - A panic of the task's own (see [Task.PanicOf]) and [ErrGoexit] are Failed.
+//   - An error that matches [ErrRejected] is Rejected if the Func was never called.
+//   - Another error after the task's own timeout is TimedOut. After a cancel, or the end of the context
+//     of an [Attached] task or a [Group], it is Cancelled. Of the two, the first counts.
 //   - Any other error is Failed.
 //
-// It goes by the state at the moment the Func returned last. What fires after that changes
-// nothing, unless the context's own error ([context.Context.Err] or [context.Cause]) has come into err since, alone
-// or joined with others, as from a retry that was interrupted while it backed off. Where the Func
-// was not called, it goes by the state now.
+// The state when the Func last returned decides, or the state now if it was never called. What happens
+// after that changes nothing, with one exception: if the error of the task's context
+// ([context.Context.Err] or [context.Cause]) has come into err since, as from a retry interrupted while
+// it backs off, the state now decides.
 //
-// The end of a context that a middleware derived is none of these: an error after that is Failed.
+// The end of a context that a middleware derived is an error like any other.
 //
-// For a task made by [NewTask], an error that matches [ErrTimeout] is TimedOut, and one
-// that matches [ErrCancelled] or [ErrShutdown], or comes after Cancel, is Cancelled.
-func (t *Task) OutcomeOf(err error) (outcome Outcome) {
-	if err == nil {
-		return Completed
-	}
-	// The methods of err are the user's: As, Is and Unwrap may panic.
+// For a task made by [NewTask], an error that matches [ErrTimeout] is TimedOut, and one that matches
+// [ErrCancelled] or [ErrShutdown], or comes after Cancel, is Cancelled.
+func (t *Task) OutcomeOf(err error) Outcome {
+	outcome, _ := t.judge(err)
+	return outcome
+}
+
+// judge returns the outcome that err stands for, and what had cancelled the task by then.
+func (t *Task) judge(err error) (outcome Outcome, cause error) {
+	// Methods of err are the user's, and may panic.
 	defer func() {
 		if recover() != nil {
 			outcome = Failed
 		}
 	}()
-	if _, panicked := panicIn(err); panicked || errors.Is(err, ErrGoexit) {
-		return Failed
-	}
-	if ended := t.Outcome(); ended != Pending && errors.Is(err, t.Err()) {
-		return ended
-	}
-	switch t.causeBehind(err) {
-	case nil:
-		return Failed
-	case ErrTimeout:
-		return TimedOut
+	rejected, cause := t.stateFor(err)
+	_, panicked := t.PanicOf(err)
+	switch {
+	case err == nil:
+		return Completed, cause
+	case panicked, errors.Is(err, ErrGoexit):
+		return Failed, cause
+	case rejected && errors.Is(err, ErrRejected):
+		return Rejected, cause
+	case cause == nil:
+		return Failed, nil
+	case cause == ErrTimeout:
+		return TimedOut, cause
 	default:
-		return Cancelled
+		return Cancelled, cause
 	}
 }
 
-// causeBehind returns what had cancelled the task when err came up, or nil.
-func (t *Task) causeBehind(err error) error {
-	if t.shard == nil {
-		return t.causeNamed(err)
+// stateFor returns whether err may be a refusal, and what had cancelled the task when err came up.
+func (t *Task) stateFor(err error) (mayReject bool, cause error) {
+	if t.manager == nil {
+		return true, t.causeNamed(err)
 	}
 	t.mu.Lock()
-	started, returned, more := t.started, t.calls.returned, t.more()
-	t.mu.Unlock()
-	if !started {
-		return more.early
+	r, outcome, cause := t.run, t.outcome, t.cause
+	if outcome != Pending {
+		defer t.mu.Unlock()
+		return outcome == Rejected, t.endCause
 	}
+	started, calls := !t.started.IsZero(), r.calls
+	t.mu.Unlock()
+	if started {
+		cause = r.cancelledBy()
+	}
+	if calls.returned && !(calls.cause == nil && cause != nil && isSince(err, calls.err, cause)) {
+		cause = calls.cause
+	}
+	return !calls.called, cause
+}
 
-	now := t.context().cause()
+// cancelledBy returns what cancelled the run's context: ErrTimeout, ErrCancelled, ErrShutdown or the
+// cause of the context of an Attached task; nil if nothing did, or a context that a Spawn returned.
+func (r *run) cancelledBy() error {
+	std := r.looked()
+	if std == nil {
+		if r.expired() {
+			return ErrTimeout
+		}
+		return nil
+	}
+	cause := context.Cause(std)
+	switch cause {
+	case nil, ErrTimeout, ErrCancelled, ErrShutdown:
+		return cause
+	}
+	if r.task.attached() {
+		return r.task.cancelCause()
+	}
+	return nil
+}
+
+// cancelCause returns the cause of the first cancel, or nil.
+func (t *Task) cancelCause() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.cause
+}
+
+// isSince reports whether err has the error of a context that was cancelled with cause, and got it
+// after the Func had returned fnErr. A Func whose call to a server timed out returns an error that
+// looks like the context's, too: then err has to be another error, or the cause itself.
+func isSince(err, fnErr, cause error) bool {
 	switch {
-	case !returned:
-		return now
-	case more.cause == nil && now != nil && isSince(err, more.fnErr, now):
-		return now
+	case !isOwn(err, cause):
+		return false
+	case !isOwn(fnErr, cause), !isSame(err, fnErr):
+		return true
 	default:
-		return more.cause
+		return errors.Is(err, cause) && !errors.Is(fnErr, cause)
 	}
 }
 
@@ -107,24 +155,15 @@ func isOwn(err, cause error) bool {
 	}
 }
 
-// isSince reports whether the context's own error, after a cancel with cause, is in err and came there after the
-// Func had returned fnErr. A Func whose call to a server timed out, say, returns an error that looks like the
-// context's, too: then it has to be another error, or the cause itself.
-func isSince(err, fnErr, cause error) bool {
-	switch {
-	case !isOwn(err, cause):
-		return false
-	case !isOwn(fnErr, cause), !errors.Is(err, fnErr):
-		return true
-	default:
-		return errors.Is(err, cause) && !errors.Is(fnErr, cause)
-	}
+// isSame reports whether fnErr is in err. Of an error that cannot be compared it assumes so.
+func isSame(err, fnErr error) bool {
+	return errors.Is(err, fnErr) || !reflect.ValueOf(fnErr).Comparable()
 }
 
-// causeNamed is causeBehind for a task without a context: err itself has to say it.
+// causeNamed returns what cancelled a task that has no context: err itself has to say it.
 func (t *Task) causeNamed(err error) error {
-	if early := t.earlyCause(); early != nil {
-		return early
+	if cause := t.cancelCause(); cause != nil {
+		return cause
 	}
 	for _, cause := range []error{ErrTimeout, ErrCancelled, ErrShutdown} {
 		if errors.Is(err, cause) {

@@ -1,131 +1,131 @@
 package core
 
-import (
-	"math"
-	"sync"
-	"time"
-)
+import "time"
 
-// overdueAfter is how long a task may go on after its context was cancelled before that is logged.
+// overdueAfter is how long a task may go on after its context was cancelled. Then it is overdue: it is
+// counted, and logged once.
 const overdueAfter = 5 * time.Second
 
-// watch is the one timer of a shard that looks for overdue tasks. It only runs while
-// there is a task with a timeout, or one that was cancelled.
+// watch is the one timer of a manager that looks for overdue tasks. It only runs while there is a task
+// with a timeout, or a cancelled one. manager.mu guards it.
 type watch struct {
 	timer   *time.Timer
 	at      time.Time // when it fires; zero: it does not
-	logging int       // how often it has fired and is not done: log handlers may be slow
+	overdue int       // tasks that are running and overdue
+	lines   throttle
 }
 
-// watchLocked makes the watch look in d from now at the latest.
-func (sh *shard) watchLocked(d time.Duration) {
-	at := time.Now().Add(d)
-	if !sh.watch.at.IsZero() && !at.Before(sh.watch.at) {
+// watchFrom makes the watch look at that time, or earlier. m.mu is held.
+func (m *Manager) watchFrom(at time.Time) {
+	w := &m.watch
+	if !w.at.IsZero() && !at.Before(w.at) {
 		return
 	}
-	sh.watch.at = at
-	if sh.watch.timer == nil {
-		sh.watch.timer = time.AfterFunc(d, sh.logOverdue)
+	w.at = at
+	if d := time.Until(at); w.timer == nil {
+		w.timer = time.AfterFunc(d, m.lookForOverdue)
 	} else {
-		sh.watch.timer.Reset(d)
+		w.timer.Reset(d)
 	}
 }
 
-// stopWatchLocked stops the timer of a shard that has nothing left to watch, and never will. Where that is too
-// late, the timer's goroutine is on its way, and will take back at itself.
-func (sh *shard) stopWatchLocked() {
-	if sh.watch.timer != nil && sh.watch.timer.Stop() {
-		sh.watch.at = time.Time{}
+// watchTimeout makes the watch look when t, which is about to start, may be overdue. m.mu is held.
+func (m *Manager) watchTimeout(t *Task) {
+	if limit := t.options.timeout; limit > 0 {
+		m.watchFrom(t.created.Add(limit).Add(overdueAfter)) // a look too early looks again
 	}
 }
 
-// logOverdue logs, once each, what still runs though its context was cancelled a while ago.
-func (sh *shard) logOverdue() {
-	overdue := sh.takeOverdue(time.Now())
-	defer sh.doneLoggingOverdue()
+// stopWatch stops the timer of a manager that has nothing left to watch, and never will. If that is
+// too late the timer's goroutine is on its way, and finds nothing. m.mu is held.
+func (m *Manager) stopWatch() {
+	if m.watch.timer != nil && m.watch.timer.Stop() {
+		m.watch.at = time.Time{}
+	}
+}
+
+// unwatch forgets t, which has ended. m.mu is held.
+func (m *Manager) unwatch(t *Task) {
+	if t.overdue {
+		m.watch.overdue--
+	}
+}
+
+// lookForOverdue logs, once each, the tasks that still run though they were cancelled a while ago.
+func (m *Manager) lookForOverdue() {
+	defer m.helped()
+	overdue := m.takeOverdue(time.Now())
 	if len(overdue) == 0 {
 		return
 	}
 	stacks := goroutineStacks()
 	for _, t := range overdue {
-		if t.Outcome() == Pending {
-			sh.logTask("background task goes on though it was cancelled", t, stacks)
+		if t.isLive() {
+			m.logOverdue(t, stacks)
 		}
 	}
 }
 
-// doneLoggingOverdue ends what Wait and Shutdown wait for beside tasks, so that nothing is left when they return.
-func (sh *shard) doneLoggingOverdue() {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	sh.watch.logging--
-	sh.wakeIfIdleLocked()
-}
-
-// takeOverdue returns the tasks that are overdue and were not returned before, and makes the
-// watch look again when the next one may be.
-func (sh *shard) takeOverdue(now time.Time) (overdue []*Task) {
-	const atMostEvery = time.Second
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	sh.watch.at = time.Time{}
-	sh.watch.logging++
-	for t := sh.running.first; t != nil; t = t.next {
-		if t.overdue {
+// takeOverdue counts the tasks that are overdue, returns those that are to be logged now, and makes
+// the watch look again when the next may be overdue.
+func (m *Manager) takeOverdue(now time.Time) (overdue []*Task) {
+	const mostPerSecond, lookAgain = 20, time.Second
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.watch.at = time.Time{}
+	m.helpers++ // this goroutine
+	var next time.Time
+	for t := range m.sched.Started {
+		due, ok := t.overdueAt()
+		if !ok || t.reported {
 			continue
 		}
-		due, ok := t.dueLocked(now)
-		switch {
-		case !ok:
-		case due.After(now), !sh.overdueLines.allow(now):
-			sh.watchLocked(max(due.Sub(now), atMostEvery))
-		default:
-			t.overdue = true
-			overdue = append(overdue, t)
+		if !due.After(now) {
+			m.countOverdue(t)
+			if m.watch.lines.allow(now, mostPerSecond) {
+				t.reported = true
+				overdue = append(overdue, t)
+				continue
+			}
 		}
+		if next.IsZero() || due.Before(next) {
+			next = due
+		}
+	}
+	if !next.IsZero() {
+		m.watchFrom(latestOf(next, now.Add(lookAgain)))
 	}
 	return overdue
 }
 
-// overdueLines keeps the lines about overdue tasks down to 20 a second, of all shards: each has a stack.
-type overdueLines struct {
-	mu    sync.Mutex
-	since time.Time
-	count int
-}
-
-// allow reports whether there may be one more at now.
-func (l *overdueLines) allow(now time.Time) bool {
-	const most = 20
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if now.Sub(l.since) >= time.Second {
-		l.since, l.count = now, 0
+// countOverdue counts t as overdue, once. m.mu is held.
+func (m *Manager) countOverdue(t *Task) {
+	if !t.overdue {
+		t.overdue = true
+		m.watch.overdue++
 	}
-	l.count++
-	return l.count <= most
 }
 
-// dueLocked returns when t will be overdue, if it has been cancelled or has a timeout.
-func (t *Task) dueLocked(now time.Time) (due time.Time, ok bool) {
+// overdueAt returns when t is overdue, if it was cancelled or has a timeout.
+func (t *Task) overdueAt() (at time.Time, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch cancelled := t.more().cancelled; {
-	case cancelled != 0:
-		return t.created.Add(cancelled + overdueAfter), true
-	case t.options.timeout <= 0:
+	limit := t.options.timeout
+	switch {
+	case t.cause != nil:
+		return t.cancelledAt.Add(overdueAfter), true
+	case limit <= 0:
 		return time.Time{}, false
-	case !t.started:
-		return now.Add(plus(t.options.timeout, overdueAfter)), true
+	case t.started.IsZero(): // its goroutine is on its way
+		return time.Now().Add(limit).Add(overdueAfter), true
+	default:
+		return t.started.Add(limit).Add(overdueAfter), true
 	}
-	return t.created.Add(plus(t.context().limit(), overdueAfter)), true
 }
 
-// plus returns the sum of two durations that are not negative, or the longest there is: a
-// timeout may be that, too.
-func plus(a, b time.Duration) time.Duration {
-	if sum := a + b; sum >= 0 {
-		return sum
+func latestOf(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
 	}
-	return math.MaxInt64
+	return b
 }

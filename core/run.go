@@ -3,44 +3,81 @@ package core
 import (
 	"context"
 	"fmt"
+	"runtime/pprof"
 	"time"
 )
 
-// spawn calls the Spawns, and starts the task as soon as it has a slot. However they end, the task
-// is started, since its slot is taken and the chain has to end what earlier Spawns began.
-func (sh *shard) spawn(t *Task) {
-	defer sh.launch(t)
-	if len(sh.middleware) > 0 {
-		sh.callSpawns(t)
-	}
-	sh.logCreated(t)
+// A run is what a task needs until it ends. It is the context of the run.
+type run struct {
+	runContext
+	task     *Task
+	fn       Func
+	admitted chan struct{} // closed when a waiting call of Go is decided; nil: it did not wait
+	detach   func() bool   // stops the AfterFunc of an attached task
+
+	// Guarded by task.mu.
+	innermost context.Context // what fn was called with
+	skip      error           // what the chain gets in place of a call of fn
+	begun     bool
+	calls     calls
 }
 
-func (sh *shard) callSpawns(t *Task) {
+// Value implements context.Context.
+func (r *run) Value(key any) any {
+	if key == (runKey{}) {
+		return r
+	}
+	return r.runContext.Value(key)
+}
+
+// String keeps package fmt from reading the fields while they change.
+func (r *run) String() string { return fmt.Sprintf("core.Task(%v)", r.task) }
+
+// prepare calls the Spawns of t, and starts it as soon as it has a slot. However they end, the task is
+// started: its slot is taken, and the chain has to end what earlier Spawns began.
+func (m *Manager) prepare(ctx context.Context, t *Task) {
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		t.ready = true
+		m.startIfReady(t)
+	}()
+	r := t.run
+	if len(m.spawns) > 0 {
+		r.values = context.WithoutCancel(ctx)
+		m.callSpawns(r)
+	}
+	m.logCreated(t, r.values)
+	if t.attached() {
+		r.attachTo(ctx)
+	}
+}
+
+func (m *Manager) callSpawns(r *run) {
 	returned := false
 	defer func() {
 		if returned {
 			return
 		}
 		if v := recover(); v != nil {
-			t.failSpawn(recovered(v))
+			r.failSpawn(recovered(v, r.task))
 		} else {
-			t.failSpawn(ErrGoexit)
+			r.failSpawn(ErrGoexit)
 		}
 	}()
-	for i, mw := range sh.middleware {
-		ctx := mw.Spawn(t.values, t)
+	for i, spawn := range m.spawns {
+		ctx := spawn(r.values, r.task)
 		if ctx == nil {
-			panic(fmt.Sprintf("core: Spawn of middleware %d (%T) returned a nil context", i, mw))
+			panic(fmt.Sprintf("afterspan: Spawn hook %d returned a nil context", i))
 		}
-		t.linked = probe(ctx)
-		t.values = ctx
+		r.linked = probe(ctx)
+		r.values = ctx
 	}
 	returned = true
 }
 
-// probe reports whether ctx, of a Spawn's making, can be cancelled. It asks such a context all that a child of it
-// would, since one that panics does no harm here.
+// probe reports whether ctx, which a Spawn made, can be cancelled. It asks ctx all that a child of ctx
+// would, since a panic does no harm here.
 func probe(ctx context.Context) (linked bool) {
 	ctx.Deadline()
 	if ctx.Done() == nil {
@@ -51,90 +88,135 @@ func probe(ctx context.Context) (linked bool) {
 	return true
 }
 
-// launch makes a task ready whose Spawns have returned.
-func (sh *shard) launch(t *Task) {
-	sh.mu.Lock()
-	t.spawned = true
-	sh.launchLocked(t)
-	sh.unlock()
+// failSpawn makes a task whose Spawn did not return skip its Func. That counts more than a cancel.
+func (r *run) failSpawn(err error) {
+	r.task.mu.Lock()
+	defer r.task.mu.Unlock()
+	r.skip = err
 }
 
-// launchLocked makes t ready if both have come: the end of its Spawns, and a slot or a cancel.
-func (sh *shard) launchLocked(t *Task) {
-	if t.spawned && (t.place == holdsSlot || t.place == dequeued) {
-		sh.workers.ready.push(t)
+// attachTo cancels the task when ctx is done.
+func (r *run) attachTo(ctx context.Context) {
+	cancel := func() { r.task.cancelWith(context.Cause(ctx)) }
+	if ctx.Err() != nil {
+		cancel()
+		return
 	}
+	r.detach = context.AfterFunc(ctx, cancel)
 }
 
-// run is the whole of a task, on the goroutine of a worker, and returns what that is to run next. That end is given t by its
-// address keeps t readable in a traceback of run, by which goroutineStacks finds the goroutine of a task.
-func (sh *shard) run(t *Task) (next *Task) {
-	r := result{err: ErrGoexit, outcome: Failed} // stand if the chain does not return
-	defer sh.end(&t, &r, &next)
-	t.takeLabels()
-	t.start()
-	r.err = sh.chain(t.context(), t)
-	r.returned = true
+// runTask is the whole of a task on the goroutine of a worker. It returns the task that the goroutine
+// is to run next, if there is one.
+//
+// Passing &t to endTask keeps t visible in tracebacks; see goroutineStacks.
+func (m *Manager) runTask(t *Task) (next *Task) {
+	end := ending{err: ErrGoexit, outcome: Failed} // stand if the chain does not return
+	defer m.endTask(&t, &end, &next)
+	r := t.start()
+	r.setLabels()
+	end.err = m.chain(r, t)
+	end.returned = true
 	return next
 }
 
-// result is what a run came to.
-type result struct {
+// start begins the run. The timeout counts from here.
+func (t *Task) start() *run {
+	t.mu.Lock()
+	r := t.run
+	r.early = t.cause
+	r.begun = true
+	if !t.dequeued {
+		t.started = time.Now()
+		if t.options.timeout > 0 {
+			r.deadline = t.started.Add(t.options.timeout)
+		}
+	}
+	t.mu.Unlock()
+	if r.early != nil || r.linked {
+		r.standard()
+	}
+	return r
+}
+
+// setLabels gives the goroutine the pprof labels of the run's context. It had those of the goroutine
+// that started it, or of the task before.
+func (r *run) setLabels() {
+	defer func() {
+		if recover() != nil { // the context is the user's
+			pprof.SetGoroutineLabels(context.Background())
+		}
+	}()
+	pprof.SetGoroutineLabels(r)
+}
+
+// An ending is how a run ended.
+type ending struct {
 	err      error
 	outcome  Outcome
-	returned bool // the chain has: if not, runtime.Goexit is ending the goroutine
-	goesOn   bool // the goroutine does
+	cause    error // what had cancelled the context
+	returned bool  // the chain has: if not, runtime.Goexit is ending the goroutine
 }
 
 //go:noinline
-func (sh *shard) end(running **Task, r *result, next **Task) {
+func (m *Manager) endTask(running **Task, end *ending, next **Task) {
 	t := *running
-	defer func() { *next = sh.finish(t, r) }() // what conclude calls may end the goroutine
-	sh.conclude(t, r)
-	r.goesOn = r.returned && !plain
+	defer func() { *next = m.finish(t, end) }() // what comes before may end the goroutine
+	defer m.callEnded(t, end)
+	m.conclude(t, end)
 }
 
-// conclude decides the outcome and says so. Methods of the error and log handlers are the user's.
-func (sh *shard) conclude(t *Task, r *result) {
-	left := t.closeCalls()
-	defer sh.awaitLeft(t, left)
-	r.outcome = t.OutcomeOf(r.err)
-	sh.logEnd(t, r.outcome, r.err)
-}
-
-// awaitLeft waits for the calls of the Func that a middleware left behind, if there are any.
-func (sh *shard) awaitLeft(t *Task, left *leftBehind) {
-	if left == nil {
-		return
+// conclude decides the outcome and logs it. Methods of the error and log handlers are the user's.
+func (m *Manager) conclude(t *Task, end *ending) {
+	calls := t.run.closeCalls()
+	defer m.awaitAbandoned(t, calls)
+	outcome, cause := t.judge(end.err)
+	if end.returned {
+		end.outcome, end.cause = outcome, cause
 	}
-	sh.giveUp(t)
-	<-left.ended
-	sh.logLeftBehind(t, left.err)
+	m.logEnd(t, end)
 }
 
-// finish ends t, and returns what its goroutine is to run next, if there is anything and it goes on.
-func (sh *shard) finish(t *Task, r *result) (next *Task) {
-	t.context().end()
-	sh.mu.Lock()
-	sh.releaseLocked(t)
-	sh.stats.count(r.outcome)
-	t.settle(r.outcome, r.err)
-	sh.fillLocked()
-	if r.goesOn {
-		next = sh.workers.ready.pop()
+// callEnded makes the outcome known, and calls the Ended hooks.
+func (m *Manager) callEnded(t *Task, end *ending) {
+	t.settle(end.outcome, end.err, end.cause)
+	m.call("Ended", m.endeds, t.logContext(), t)
+}
+
+// finish takes t out, and returns the task that its goroutine is to run next, if the goroutine goes on
+// and there is one.
+func (m *Manager) finish(t *Task, end *ending) (next *Task) {
+	t.run.end()
+	if detach := t.run.detach; detach != nil {
+		detach()
 	}
-	sh.wakeIfIdleLocked()
-	sh.unlock()
+	m.mu.Lock()
+	delete(m.live, t.id)
+	m.counted.count(end.outcome)
+	m.unwatch(t)
+	m.advance(m.sched.End(&t.item))
+	t.close()
+	if end.returned {
+		next = m.workers.take()
+	}
+	m.wakeIfIdle()
+	m.mu.Unlock()
+	t.leaveGroup()
 	return next
 }
 
-// refuse ends a task that was not accepted.
-func (sh *shard) refuse(ctx context.Context, t *Task, err error) {
-	t.settle(Rejected, err)
-	sh.mu.Lock()
-	sh.stats.count(Rejected)
-	sh.mu.Unlock()
-	if heldBack, say := sh.refusals.next(time.Now()); say {
-		sh.logRefused(ctx, t, err, heldBack)
+// count adds one task to the counter of its outcome.
+func (s *Stats) count(o Outcome) {
+	switch o {
+	case Completed:
+		s.Completed++
+	case Failed:
+		s.Failed++
+	case Cancelled:
+		s.Cancelled++
+	case TimedOut:
+		s.TimedOut++
+	case Rejected:
+		s.Rejected++
+	case Pending:
 	}
 }

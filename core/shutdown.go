@@ -1,112 +1,130 @@
 package core
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
-	"slices"
 	"time"
 )
 
-// ShutdownStats says what a shutdown came to. Its figures are all of one instant:
-// initial + spawned = completed + failed + cancelled + timed_out + remaining.
-type ShutdownStats struct {
-	// Status is "completed" if nothing is left, "timeout" if something is, and
-	// "already_shutdown" for every call but the first.
-	Status string `json:"status"`
-
-	InitialTasks   int           `json:"initial_tasks"` // ran or waited when the shutdown began
-	SpawnedTasks   int           `json:"spawned_tasks"` // were started since, by tasks that still ran
-	CompletedTasks int           `json:"completed_tasks"`
-	FailedTasks    int           `json:"failed_tasks"`
-	CancelledTasks int           `json:"cancelled_tasks"`
-	TimedOutTasks  int           `json:"timed_out_tasks"`
-	RemainingTasks int           `json:"remaining_tasks"` // did not stop
-	Duration       time.Duration `json:"-"`               // of this call; marshals as duration_seconds
-}
-
-// MarshalJSON adds duration_seconds to what the field tags say.
-func (s ShutdownStats) MarshalJSON() ([]byte, error) {
-	type plain ShutdownStats
-	return json.Marshal(struct {
-		plain
-		DurationSeconds float64 `json:"duration_seconds"`
-	}{plain(s), s.Duration.Seconds()})
-}
-
-// shutdown is what a manager remembers of its own.
+// shutdown is what a manager knows of its own end. manager.mu guards it.
 type shutdown struct {
-	begun  bool
-	before Stats // when it began
+	begun     bool
+	names     bool    // a Shutdown, not only Close, is under way or over: it names the work that was lost
+	before    Stats   // when it began
+	lastID    uint64  // when it began
+	refused   uint64  // when it began
+	cancelled []*Task // those that it had to cancel
+	named     int     // how many of them have a line of their own
 }
 
-// Shutdown ends the manager: it refuses new tasks, lets those that run and wait finish, then cancels
-// what is left, and waits for that. It returns when all have ended, or at the end of ctx,
-// whatever the tasks do. Where ctx has no deadline, the one of [WithShutdownTimeout] counts.
+// mostNamed is how many cancelled tasks, and how many left over, get a line of their own.
+const mostNamed = 20
+
+// abandonTime is how long the Abandoned hooks may take together, once the time of a Shutdown is over.
+const abandonTime = 50 * time.Millisecond
+
+// Shutdown ends the manager. It refuses new tasks, lets those that run and wait finish, then cancels
+// what is left, and waits for that. It returns when all have ended, or at the end of ctx, whatever the
+// tasks do. If ctx has no deadline, the time of [WithShutdownTimeout] bounds it.
 //
-// It cancels, with [ErrShutdown] as the cause, as soon as ctx is done, or the grace of [WithCancelGrace]
-// before ctx's deadline. Until then the tasks that still run may start others with their own context.
+// It cancels, with [ErrShutdown] as the cause, as soon as ctx is done, or the grace of
+// [WithCancelGrace] before ctx's deadline. Until then running tasks may start others with their own
+// context. Give it a fresh context: with that of the signal, which is done, it has no time to drain.
 //
-// While anything is left the error is a [*ShutdownError] that names it. A later call waits, within its own
-// bound, for what remains, and reports the figures as they then are.
+// If it cancelled anything, or anything is left, the error is a [*ShutdownError] that names both, and
+// each task that it cancelled is logged at WARN. A middleware can keep such work: its Handler sees the
+// cancellation with cause ErrShutdown, for queued tasks too, and has the grace to store it.
 //
-// Shut the manager down before the tracer provider, or the last spans are lost, and give the provider time of
-// its own: a task that does not stop uses up all of ctx. Do not call Shutdown from inside a task: it would wait
-// for it.
+// A later call waits, within its own bound, for what remains, and reports the figures as they then are.
+//
+// Shut the manager down before the tracer provider, or the last spans are lost, and give the provider
+// time of its own: a task that does not stop uses up all of ctx. Do not call Shutdown from inside a
+// task: it would wait for that task.
 func (m *Manager) Shutdown(ctx context.Context) (ShutdownStats, error) {
 	if ctx == nil {
-		panic("core: Shutdown: ctx is nil")
+		panic("afterspan: Shutdown: ctx is nil")
 	}
-	return m.stop(ctx, draining)
+	stats, report := m.stop(ctx, true)
+	if len(report.Cancelled)+len(report.Remaining) == 0 {
+		return stats, nil
+	}
+	return stats, report
 }
 
-// Close ends the manager without the drain: it cancels what runs and waits now, and waits for it up
-// to the timeout of [WithShutdownTimeout]. It cuts short a Shutdown that is draining. While
-// anything is left the error is a [*ShutdownError]. Calling it again is fine. Do not call
-// it from inside a task: it would wait for it.
+// Close ends the manager without the drain: it cancels what runs and waits now, and waits for it up to
+// the time of [WithShutdownTimeout]. It cuts short a Shutdown that is draining. If anything is left the
+// error is a [*ShutdownError] that names it. Calling Close again is fine. Do not call it from inside a
+// task: it would wait for that task.
 func (m *Manager) Close() error {
-	_, err := m.stop(context.Background(), closed)
-	return err
+	_, report := m.stop(context.Background(), false)
+	if report.idle {
+		return nil
+	}
+	return report.withoutEnded()
 }
 
-func (m *Manager) stop(ctx context.Context, to phase) (ShutdownStats, error) {
+func (m *Manager) stop(ctx context.Context, drains bool) (ShutdownStats, *ShutdownError) {
 	began := time.Now()
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, m.shutdownTimeout)
 		defer cancel()
 	}
-	first := m.beginShutdown()
+	first, work := m.beginShutdown(drains)
 	if first {
-		m.logShutdown(ctx)
+		m.logShutdown(ctx, work)
 	}
-	if to == closed || first && !m.drainUntilGrace(ctx) {
-		m.closeAndCancel()
+	if !drains || first && !m.drainUntilGrace(ctx) {
+		m.closeAndCancel(ctx)
 	}
 	err := m.Wait(ctx)
-	return m.report(ctx, first, began, err)
+	if err != nil {
+		m.abandon(ctx)
+	}
+	m.closeRefusals()
+	if err == nil {
+		err = m.Wait(ctx) // for the line of a timer that was faster
+	}
+	stats, report := m.report(began, first, err)
+	m.logShutdownEnd(ctx, stats, report, first && work)
+	return stats, report
 }
 
-// beginShutdown refuses new tasks from now on, and reports whether this is the first call to do so.
-func (m *Manager) beginShutdown() (first bool) {
-	m.lockAll()
-	defer m.unlockAll()
-	if m.shutdown.begun {
-		return false
+// beginShutdown refuses new tasks from now on, and cancels those that are UntilShutdown. It reports
+// whether it is the first call to do so, and whether there is any work.
+func (m *Manager) beginShutdown(names bool) (first, work bool) {
+	m.mu.Lock()
+	s := &m.shutdown
+	s.names = s.names || names
+	if s.begun {
+		m.mu.Unlock()
+		return false, false
 	}
-	m.shutdown = shutdown{begun: true, before: m.statsLocked()}
-	for _, sh := range m.shards.all {
-		sh.drainLocked()
+	before := m.counted
+	before.Running, before.Queued = m.sched.Running(), m.sched.Queued()
+	s.begun, s.before, s.lastID, s.refused = true, before, m.lastID, m.refused
+	for _, it := range m.sched.Drain() {
+		close(it.Owner.run.admitted)
 	}
-	return true
+	close(m.draining)
+	pollers := m.cancelPollers()
+	work = !m.sched.Idle()
+	m.wakeIfIdle()
+	m.mu.Unlock()
+	for _, t := range pollers {
+		t.cancelContext()
+	}
+	return true, work
 }
 
-func (sh *shard) drainLocked() {
-	sh.phase = draining
-	for e := sh.waiters.Front(); e != nil; e = sh.waiters.Front() {
-		sh.decideLocked(e.Value.(*waiter), ErrClosed)
+// cancelPollers marks the tasks that are UntilShutdown as cancelled. m.mu is held.
+func (m *Manager) cancelPollers() (pollers []*Task) {
+	for _, t := range m.unended() {
+		if t.options.untilShutdown {
+			m.cancelTask(t, ErrShutdown)
+			pollers = append(pollers, t)
+		}
 	}
-	sh.wakeIfIdleLocked()
+	return pollers
 }
 
 // drainUntilGrace waits for all tasks until it is time to cancel, and reports whether they have ended.
@@ -118,53 +136,86 @@ func (m *Manager) drainUntilGrace(ctx context.Context) bool {
 	return m.Wait(ctx) == nil
 }
 
-// closeAndCancel accepts nothing any more, and cancels what is left.
-func (m *Manager) closeAndCancel() {
-	m.lockAll()
-	for _, sh := range m.shards.all {
-		sh.phase = closed
+// closeAndCancel accepts nothing any more, and cancels what is left. Very many contexts with children
+// take a while to cancel: at the end of ctx it leaves the rest to its goroutine.
+func (m *Manager) closeAndCancel(ctx context.Context) {
+	done := make(chan struct{})
+	m.mu.Lock()
+	m.sched.Close()
+	tasks := m.unended()
+	for _, t := range tasks {
+		if m.cancelTask(t, ErrShutdown) {
+			m.shutdown.cancelled = append(m.shutdown.cancelled, t)
+		}
 	}
-	tasks := m.cancelAllLocked(ErrShutdown)
-	m.unlockAll()
-	cancelContexts(tasks, ErrShutdown)
+	m.help(func() {
+		defer close(done)
+		for _, t := range tasks {
+			t.cancelContext()
+		}
+	})
+	m.mu.Unlock()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }
 
-func (m *Manager) report(ctx context.Context, first bool, began time.Time, waitErr error) (ShutdownStats, error) {
-	stats, left, infos := m.shutdownStats()
-	sortByAge(left)
-	slices.SortFunc(infos, func(a, b TaskInfo) int { return cmp.Compare(a.ID, b.ID) })
-	stats.Duration = time.Since(began)
-	switch {
-	case !first:
-		stats.Status = "already_shutdown"
-	case len(left) > 0:
-		stats.Status = "timeout"
-	default:
-		stats.Status = "completed"
+// isLoss reports whether t, which was cancelled with that cause, is work that a Shutdown did not let
+// finish, and gets a line of its own.
+func (m *Manager) isLoss(t *Task, cause error) bool {
+	if cause != ErrShutdown || t.options.untilShutdown {
+		return false
 	}
-	m.logShutdownEnd(ctx, stats, left)
-	if len(left) == 0 {
-		return stats, nil
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s := &m.shutdown; s.names && s.named < mostNamed {
+		s.named++
+		return true
 	}
-	return stats, &ShutdownError{Stats: stats, Tasks: infos, err: waitErr}
+	return false
 }
 
-// shutdownStats returns the figures since the shutdown began, and what is left, of one instant.
-func (m *Manager) shutdownStats() (stats ShutdownStats, left []*Task, infos []TaskInfo) {
-	m.lockAll()
-	defer m.unlockAll()
-	left = m.tasksLocked()
-	for _, t := range left {
-		infos = append(infos, t.infoLocked())
+// abandon calls the Abandoned hooks for the tasks that still run.
+func (m *Manager) abandon(ctx context.Context) {
+	if len(m.abandoneds) == 0 {
+		return
 	}
-	now, before := m.statsLocked(), m.shutdown.before
-	return ShutdownStats{
-		InitialTasks:   before.Running + before.Queued,
-		SpawnedTasks:   int(now.Created - before.Created),
-		CompletedTasks: int(now.Completed - before.Completed),
-		FailedTasks:    int(now.Failed - before.Failed),
-		CancelledTasks: int(now.Cancelled - before.Cancelled),
-		TimedOutTasks:  int(now.TimedOut - before.TimedOut),
-		RemainingTasks: len(left),
-	}, left, infos
+	bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTime)
+	defer cancel()
+	done := make(chan struct{})
+	m.mu.Lock()
+	tasks := make([]*Task, 0, m.sched.Running())
+	for t := range m.sched.Started {
+		tasks = append(tasks, t)
+	}
+	m.help(func() {
+		defer close(done)
+		for _, t := range tasks {
+			if bound.Err() != nil {
+				return
+			}
+			m.abandonTask(bound, t)
+		}
+	})
+	m.mu.Unlock()
+	select {
+	case <-done:
+	case <-bound.Done():
+	}
+}
+
+// abandonTask calls the Abandoned hooks for t, unless it has ended or they were called.
+func (m *Manager) abandonTask(bound context.Context, t *Task) {
+	t.mu.Lock()
+	skip := t.isDone || t.abandoned || t.dequeued
+	t.abandoned = t.abandoned || !skip
+	t.mu.Unlock()
+	if skip {
+		return
+	}
+	deadline, _ := bound.Deadline()
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(t.logContext()), deadline)
+	defer cancel()
+	m.call("Abandoned", m.abandoneds, ctx, t)
 }

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// runFrame is how a traceback shows the call of run on the goroutine of a task: its second
-// argument is the address of the task.
-var runFrame = regexp.MustCompile(`/core\.\(\*shard\)\.run\([^,]+, (0x[0-9a-f]+)\)`)
+// A goroutine has no public id, so the stack of a task that does not stop is found in a traceback of
+// all goroutines: runTask has the Task as its argument, and a traceback shows arguments. If a future
+// compiler shows them otherwise, the log line has no stack and TestStackOfAnOverdueTaskIsItsOwn fails.
 
-// goroutineStacks returns where the tasks of this process are just now, by stackKey.
-//
-// It finds a task's goroutine by the address of the task in the traceback, so that tasks need
-// neither a label nor a goroutine id while they run. All goroutines stand still meanwhile,
-// so with very many of them it returns nil: a log line is not worth that pause.
+// taskFrame is how a traceback shows the call of runTask. Its second argument is the Task's address.
+var taskFrame = regexp.MustCompile(`/core\.\(\*Manager\)\.runTask\([^,]+, (0x[0-9a-f]+)\)`)
+
+// goroutineStacks returns the stacks of the tasks of this process, by stackKey. All goroutines stand
+// still meanwhile, so with very many of them it returns nil: a log line is not worth that pause.
 func goroutineStacks() map[string]string {
 	const (
 		mostGoroutines = 5000
@@ -30,12 +30,12 @@ func goroutineStacks() map[string]string {
 
 	stacks := make(map[string]string)
 	for stack := range strings.SplitSeq(string(buf), "\n\n") {
-		if frame := runFrame.FindStringSubmatch(stack); frame != nil {
+		if frame := taskFrame.FindStringSubmatch(stack); frame != nil {
 			stacks[frame[1]] = stack[:min(len(stack), mostOfOne)]
 		}
 	}
 	return stacks
 }
 
-// stackKey returns what goroutineStacks knows the goroutine of t by.
+// stackKey returns the key of t's stack in what goroutineStacks returns.
 func stackKey(t *Task) string { return fmt.Sprintf("%p", t) }

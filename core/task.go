@@ -7,108 +7,92 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/afterspan/afterspan/core/internal/sched"
 )
 
-// A Task is one piece of background work, and the handle on it. All its methods are safe
-// for concurrent use.
-//
-// A Task that is kept keeps the values of its context in memory, too.
+// A Task is one piece of background work, and the handle on it. All its methods are safe for
+// concurrent use. A Task may be kept: it does not keep the values of the request in memory once it has
+// ended.
 type Task struct {
+	// Set before any hook sees the task, and not changed after that.
 	id      uint64
 	name    string
-	shard   *shard // of its manager; nil if made by NewTask
+	manager *Manager // nil if made by NewTask
 	options taskOptions
 	created time.Time
-	contextState
 
-	// The shard's lock guards these.
-	prev, next *Task
-	place      place
-	spawned    bool // the Spawns have returned, or there are none
-	overdue    bool // was logged as such
+	// Guarded by manager.mu.
+	item      sched.Item[*Task]
+	ready     bool  // its Spawns have returned, or there are none
+	overdue   bool  // it is counted in Stats.Overdue
+	reported  bool  // it was logged as overdue
+	nextReady *Task // see workers
 
-	linked bool // values can be cancelled: a Spawn made them so. It changes no more once the task is ready
-
-	mu         sync.Mutex // guards the fields below
-	started    bool
-	skips      bool // fn is not called. It changes no more once the task is ready
-	outcome    Outcome
-	unlabelled bool // the context has no pprof labels. It changes no more once the run has started, and needs no lock
-	calls      calls
-	fn         Func
-	waited     time.Duration   // from created to the start of the run
-	innermost  context.Context // what fn was called with
-	err        error
-	done       chan struct{} // made when first asked for, closed at the end
-	extra      *extra
+	mu          sync.Mutex // guards the fields below
+	run         *run       // from Go to the end; nil if made by NewTask
+	started     time.Time  // zero: it has not started
+	cause       error      // why it was cancelled; nil: it was not
+	cancelledAt time.Time  // zero: it was not cancelled
+	dequeued    bool       // it was cancelled in the queue
+	abandoned   bool       // Abandoned has been called
+	outcome     Outcome
+	err         error
+	endCause    error // what had cancelled the context when the outcome was decided
+	isDone      bool
+	done        chan struct{} // made when first asked for
 }
-
-// extra is what is kept of those tasks only that need it: most are neither cancelled nor fail.
-type extra struct {
-	cancelled time.Duration // when it was cancelled, after created; 0: it was not
-	early     error         // the cause of a cancel that came before the start
-	skip      error         // what the chain gets instead of a call of fn
-	fnErr     error         // what fn returned last
-	cause     error         // what had cancelled the context by then
-	left      *leftBehind
-	labels    any // of pprof, in the context
-}
-
-// more returns the extra of t for reading. It needs t.mu held, as does extras.
-func (t *Task) more() extra {
-	if t.extra == nil {
-		return extra{}
-	}
-	return *t.extra
-}
-
-// extras returns the extra of t for writing.
-func (t *Task) extras() *extra {
-	if t.extra == nil {
-		t.extra = new(extra)
-	}
-	return t.extra
-}
-
-// place is where a manager keeps a task.
-type place uint8
-
-const (
-	nowhere   place = iota // not accepted yet, refused, or done
-	queued                 // waits for its turn or for a slot
-	skipped                // was cancelled while it waited, and waits to pass the chain
-	dequeued               // was cancelled while it waited, and passes the chain without a slot
-	holdsSlot              // runs, or is about to
-)
 
 var closedChan = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
-// NewTask returns a task that no manager knows: for tests of middlewares, and for engines
-// other than [Manager]. Its ID is 0, and it never starts or ends. Cancel only makes
-// [Task.OutcomeOf] say so.
+// NewTask returns a task that no manager knows, for tests of middlewares and for engines other than
+// [Manager]. Its ID is 0, and it never starts or ends. Cancel only makes [Task.OutcomeOf] say so.
 func NewTask(name string, opts ...TaskOption) *Task {
-	return newTask(name, nil, opts)
+	return newTask(name, nil, nil, opts)
 }
 
-func newTask(name string, defaults, opts []TaskOption) *Task {
+func newTask(name string, attrs []slog.Attr, defaults, opts []TaskOption) *Task {
 	if name == "" {
 		name = "background_task"
 	}
 	t := &Task{name: name, created: time.Now()}
+	t.options.attrs = attrs[:len(attrs):len(attrs)]
 	t.options.apply(defaults)
 	t.options.apply(opts)
+	t.options.attrs = latest(t.options.attrs)
+	t.item.Owner, t.item.Key = t, t.options.key
 	return t
 }
 
-// ID returns the task's number, counted from 1 by its manager in the order of acceptance.
-// It is 0 for a refused task and for one made by [NewTask].
+// latest returns attrs without those that have a later attribute with the same key.
+func latest(attrs []slog.Attr) []slog.Attr {
+	for i := range attrs {
+		if containsKey(attrs[i+1:], attrs[i].Key) {
+			return slices.Collect(func(yield func(slog.Attr) bool) {
+				for i, a := range attrs {
+					if !containsKey(attrs[i+1:], a.Key) && !yield(a) {
+						return
+					}
+				}
+			})
+		}
+	}
+	return attrs
+}
+
+func containsKey(attrs []slog.Attr, key string) bool {
+	return key != "" && slices.ContainsFunc(attrs, func(a slog.Attr) bool { return a.Key == key })
+}
+
+// ID returns the task's number, counted from 1 by its manager in the order of acceptance. It is 0 for
+// a task that the manager refused and for one made by [NewTask].
 func (t *Task) ID() uint64 { return t.id }
 
-// Name returns the name given to [Manager.Go], or "background_task" where that was empty.
+// Name returns the name given to [Manager.Go], or "background_task" if that was empty.
 func (t *Task) Name() string { return t.name }
 
-// Attrs returns a copy of the task's attributes. Values that are a [slog.LogValuer] are not
-// resolved: call Resolve on each before reading it.
+// Attrs returns a copy of the task's attributes. Values that are a [slog.LogValuer] are not resolved:
+// call Resolve on each before reading it.
 func (t *Task) Attrs() []slog.Attr { return slices.Clone(t.options.attrs) }
 
 // Timeout returns how long the run may take, or 0 for no limit.
@@ -117,24 +101,21 @@ func (t *Task) Timeout() time.Duration { return t.options.timeout }
 // CreatedAt returns when the task was accepted, with a monotonic reading.
 func (t *Task) CreatedAt() time.Time { return t.created }
 
-// StartedAt returns when the run started, with a monotonic reading. It is zero before that:
-// while the task is queued.
+// StartedAt returns when the task left the queue to run, with a monotonic reading. It is zero while
+// the task is queued, and stays zero for a task that was cancelled in the queue.
 func (t *Task) StartedAt() time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.started {
-		return time.Time{}
-	}
-	return t.created.Add(t.waited)
+	return t.started
 }
 
-// Done returns a channel that is closed when the task has ended: after Err and Outcome are
-// set, after the chain has returned. For a refused task it is closed from the beginning.
+// Done returns a channel that is closed when the task has ended: after its chain has returned, with
+// Err and Outcome set. For a refused task it is closed from the beginning.
 func (t *Task) Done() <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.done == nil {
-		if t.outcome != Pending {
+		if t.isDone {
 			t.done = closedChan
 		} else {
 			t.done = make(chan struct{})
@@ -143,25 +124,28 @@ func (t *Task) Done() <-chan struct{} {
 	return t.done
 }
 
-// Err returns the task's error: nil until it is done and where it completed, else what the chain
-// returned, a [*PanicError] or [ErrGoexit]; for a refused task [ErrClosed] or [ErrFull];
-// for one that was cancelled while queued [ErrCancelled] or [ErrShutdown].
+// Err returns the task's error: nil until the outcome is decided and if the task completed. Otherwise
+// it is what the chain returned, a [*PanicError] or [ErrGoexit]; for a refused task an error that
+// matches [ErrRejected]; for a task cancelled in the queue the cause, unless the chain changed it.
 func (t *Task) Err() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.err
 }
 
-// Outcome returns how the task ended, or [Pending] until it has.
+// Outcome returns how the task ended, or [Pending] until that is decided.
 func (t *Task) Outcome() Outcome {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.outcome
 }
 
-// Wait waits for the end of the task, and returns its error; or ctx's error, if ctx is done
-// before: the task goes on then, and its Outcome is still [Pending]. What the task wrote before its end can be
-// read without a lock after Wait has returned nil: that is how a result gets out.
+// Wait waits for the end of the task and returns its error; or ctx's error, if ctx is done first. In
+// that case the task goes on, and its Outcome is still [Pending]. After Wait has returned nil, what the
+// task wrote can be read without a lock: that is how a result gets out.
+//
+// Wait called with the context of a task of the same manager logs at WARN, at most once a second, if
+// that task holds the slot or the key that t is queued for. If nothing else frees it, neither ends.
 func (t *Task) Wait(ctx context.Context) error {
 	done := t.Done()
 	select {
@@ -169,6 +153,7 @@ func (t *Task) Wait(ctx context.Context) error {
 		return t.Err()
 	default:
 	}
+	t.warnIfStuck(ctx)
 	select {
 	case <-done:
 		return t.Err()
@@ -177,102 +162,68 @@ func (t *Task) Wait(ctx context.Context) error {
 	}
 }
 
-// Cancel cancels the task's context with [ErrCancelled] as its cause, and does not wait.
-// A queued task ends without its Func being called. One that is done stays as it is.
-func (t *Task) Cancel() {
-	if sh := t.shard; sh != nil {
-		sh.mu.Lock()
-		sh.cancelLocked(t, ErrCancelled)
-		sh.unlock()
+// warnIfStuck logs that a task waits for t, if ctx is that task's and t is queued behind it.
+func (t *Task) warnIfStuck(ctx context.Context) {
+	m := t.manager
+	if m == nil {
+		return
 	}
-	t.cancel(ErrCancelled)
+	waiter, ok := TaskFromContext(ctx)
+	if !ok || waiter.manager != m {
+		return
+	}
+	m.mu.Lock()
+	stuck := m.sched.Blocks(&waiter.item, &t.item)
+	m.mu.Unlock()
+	if stuck {
+		m.logStuck(ctx, waiter, t)
+	}
 }
+
+// Cancel cancels the task's context with [ErrCancelled] as its cause, and does not wait. The Func of a
+// queued task is not called. A task that is done stays as it is.
+func (t *Task) Cancel() { t.cancelWith(ErrCancelled) }
 
 // String returns the task's name and id.
 func (t *Task) String() string { return fmt.Sprintf("%s#%d", t.name, t.id) }
 
-// cancel cancels the context, now or as soon as there is one.
-func (t *Task) cancel(cause error) {
-	t.mu.Lock()
-	runs := t.started && t.outcome == Pending
-	if !t.started && t.more().early == nil {
-		t.extras().early = cause
-	}
-	t.mu.Unlock()
-	if runs {
-		t.context().standard().cancel(cause)
-	}
-}
-
-// start begins the run: the timeout counts from here.
-func (t *Task) start() {
-	t.mu.Lock()
-	t.waited = time.Since(t.created)
-	t.started = true
-	early := t.more().early
-	t.mu.Unlock()
-
-	if early != nil || t.linked || plain {
-		t.context().standard()
-	}
-}
-
-// skipFor makes a cancelled task that has not started skip its Func.
-func (t *Task) skipFor(cause error) {
+// isLive reports whether t, which was accepted, has not ended.
+func (t *Task) isLive() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e := t.extras()
-	if !t.skips {
-		t.skips, e.skip = true, cause
-	}
-	if e.early == nil {
-		e.early = cause
-	}
+	return !t.isDone && t.run != nil
 }
 
-// failSpawn makes a task skip its Func since a Spawn did not return. That counts more than a cancel meanwhile.
-func (t *Task) failSpawn(err error) {
+// isDequeued reports whether t was cancelled in the queue.
+func (t *Task) isDequeued() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.skips, t.extras().skip = true, err
+	return t.dequeued
 }
 
-// skipCause returns what the chain gets instead of a call of the Func.
-func (t *Task) skipCause() error {
+// attached reports whether t is cancelled with the context given to Go.
+func (t *Task) attached() bool { return t.options.attached }
+
+// settle sets how the task ended. Done is closed later, by close.
+func (t *Task) settle(outcome Outcome, err, endCause error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.more().skip
+	t.outcome, t.err, t.endCause = outcome, err, endCause
 }
 
-// earlyCause returns the cause of a cancel that came before the start, or nil.
-func (t *Task) earlyCause() error {
+// close closes Done, and lets go of what only a run needs: a handle may be kept for long.
+func (t *Task) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.more().early
-}
-
-// settle ends the task.
-func (t *Task) settle(outcome Outcome, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.outcome, t.err = outcome, err
-	t.fn, t.innermost = nil, nil // the handle may be kept for long, what they refer to need not be
+	t.run, t.isDone = nil, true
 	if t.done != nil {
 		close(t.done)
 	}
 }
 
-// logContext returns the context to log the task with: the innermost there is. Before the start there is
-// none yet that others may look at.
-func (t *Task) logContext() context.Context {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	switch {
-	case t.innermost != nil:
-		return t.innermost
-	case t.started:
-		return t.context()
-	default:
-		return context.Background()
+// leaveGroup tells the group of t that t is done.
+func (t *Task) leaveGroup() {
+	if g := t.options.group; g != nil {
+		g.ended(t)
 	}
 }

@@ -1,55 +1,74 @@
 package core
 
-import (
-	"math"
-	"runtime"
-)
+import "runtime"
 
-// workers are the goroutines of a shard. Each runs a task, and then whatever is ready by then, since a goroutine costs more
-// than all else that a manager does for a task: above all one whose stack has to grow for it. It ends when nothing is
-// ready. So none idles, and there is nothing to stop.
+// workers are the goroutines of a manager. A worker runs a task, and then any task that is ready by
+// then: to start a goroutine and to grow its stack costs more than all else that a manager does for a
+// short task. It ends when nothing is ready, so no goroutine idles and there is nothing to stop.
 //
-// Yet no task waits for another one to end. While tasks are ready, as many goroutines are on their way to them as can run at
-// a time, and each makes way for the next when it takes one.
+// No task waits for another one to end, though. While n tasks are ready, min(n, GOMAXPROCS) goroutines
+// have been started that have not taken a task yet, and each starts the next when it takes one.
+//
+// m.mu of the manager guards the fields.
 type workers struct {
-	ready    fifo   // tasks that lack nothing but a goroutine
-	starting int    // goroutines that have not taken a task yet
-	most     int    // of those
-	work     func() // shard.work, made once: a go statement with an argument would allocate
+	manager     *Manager
+	first, last *Task // ready: they lack nothing but a goroutine. Linked by nextReady
+	ready       int   // how many
+	starting    int   // goroutines that have not taken a task yet
+	most        int   // of starting
 }
 
-func newWorkers(work func()) workers {
-	w := workers{most: runtime.GOMAXPROCS(0), work: work}
-	if plain {
-		w.most = math.MaxInt
+func (w *workers) init(m *Manager) { w.manager, w.most = m, runtime.GOMAXPROCS(0) }
+
+// start makes t ready.
+func (w *workers) start(t *Task) {
+	if w.last == nil {
+		w.first = t
+	} else {
+		w.last.nextReady = t
 	}
-	return w
+	w.last = t
+	w.ready++
+	w.startGoroutine()
 }
 
-// unlock releases the shard's lock where tasks may have become ready, and starts goroutines for them.
-func (sh *shard) unlock() {
-	w := &sh.workers
-	missing := max(min(w.ready.len(), w.most)-w.starting, 0)
-	w.starting += missing
-	sh.mu.Unlock()
-	for range missing {
+// startGoroutine starts a goroutine if one is missing.
+func (w *workers) startGoroutine() {
+	if w.starting < min(w.ready, w.most) {
+		w.starting++
 		go w.work()
 	}
 }
 
-// work is a goroutine of the shard.
-func (sh *shard) work() {
-	for t := sh.takeFirst(); t != nil; {
-		t = sh.run(t)
+func (w *workers) work() {
+	for t := w.takeFirst(); t != nil; {
+		t = w.manager.runTask(t)
 	}
 }
 
-// takeFirst returns what a goroutine that has just started is to run, or nil: others may have been faster.
-func (sh *shard) takeFirst() *Task {
-	sh.mu.Lock()
-	sh.workers.starting--
-	t := sh.workers.ready.pop()
-	sh.wakeIfIdleLocked()
-	sh.unlock()
+// takeFirst returns the first task of a new goroutine, or nil: other goroutines may have been faster.
+func (w *workers) takeFirst() *Task {
+	m := w.manager
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w.starting--
+	t := w.take()
+	w.startGoroutine()
+	m.wakeIfIdle()
+	return t
+}
+
+// take returns the next task that is ready, or nil.
+func (w *workers) take() *Task {
+	t := w.first
+	if t == nil {
+		return nil
+	}
+	if w.first = t.nextReady; w.first == nil {
+		w.last = nil
+	}
+	t.nextReady = nil
+	w.ready--
+	w.manager.watchTimeout(t)
 	return t
 }

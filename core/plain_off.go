@@ -1,5 +1,0 @@
-//go:build !afterspan_plain
-
-package core
-
-const plain = false
