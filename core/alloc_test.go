@@ -1,5 +1,3 @@
-//go:build !afterspan_plain
-
 package core_test
 
 import (
@@ -64,13 +62,13 @@ func TestAllocationsOfATaskWithAKey(t *testing.T) {
 		{"where its key is busy", "k", 2},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			m, s := newManager(), &core.Serial{}
+			m, s := newManager(), &core.Keyed{}
 			release, running := make(chan struct{}), 0
 			if tc.busy != "" {
-				m.Go(context.Background(), "busy", until(release), core.WithSerial(s, tc.busy))
+				m.Go(context.Background(), "busy", until(release), core.WithKey(s, tc.busy))
 				running = 1
 			}
-			option := core.WithSerial(s, "k")
+			option := core.WithKey(s, "k")
 			allocs := testing.AllocsPerRun(500, func() {
 				m.Go(context.Background(), "x", succeed, option)
 				for tc.busy != "k" && m.Stats().Running > running { // its end makes its key idle

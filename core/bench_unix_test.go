@@ -31,10 +31,10 @@ func BenchmarkSpawn(b *testing.B) {
 			return nil
 		}
 	}
-	s := &core.Serial{}
+	s := &core.Keyed{}
 	var each []core.TaskOption
 	for i := range batch {
-		each = append(each, core.WithSerial(s, fmt.Sprint("thread-", i)))
+		each = append(each, core.WithKey(s, fmt.Sprint("thread-", i)))
 	}
 	for _, bb := range []struct {
 		name    string

@@ -105,7 +105,7 @@ func everySubject(t *testing.T, name string, timeout time.Duration, scenario fun
 
 func requireAlive(t *testing.T, ctx context.Context) {
 	t.Helper()
-	require.NoError(t, causeOf(ctx))
+	require.NoError(t, context.Cause(ctx))
 	require.NoError(t, context.Cause(ctx))
 	require.NoError(t, ctx.Err())
 	require.False(t, isDone(ctx))
@@ -115,7 +115,7 @@ func requireAlive(t *testing.T, ctx context.Context) {
 
 func requireOver(t *testing.T, ctx context.Context, err, cause error) {
 	t.Helper()
-	require.Equal(t, cause, causeOf(ctx))
+	require.Equal(t, cause, context.Cause(ctx))
 	require.Equal(t, cause, context.Cause(ctx))
 	require.Equal(t, err, ctx.Err())
 	require.True(t, isDone(ctx))
@@ -130,7 +130,7 @@ var looks = map[string]func(context.Context){
 	"Err":           func(ctx context.Context) { _ = ctx.Err() },
 	"Done":          func(ctx context.Context) { ctx.Done() },
 	"Cause":         func(ctx context.Context) { _ = context.Cause(ctx) },
-	"Cause of 1.25": func(ctx context.Context) { _ = causeOf(ctx) },
+	"Cause of 1.25": func(ctx context.Context) { _ = context.Cause(ctx) },
 	"Deadline":      func(ctx context.Context) { ctx.Deadline() },
 	"Value":         func(ctx context.Context) { ctx.Value(key("k")) },
 	"AfterFunc":     func(ctx context.Context) { context.AfterFunc(ctx, func() {}) },

@@ -242,7 +242,7 @@ func TestCauseOfAnOuterContextDoesNotLeakThroughSpawn(t *testing.T) {
 			return detached{outer}
 		})))
 		task := m.Go(t.Context(), "publish_event", func(ctx context.Context) error {
-			assert.NoError(t, causeOf(ctx))
+			assert.NoError(t, context.Cause(ctx))
 			assert.False(t, isDone(ctx))
 			assert.NoError(t, context.Cause(ctx))
 			assert.NoError(t, ctx.Err())

@@ -63,8 +63,8 @@ func TestShutdownErrorNamesWhatDidNotStop(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := error(&core.ShutdownError{
-				Stats: core.ShutdownStats{RemainingTasks: len(tc.tasks), Duration: 30 * time.Second},
-				Tasks: tc.tasks,
+				Stats:     core.ShutdownStats{RemainingTasks: len(tc.tasks), Duration: 30 * time.Second},
+				Remaining: tc.tasks,
 			})
 			for _, name := range tc.names {
 				require.ErrorContains(t, err, name)

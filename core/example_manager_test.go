@@ -10,23 +10,26 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// announce is a middleware that says when it is called.
-type announce string
-
-func (name announce) Spawn(ctx context.Context, _ *core.Task) context.Context {
-	fmt.Println(name, "Spawn")
-	return ctx
-}
-
-func (name announce) Wrap(next core.Handler) core.Handler {
-	return func(ctx context.Context, t *core.Task) error {
-		fmt.Println(name, "before")
-		defer fmt.Println(name, "after")
-		return next(ctx, t)
+// announce returns a middleware that says when it is called.
+func announce(name string) core.Middleware {
+	return core.Middleware{
+		Spawn: func(ctx context.Context, _ *core.Task) context.Context {
+			fmt.Println(name, "Spawn")
+			return ctx
+		},
+		Wrap: func(next core.Handler) core.Handler {
+			return func(ctx context.Context, t *core.Task) error {
+				fmt.Println(name, "before")
+				defer fmt.Println(name, "after")
+				return next(ctx, t)
+			}
+		},
+		Ended: func(_ context.Context, t *core.Task) { fmt.Println(name, "Ended:", t.Outcome()) },
 	}
 }
 
-// The first is the outermost. Spawn is called before Go returns, the Handler on the goroutine of the task.
+// The first middleware is the outermost. Spawn is called before Go returns; the Handler and Ended are
+// called on the goroutine of the task.
 func ExampleWithMiddleware() {
 	tasks := core.New(core.WithMiddleware(announce("first"), announce("second")))
 	tasks.Go(context.Background(), "send_receipt", func(context.Context) error {
@@ -42,26 +45,26 @@ func ExampleWithMiddleware() {
 	// task
 	// second after
 	// first after
+	// first Ended: completed
+	// second Ended: completed
 }
 
 type tenantKey struct{}
 
-// tenants keeps, for the run, who the request was from: what Spawn returns is the context of the run.
-type tenants struct{}
-
-func (tenants) Spawn(ctx context.Context, _ *core.Task) context.Context {
-	return context.WithValue(ctx, tenantKey{}, "acme")
-}
-
-func (tenants) Wrap(next core.Handler) core.Handler {
-	return func(ctx context.Context, t *core.Task) error {
-		fmt.Println(t.Name(), "for", ctx.Value(tenantKey{}))
-		return next(ctx, t)
-	}
-}
-
+// What Spawn returns is the context of the run. Here it keeps which tenant the request was from.
 func ExampleMiddleware() {
-	tasks := core.New(core.WithMiddleware(tenants{}))
+	tenants := core.Middleware{
+		Spawn: func(ctx context.Context, _ *core.Task) context.Context {
+			return context.WithValue(ctx, tenantKey{}, "acme")
+		},
+		Wrap: func(next core.Handler) core.Handler {
+			return func(ctx context.Context, t *core.Task) error {
+				fmt.Println(t.Name(), "for", ctx.Value(tenantKey{}))
+				return next(ctx, t)
+			}
+		},
+	}
+	tasks := core.New(core.WithMiddleware(tenants))
 	tasks.Go(context.Background(), "send_receipt", func(context.Context) error { return nil })
 	_ = tasks.Wait(context.Background())
 	// Output: send_receipt for acme

@@ -151,7 +151,7 @@ func ExampleShutdownError() {
 	_, err := tasks.Shutdown(ctx)
 	var left *core.ShutdownError
 	if errors.As(err, &left) {
-		for _, task := range left.Tasks {
+		for _, task := range left.Remaining {
 			fmt.Println(task.Name, task.State)
 		}
 		fmt.Println(left.Stats.Status, left.Stats.RemainingTasks)

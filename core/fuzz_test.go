@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -57,22 +58,23 @@ type machine struct {
 	maxRunning, queued int
 	blocking           bool
 	calls              sync.WaitGroup // of the manager that may block
-	serials            [2]*core.Serial
+	serials            [2]*core.Keyed
 	asked              int // how many calls of Go the program itself has made
 
 	mu      sync.Mutex
 	handles []*core.Task // what Go returned
 	records map[*core.Task]*record
-	inside  int            // Funcs that are running
-	seats   [seats]seat    // of those with a key
-	outside map[*plan]bool // calls of Go that are not accepted yet
+	refused map[*core.Task]int // how often Refused was called
+	inside  int                // Funcs that are running
+	seats   [seats]seat        // of those with a key
+	outside map[*plan]bool     // calls of Go that are not accepted yet
 }
 
 // record is what the chain has seen of a task.
 type record struct {
-	plan                      *plan
-	spawns, runs, ends, calls int
-	seen                      core.Outcome
+	plan                             *plan
+	spawns, runs, ends, calls, ended int
+	seen                             core.Outcome
 }
 
 // plan is what a task will do.
@@ -85,10 +87,10 @@ type plan struct {
 }
 
 func runProgram(t *testing.T, program []byte) {
-	x := &machine{t: t, program: program, records: map[*core.Task]*record{}, outside: map[*plan]bool{}}
+	x := &machine{t: t, program: program, records: map[*core.Task]*record{}, refused: map[*core.Task]int{}, outside: map[*plan]bool{}}
 	a, b, c := x.next(), x.next(), x.next()
 	x.maxRunning, x.queued, x.blocking = int(a%5), int(b%6)-1, c%3 == 0
-	x.serials = [2]*core.Serial{boundedBy(a, b), boundedBy(c, a)}
+	x.serials = [2]*core.Keyed{boundedBy(a, b), boundedBy(c, a)}
 	opts := []core.Option{
 		core.WithLimit(x.maxRunning, x.queued),
 		core.WithMiddleware(x.observer(), mischief()),
@@ -220,7 +222,10 @@ func (x *machine) enter(task *core.Task, p *plan, n int) {
 }
 
 // observer is the outermost middleware.
-func (x *machine) observer() core.Middleware { return observer{x} }
+func (x *machine) observer() core.Middleware {
+	o := observer{x}
+	return core.Middleware{Spawn: o.spawn, Wrap: o.wrap, Ended: o.ended, Refused: o.refused}
+}
 
 type observer struct{ x *machine }
 
@@ -233,14 +238,14 @@ func (o observer) note(task *core.Task, f func(*record)) {
 	f(o.x.records[task])
 }
 
-func (o observer) Spawn(ctx context.Context, task *core.Task) context.Context {
+func (o observer) spawn(ctx context.Context, task *core.Task) context.Context {
 	p := ctx.Value(key("plan")).(*plan)
 	o.x.setOutside(p, false)
 	o.note(task, func(r *record) { r.plan, r.spawns = p, r.spawns+1 })
 	return ctx
 }
 
-func (o observer) Wrap(next core.Handler) core.Handler {
+func (o observer) wrap(next core.Handler) core.Handler {
 	return func(ctx context.Context, task *core.Task) error {
 		o.note(task, func(r *record) { r.runs++ })
 		defer o.note(task, func(r *record) { r.ends++ })
@@ -251,9 +256,26 @@ func (o observer) Wrap(next core.Handler) core.Handler {
 	}
 }
 
+func (o observer) ended(_ context.Context, task *core.Task) {
+	select {
+	case <-task.Done():
+		assert.Fail(o.x.t, "Ended after Done")
+	default:
+	}
+	assert.NotEqual(o.x.t, core.Pending, task.Outcome())
+	o.note(task, func(r *record) { r.ended++ })
+}
+
+func (o observer) refused(_ context.Context, task *core.Task) {
+	assert.Equal(o.x.t, core.Rejected, task.Outcome())
+	o.x.mu.Lock()
+	defer o.x.mu.Unlock()
+	o.x.refused[task]++
+}
+
 // mischief is the middleware inside it; what it does goes by the name of the task.
 func mischief() core.Middleware {
-	return mischievous{around(func(ctx context.Context, task *core.Task, next core.Handler) error {
+	mw := around(func(ctx context.Context, task *core.Task, next core.Handler) error {
 		switch task.Name() {
 		case "2":
 			panic("handler")
@@ -267,14 +289,16 @@ func mischief() core.Middleware {
 			defer time.Sleep(2 * time.Second)
 		case "6":
 			return errTask // without calling next
+		case "8":
+			return fmt.Errorf("rate limit: %w", core.ErrRejected)
 		}
 		return next(ctx, task)
-	})}
+	})
+	mw.Spawn = mischievousSpawn
+	return mw
 }
 
-type mischievous struct{ core.Middleware }
-
-func (mischievous) Spawn(ctx context.Context, task *core.Task) context.Context {
+func mischievousSpawn(ctx context.Context, task *core.Task) context.Context {
 	switch task.Name() {
 	case "0":
 		panic("spawn")
@@ -293,8 +317,15 @@ func (x *machine) shutdown(bound time.Duration) {
 	s, err := x.m.Shutdown(ctx)
 	assert.LessOrEqual(x.t, time.Since(begin), bound)
 	assert.Equal(x.t, s.InitialTasks+s.SpawnedTasks,
-		s.CompletedTasks+s.FailedTasks+s.CancelledTasks+s.TimedOutTasks+s.RemainingTasks, "%+v", s)
-	assert.Equal(x.t, s.RemainingTasks > 0, err != nil, "%+v: %v", s, err)
+		s.CompletedTasks+s.FailedTasks+s.CancelledTasks+s.TimedOutTasks+s.RejectedTasks+s.RemainingTasks, "%+v", s)
+	var report *core.ShutdownError
+	if errors.As(err, &report) {
+		assert.Len(x.t, report.Remaining, s.RemainingTasks)
+		assert.NotEmpty(x.t, append(report.Remaining, report.Cancelled...))
+	} else {
+		assert.NoError(x.t, err)
+		assert.Zero(x.t, s.RemainingTasks)
+	}
 }
 
 // check checks what holds at every instant at which nothing moves.
@@ -333,8 +364,7 @@ func (x *machine) finish() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	slices.SortFunc(x.handles, func(a, b *core.Task) int { return int(a.ID()) - int(b.ID()) })
-	var sums core.Stats
-	sums.Rejected = 1
+	sums, accepted := core.Stats{Created: 1, Rejected: 1}, uint64(0)
 	x.checkOrder()
 	for _, task := range x.handles {
 		select {
@@ -343,14 +373,16 @@ func (x *machine) finish() {
 			require.Fail(t, "is not done", "%v", task)
 		}
 		r := x.records[task]
-		if task.Outcome() == core.Rejected {
+		sums.Created++
+		if task.ID() == 0 {
 			sums.Rejected++
 			require.Nil(t, r, "a refused task passes no chain")
+			require.Equal(t, 1, x.refused[task])
 			continue
 		}
-		sums.Created++
-		require.EqualValues(t, sums.Created, task.ID(), "numbered without a gap")
-		require.Equal(t, []int{1, 1, 1}, []int{r.spawns, r.runs, r.ends}, "%v: %v", task, task.Err())
+		accepted++
+		require.EqualValues(t, accepted, task.ID(), "numbered without a gap")
+		require.Equal(t, []int{1, 1, 1, 1}, []int{r.spawns, r.runs, r.ends, r.ended}, "%v: %v", task, task.Err())
 		if r.seen != core.Pending {
 			require.Equal(t, task.Outcome().String(), r.seen.String(), "%v: %v", task, task.Err())
 		}
@@ -363,6 +395,8 @@ func (x *machine) finish() {
 			sums.Cancelled++
 		case core.TimedOut:
 			sums.TimedOut++
+		case core.Rejected:
+			sums.Rejected++
 		}
 	}
 	require.Equal(t, sums, x.m.Stats())

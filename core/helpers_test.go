@@ -99,11 +99,10 @@ func until(release <-chan struct{}) core.Func {
 	return func(context.Context) error { <-release; return nil }
 }
 
-// spawnFunc is a middleware that only sees the spawn.
-type spawnFunc func(context.Context, *core.Task) context.Context
-
-func (f spawnFunc) Spawn(ctx context.Context, t *core.Task) context.Context { return f(ctx, t) }
-func (f spawnFunc) Wrap(next core.Handler) core.Handler                     { return next }
+// spawnFunc returns a middleware that only sees the spawn.
+func spawnFunc(f func(context.Context, *core.Task) context.Context) core.Middleware {
+	return core.Middleware{Spawn: f}
+}
 
 // around is a middleware that only sees the run.
 func around(h func(ctx context.Context, t *core.Task, next core.Handler) error) core.Middleware {
@@ -128,14 +127,14 @@ func requireBalanced(t *testing.T, s core.Stats) {
 
 func balanced(s core.Stats) bool {
 	return s.Running >= 0 && s.Queued >= 0 &&
-		s.Created == uint64(s.Running)+uint64(s.Queued)+s.Completed+s.Failed+s.Cancelled+s.TimedOut
+		s.Created == uint64(s.Running)+uint64(s.Queued)+s.Completed+s.Failed+s.Cancelled+s.TimedOut+s.Rejected
 }
 
 // requireAccounted checks the equation of every report of a shutdown.
 func requireAccounted(t *testing.T, s core.ShutdownStats) {
 	t.Helper()
 	require.Equal(t, s.InitialTasks+s.SpawnedTasks,
-		s.CompletedTasks+s.FailedTasks+s.CancelledTasks+s.TimedOutTasks+s.RemainingTasks, "%+v", s)
+		s.CompletedTasks+s.FailedTasks+s.CancelledTasks+s.TimedOutTasks+s.RejectedTasks+s.RemainingTasks, "%+v", s)
 }
 
 func isDone(ctx context.Context) bool {
@@ -146,30 +145,6 @@ func isDone(ctx context.Context) bool {
 		return false
 	}
 }
-
-// causeOf returns the cause as context.Cause of Go 1.25 finds it, whichever Go runs this: by way of Value, and
-// only then of Err.
-func causeOf(ctx context.Context) error {
-	if c, ok := ctx.Value(cancelCtxKey).(context.Context); ok && context.Cause(c) != nil {
-		return context.Cause(c)
-	}
-	return ctx.Err()
-}
-
-// cancelCtxKey is the key by which package context asks a parent of an unknown type.
-var cancelCtxKey = func() (key any) {
-	_, cancel := context.WithCancel(keyCatcher{context.Background(), &key})
-	defer cancel()
-	return key
-}()
-
-type keyCatcher struct {
-	context.Context
-	key *any
-}
-
-func (keyCatcher) Done() <-chan struct{} { return make(chan struct{}) }
-func (c keyCatcher) Value(key any) any   { *c.key = key; return nil }
 
 // journal is a list that many goroutines write.
 type journal struct {
@@ -262,7 +237,7 @@ const (
 	msgCancelled = "background task cancelled"
 	msgTimedOut  = "background task timed out"
 	msgRefused   = "background task refused"
-	msgOverdue   = "background task goes on though it was cancelled"
+	msgOverdue   = "background task still running after cancellation"
 	msgLeftOver  = "background task left over at the end of the shutdown"
 	msgBegan     = "shutdown of background tasks began"
 	msgEnded     = "shutdown of background tasks ended"

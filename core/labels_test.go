@@ -16,7 +16,7 @@ import (
 // queued, too: never those of the task whose end started it.
 func TestATaskHasTheLabelsOfItsSpawner(t *testing.T) {
 	m := newManager(core.WithLimit(1, -1))
-	serial := &core.Serial{}
+	serial := &core.Keyed{}
 	var spawned []*core.Task
 	seen := make(chan string, 10)
 	see := func(context.Context) error { seen <- labelsOf(t, "core_test.labelsOf"); return nil }
@@ -29,9 +29,9 @@ func TestATaskHasTheLabelsOfItsSpawner(t *testing.T) {
 	})
 	spawned = append(spawned, m.Go(t.Context(), "none", see))
 	pprof.Do(t.Context(), pprof.Labels("route", "/b"), func(ctx context.Context) {
-		spawned = append(spawned, m.Go(ctx, "another", see), m.Go(ctx, "serial", see, core.WithSerial(serial, "k")))
+		spawned = append(spawned, m.Go(ctx, "another", see), m.Go(ctx, "serial", see, core.WithKey(serial, "k")))
 	})
-	spawned = append(spawned, m.Go(t.Context(), "none, serial", see, core.WithSerial(serial, "k")))
+	spawned = append(spawned, m.Go(t.Context(), "none, serial", see, core.WithKey(serial, "k")))
 	close(release)
 	for _, task := range spawned {
 		require.NoError(t, task.Wait(t.Context()))

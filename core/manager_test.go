@@ -23,14 +23,14 @@ import (
 func TestMisusePanicsInTheCaller(t *testing.T) {
 	m := newManager()
 	var none context.Context
-	var nilFunc core.MiddlewareFunc
 	for name, misuse := range map[string]func(){
 		"Go without a context":       func() { m.Go(none, "x", succeed) },
 		"Go of a zero Manager":       func() { new(core.Manager).Go(t.Context(), "x", succeed) },
 		"Go without a Func":          func() { m.Go(t.Context(), "x", nil) },
+		"Group without a context":    func() { m.Group(none) },
+		"WithKey of nothing":         func() { core.WithKey(nil, "k") },
 		"Shutdown without a context": func() { _, _ = m.Shutdown(none) },
-		"a nil Middleware":           func() { core.WithMiddleware(nil) },
-		"a nil MiddlewareFunc":       func() { core.WithMiddleware(nilFunc) },
+		"a nil wrap":                 func() { core.MiddlewareFunc(nil) },
 		"a Wrap that returns nil": func() {
 			newManager(core.WithMiddleware(around(nil), core.MiddlewareFunc(func(core.Handler) core.Handler { return nil })))
 		},

@@ -141,27 +141,21 @@ func TestPanicOfAMiddlewaresHandler(t *testing.T) {
 	}
 }
 
-// spawnAndRun notes both moments of a task.
-type spawnAndRun struct {
-	name  string
-	notes *journal
-	spawn func(context.Context) context.Context
-}
-
-func (mw spawnAndRun) Spawn(ctx context.Context, _ *core.Task) context.Context {
-	mw.notes.add("spawn " + mw.name)
-	if mw.spawn != nil {
-		return mw.spawn(ctx)
-	}
-	return context.WithValue(ctx, key(mw.name), "begun")
-}
-
-func (mw spawnAndRun) Wrap(next core.Handler) core.Handler {
-	return func(ctx context.Context, t *core.Task) error {
-		mw.notes.add("run " + mw.name)
-		defer mw.notes.add("end " + mw.name)
+// spawnAndRun returns a middleware that notes both moments of a task.
+func spawnAndRun(name string, notes *journal, spawn func(context.Context) context.Context) core.Middleware {
+	mw := around(func(ctx context.Context, t *core.Task, next core.Handler) error {
+		notes.add("run " + name)
+		defer notes.add("end " + name)
 		return next(ctx, t)
+	})
+	mw.Spawn = func(ctx context.Context, _ *core.Task) context.Context {
+		notes.add("spawn " + name)
+		if spawn != nil {
+			return spawn(ctx)
+		}
+		return context.WithValue(ctx, key(name), "begun")
 	}
+	return mw
 }
 
 // What earlier Spawns began has to be ended: so the chain runs, but neither the later Spawns nor fn.
@@ -172,13 +166,13 @@ func TestSpawnThatDoesNotReturnAContext(t *testing.T) {
 	}{
 		"panics":          {func(context.Context) context.Context { panic("spawn") }, "panic: spawn"},
 		"panics with nil": {func(context.Context) context.Context { panic(nil) }, "panic: panic called with nil argument"},
-		"returns nil":     {func(context.Context) context.Context { return nil }, "panic: core: Spawn of middleware 1 (core_test.spawnAndRun) returned a nil context"},
+		"returns nil":     {func(context.Context) context.Context { return nil }, "panic: afterspan: Spawn hook 1 returned a nil context"},
 	} {
 		for limit, opt := range map[string]core.Option{"no limit": core.WithLimit(0, 0), "limit": core.WithLimit(1, 1)} {
 			inBubble(t, name+"/"+limit, func(t *testing.T) {
 				var notes journal
-				broken := spawnAndRun{"b", &notes, tc.spawn}
-				m := newManager(opt, core.WithMiddleware(spawnAndRun{"a", &notes, nil}, broken, spawnAndRun{"c", &notes, nil}))
+				broken := spawnAndRun("b", &notes, tc.spawn)
+				m := newManager(opt, core.WithMiddleware(spawnAndRun("a", &notes, nil), broken, spawnAndRun("c", &notes, nil)))
 				for range 3 { // no slot stays reserved
 					notes = journal{}
 					task := m.Go(t.Context(), "x", func(context.Context) error {
@@ -335,7 +329,7 @@ func TestGoexitOfASpawn(t *testing.T) {
 			var notes journal
 			var spawned *core.Task
 			m := newManager(opt, core.WithMiddleware(
-				spawnAndRun{"a", &notes, nil},
+				spawnAndRun("a", &notes, nil),
 				spawnFunc(func(ctx context.Context, task *core.Task) context.Context {
 					spawned = task
 					runtime.Goexit()

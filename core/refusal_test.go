@@ -122,13 +122,13 @@ func TestRefusalsAreLoggedOnceASecondWithTheNumberHeldBack(t *testing.T) {
 		}
 		lines := log.with(t, msgRefused)
 		require.Len(t, lines, 5)
-		require.EqualValues(t, 0, lines[0]["held_back"])
+		require.EqualValues(t, 0, lines[0]["suppressed"])
 		for _, l := range lines[1:] {
-			require.EqualValues(t, 9, l["held_back"])
+			require.EqualValues(t, 9, l["suppressed"])
 		}
 		time.Sleep(time.Hour)
 		m.Go(t.Context(), "late", succeed)
-		require.EqualValues(t, 9, log.with(t, msgRefused)[5]["held_back"])
+		require.EqualValues(t, 9, log.with(t, msgRefused)[5]["suppressed"])
 		require.EqualValues(t, 51, m.Stats().Rejected)
 	})
 }

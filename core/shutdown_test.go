@@ -204,12 +204,12 @@ func TestShutdownReturnsInTimeWhateverTheTasksDo(t *testing.T) {
 			var left *core.ShutdownError
 			require.ErrorAs(t, err, &left)
 			require.Equal(t, stats, left.Stats)
-			require.Len(t, left.Tasks, 2)
+			require.Len(t, left.Remaining, 2)
 			for i, name := range []string{"deaf", "deaf_and_failing"} {
-				require.Equal(t, name, left.Tasks[i].Name)
-				require.EqualValues(t, i+2, left.Tasks[i].ID)
-				require.Equal(t, "cancelling", left.Tasks[i].State)
-				require.Equal(t, tc.bound, left.Tasks[i].Age)
+				require.Equal(t, name, left.Remaining[i].Name)
+				require.EqualValues(t, i+2, left.Remaining[i].ID)
+				require.Equal(t, "cancelling", left.Remaining[i].State)
+				require.Equal(t, tc.bound, left.Remaining[i].Age)
 				require.ErrorContains(t, err, name)
 			}
 

@@ -63,7 +63,7 @@ func TestALongQueueThatIsCancelledPassesTheChainInPortions(t *testing.T) {
 func TestATaskOfAnotherPortionWhoseSpawnsStillRun(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		spawning, release := make(chan struct{}), make(chan struct{})
-		m := newManager(core.WithLimit(1, -1), core.WithMiddleware(lateSpawn{spawning, release}))
+		m := newManager(core.WithLimit(1, -1), core.WithMiddleware(lateSpawn(spawning, release)))
 		for range 1_200 {
 			m.Go(t.Context(), "x", obey)
 		}
@@ -84,19 +84,17 @@ func TestATaskOfAnotherPortionWhoseSpawnsStillRun(t *testing.T) {
 	})
 }
 
-// lateSpawn holds up the Spawn of the task "late", and the runs of all others.
-type lateSpawn struct{ spawn, run chan struct{} }
-
-func (s lateSpawn) Spawn(ctx context.Context, t *core.Task) context.Context {
-	if t.Name() == "late" {
-		<-s.spawn
-	}
-	return ctx
-}
-
-func (s lateSpawn) Wrap(next core.Handler) core.Handler {
-	return func(ctx context.Context, t *core.Task) error {
-		<-s.run
+// lateSpawn returns a middleware that holds up the Spawn of the task "late", and the runs of all others.
+func lateSpawn(spawn, run <-chan struct{}) core.Middleware {
+	mw := around(func(ctx context.Context, t *core.Task, next core.Handler) error {
+		<-run
 		return next(ctx, t)
+	})
+	mw.Spawn = func(ctx context.Context, t *core.Task) context.Context {
+		if t.Name() == "late" {
+			<-spawn
+		}
+		return ctx
 	}
+	return mw
 }

@@ -1,5 +1,3 @@
-//go:build !afterspan_plain
-
 package core_test
 
 import (

@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -218,44 +217,4 @@ func TestAContextWithoutReadableValuesHasNoLabels(t *testing.T) {
 	require.NoError(t, task.Wait(t.Context()))
 	require.Empty(t, seen)
 	require.NoError(t, m.Close())
-}
-
-// Each asks only the one before it: 100,000 of them took minutes when each asked all.
-func TestALongChainOfSuccessors(t *testing.T) {
-	for name, root := range map[string]context.Context{
-		"without labels": t.Context(),
-		"with labels":    pprof.WithLabels(t.Context(), pprof.Labels("route", "/a")),
-	} {
-		t.Run(name, func(t *testing.T) {
-			m := newManager()
-			var asked atomic.Int64
-			done := make(chan struct{})
-			var step func(left int) core.Func
-			step = func(left int) core.Func {
-				return func(ctx context.Context) error {
-					if left == 0 {
-						close(done)
-						return nil
-					}
-					return m.Go(ctx, "x", step(left-1)).Err()
-				}
-			}
-			m.Go(counting{root, &asked}, "x", step(1_000))
-			<-done
-			require.NoError(t, m.Wait(t.Context()))
-			require.Less(t, asked.Load(), int64(20))
-			require.NoError(t, m.Close())
-		})
-	}
-}
-
-// counting is a context that counts how often it is asked for a value.
-type counting struct {
-	context.Context
-	asked *atomic.Int64
-}
-
-func (c counting) Value(key any) any {
-	c.asked.Add(1)
-	return c.Context.Value(key)
 }

@@ -10,9 +10,9 @@ import (
 )
 
 // The messages of one conversation are stored in the order in which they were sent, and those of another meanwhile.
-func ExampleWithSerial() {
+func ExampleWithKey() {
 	tasks := core.New()
-	var threads core.Serial
+	var threads core.Keyed
 	store := func(message string, after <-chan struct{}) core.Func {
 		return func(context.Context) error {
 			<-after
@@ -22,9 +22,9 @@ func ExampleWithSerial() {
 	}
 	now, later := make(chan struct{}), make(chan struct{})
 	close(now)
-	tasks.Go(context.Background(), "store_message", store("thread-1: Where is my order?", later), core.WithSerial(&threads, "thread-1"))
-	tasks.Go(context.Background(), "store_message", store("thread-1: It is on its way.", now), core.WithSerial(&threads, "thread-1"))
-	other := tasks.Go(context.Background(), "store_message", store("thread-2: Hello!", now), core.WithSerial(&threads, "thread-2"))
+	tasks.Go(context.Background(), "store_message", store("thread-1: Where is my order?", later), core.WithKey(&threads, "thread-1"))
+	tasks.Go(context.Background(), "store_message", store("thread-1: It is on its way.", now), core.WithKey(&threads, "thread-1"))
+	other := tasks.Go(context.Background(), "store_message", store("thread-2: Hello!", now), core.WithKey(&threads, "thread-2"))
 
 	_ = other.Wait(context.Background())
 	stats := tasks.Stats()
@@ -41,11 +41,11 @@ func ExampleWithSerial() {
 // One conversation may have two tasks that run or wait, and all together a hundred. The next is refused.
 func ExampleSerial() {
 	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
-	threads := &core.Serial{PerKey: 2, Total: 100}
+	threads := &core.Keyed{PerKey: 2, Total: 100}
 	release := make(chan struct{})
 	for _, thread := range []string{"thread-1", "thread-1", "thread-1", "thread-2"} {
 		task := tasks.Go(context.Background(), "summarize", func(context.Context) error { <-release; return nil },
-			core.WithSerial(threads, thread))
+			core.WithKey(threads, thread))
 		fmt.Println(thread, task.Outcome(), errors.Is(task.Err(), core.ErrFull))
 	}
 	close(release)

@@ -30,8 +30,8 @@ func seatOf(manner byte) int { return [16]int{4: 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3
 
 func serialOf(seat int) int { return (seat - 1) / 2 }
 
-func boundedBy(a, b byte) *core.Serial {
-	return &core.Serial{PerKey: int(a / 16 % 4), Total: int(b / 16 % 7), Blocking: b >= 128}
+func boundedBy(a, b byte) *core.Keyed {
+	return &core.Keyed{PerKey: int(a / 16 % 4), Total: int(b / 16 % 7), Blocking: b >= 128}
 }
 
 // serial is the option of a task of that plan, nil if it has no key.
@@ -39,7 +39,7 @@ func (x *machine) serial(p *plan) core.TaskOption {
 	if p.seat == 0 {
 		return nil
 	}
-	return core.WithSerial(x.serials[serialOf(p.seat)], string("ab"[p.seat%2]))
+	return core.WithKey(x.serials[serialOf(p.seat)], string("ab"[p.seat%2]))
 }
 
 func (x *machine) setOutside(p *plan, outside bool) {

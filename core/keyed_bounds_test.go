@@ -17,33 +17,33 @@ import (
 
 func TestSerialBoundsWhatRunsAndWaits(t *testing.T) {
 	for name, tc := range map[string]struct {
-		serial          core.Serial
+		serial          core.Keyed
 		opts            []core.Option
 		keys            string // of the tasks, one letter each
 		accepted        string // of each: 1 or 0
 		running, queued int
 		why             string // of the last
 	}{
-		"the zero value":       {core.Serial{}, nil, "aaaaaaaaab", "1111111111", 2, 8, ""},
-		"negative":             {core.Serial{PerKey: -1, Total: -1}, nil, "aaaab", "11111", 2, 3, ""},
-		"one of a key":         {core.Serial{PerKey: 1}, nil, "aba", "110", 2, 0, `: the key "a" has 1 task(s) that have not ended`},
-		"three of a key":       {core.Serial{PerKey: 3}, nil, "aaaabbbb", "11101110", 2, 4, `: the key "b" has 3 task(s) that have not ended`},
-		"in all":               {core.Serial{Total: 4}, nil, "abcaac", "111100", 3, 1, ": its Serial has 4 task(s) that have not ended"},
-		"both":                 {core.Serial{PerKey: 2, Total: 3}, nil, "aaabb", "11010", 2, 1, ": its Serial has 3 task(s) that have not ended"},
-		"of a key first":       {core.Serial{PerKey: 1, Total: 1}, nil, "aa", "10", 1, 0, `: the key "a" has 1 task(s) that have not ended`},
-		"of the empty key":     {core.Serial{PerKey: 1, Total: 5}, nil, "-b-", "110", 2, 0, `: the key "" has 1 task(s) that have not ended`},
-		"a queue that is full": {core.Serial{}, []core.Option{core.WithLimit(9, 2)}, "aaaabcb", "1110110", 3, 2, ""},
-		"no queue":             {core.Serial{}, []core.Option{core.WithLimit(9, 0)}, "aabba", "10100", 2, 0, ""},
-		"no slot":              {core.Serial{}, []core.Option{core.WithLimit(1, 2)}, "abcd", "1110", 1, 2, ""},
-		"a queue, no limit":    {core.Serial{}, []core.Option{core.WithLimit(0, 1)}, "aaaa", "1111", 1, 3, ""},
-		"a queue of any size":  {core.Serial{}, []core.Option{core.WithLimit(1, -1)}, "aabb", "1111", 1, 3, ""},
+		"the zero value":       {core.Keyed{}, nil, "aaaaaaaaab", "1111111111", 2, 8, ""},
+		"negative":             {core.Keyed{PerKey: -1, Total: -1}, nil, "aaaab", "11111", 2, 3, ""},
+		"one of a key":         {core.Keyed{PerKey: 1}, nil, "aba", "110", 2, 0, `: the key "a" has 1 task(s) that have not ended`},
+		"three of a key":       {core.Keyed{PerKey: 3}, nil, "aaaabbbb", "11101110", 2, 4, `: the key "b" has 3 task(s) that have not ended`},
+		"in all":               {core.Keyed{Total: 4}, nil, "abcaac", "111100", 3, 1, ": its Serial has 4 task(s) that have not ended"},
+		"both":                 {core.Keyed{PerKey: 2, Total: 3}, nil, "aaabb", "11010", 2, 1, ": its Serial has 3 task(s) that have not ended"},
+		"of a key first":       {core.Keyed{PerKey: 1, Total: 1}, nil, "aa", "10", 1, 0, `: the key "a" has 1 task(s) that have not ended`},
+		"of the empty key":     {core.Keyed{PerKey: 1, Total: 5}, nil, "-b-", "110", 2, 0, `: the key "" has 1 task(s) that have not ended`},
+		"a queue that is full": {core.Keyed{}, []core.Option{core.WithLimit(9, 2)}, "aaaabcb", "1110110", 3, 2, ""},
+		"no queue":             {core.Keyed{}, []core.Option{core.WithLimit(9, 0)}, "aabba", "10100", 2, 0, ""},
+		"no slot":              {core.Keyed{}, []core.Option{core.WithLimit(1, 2)}, "abcd", "1110", 1, 2, ""},
+		"a queue, no limit":    {core.Keyed{}, []core.Option{core.WithLimit(0, 1)}, "aaaa", "1111", 1, 3, ""},
+		"a queue of any size":  {core.Keyed{}, []core.Option{core.WithLimit(1, -1)}, "aabb", "1111", 1, 3, ""},
 	} {
 		inBubble(t, name, func(t *testing.T) {
 			m := newManager(tc.opts...)
 			try := func() (accepted string, last *core.Task) {
 				for _, c := range tc.keys {
 					key := map[bool]string{true: "", false: string(c)}[c == '-']
-					last = m.Go(t.Context(), "x", ignore(time.Second), core.WithSerial(&tc.serial, key))
+					last = m.Go(t.Context(), "x", ignore(time.Second), core.WithKey(&tc.serial, key))
 					if last.Outcome() == core.Pending {
 						accepted += "1"
 					} else {
@@ -74,7 +74,7 @@ func TestSerialBoundsWhatRunsAndWaits(t *testing.T) {
 func TestCancelledWhileItWaitsForItsTurnCountsUntilItEnds(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(lingering("cancelled"))
-		option := core.WithSerial(&core.Serial{PerKey: 2}, "k")
+		option := core.WithKey(&core.Keyed{PerKey: 2}, "k")
 		m.Go(t.Context(), "first", ignore(time.Minute), option)
 		m.Go(t.Context(), "cancelled", succeed, option).Cancel()
 		synctest.Wait()
@@ -92,7 +92,7 @@ func TestCancelledWhileItWaitsForItsTurnCountsUntilItEnds(t *testing.T) {
 func TestNextAfterTheCancelledIsCountedWithThem(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(2, 2), lingering("cancelled"))
-		option := core.WithSerial(&core.Serial{PerKey: 3}, "k")
+		option := core.WithKey(&core.Keyed{PerKey: 3}, "k")
 		m.Go(t.Context(), "first", ignore(time.Minute), option)
 		m.Go(t.Context(), "cancelled", succeed, option).Cancel()
 		time.Sleep(2 * time.Minute)
@@ -117,18 +117,18 @@ func TestNextAfterTheCancelledIsCountedWithThem(t *testing.T) {
 
 func TestBlockingGoWaitsForRoomOfItsKey(t *testing.T) {
 	for name, tc := range map[string]struct {
-		serial core.Serial
+		serial core.Keyed
 		opts   []core.Option
 	}{
-		"a Serial that blocks, per key":      {core.Serial{PerKey: 2, Blocking: true}, nil},
-		"a Serial that blocks, in all":       {core.Serial{Total: 2, Blocking: true}, nil},
-		"a Serial that blocks, of a manager": {core.Serial{Blocking: true}, []core.Option{core.WithLimit(1, 1)}},
-		"a manager that blocks":              {core.Serial{PerKey: 2}, []core.Option{core.WithBlocking()}},
-		"both":                               {core.Serial{PerKey: 2, Blocking: true}, []core.Option{core.WithLimit(1, 1), core.WithBlocking()}},
+		"a Serial that blocks, per key":      {core.Keyed{PerKey: 2, Blocking: true}, nil},
+		"a Serial that blocks, in all":       {core.Keyed{Total: 2, Blocking: true}, nil},
+		"a Serial that blocks, of a manager": {core.Keyed{Blocking: true}, []core.Option{core.WithLimit(1, 1)}},
+		"a manager that blocks":              {core.Keyed{PerKey: 2}, []core.Option{core.WithBlocking()}},
+		"both":                               {core.Keyed{PerKey: 2, Blocking: true}, []core.Option{core.WithLimit(1, 1), core.WithBlocking()}},
 	} {
 		inBubble(t, name, func(t *testing.T) {
 			m := newManager(tc.opts...)
-			begin, option := time.Now(), core.WithSerial(&tc.serial, "k")
+			begin, option := time.Now(), core.WithKey(&tc.serial, "k")
 			for i := range 6 {
 				task := m.Go(t.Context(), "x", ignore(time.Second), option)
 				require.Equal(t, core.Pending, task.Outcome())
@@ -149,7 +149,7 @@ func TestBlockedCallersOfAKeyAreServedInOrder(t *testing.T) {
 	for name, opt := range map[string]core.Option{"no limit": nil, "a limit": core.WithLimit(2, 1)} {
 		inBubble(t, name, func(t *testing.T) {
 			m := newManager(opt)
-			s := &core.Serial{PerKey: 2, Blocking: true}
+			s := &core.Keyed{PerKey: 2, Blocking: true}
 			got, want := map[string]*journal{"a": {}, "b": {}}, map[string][]string{}
 			for i := range 20 {
 				k, name, ctx := string("ab"[i%2]), fmt.Sprint(i), t.Context()
@@ -158,7 +158,7 @@ func TestBlockedCallersOfAKeyAreServedInOrder(t *testing.T) {
 				} else {
 					want[k] = append(want[k], name)
 				}
-				go m.Go(ctx, name, noting(got[k], name), core.WithSerial(s, k))
+				go m.Go(ctx, name, noting(got[k], name), core.WithKey(s, k))
 				synctest.Wait()
 			}
 			time.Sleep(time.Minute)
@@ -172,18 +172,18 @@ func TestBlockedCallersOfAKeyAreServedInOrder(t *testing.T) {
 func TestBlockedCallersOfAKeyHoldUpNoOthers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(2, 0), core.WithBlocking())
-		s := &core.Serial{PerKey: 1}
+		s := &core.Keyed{PerKey: 1}
 		var order journal
 		spawn := func(name string, opts ...core.TaskOption) {
 			go m.Go(t.Context(), name, noting(&order, name), opts...)
 			synctest.Wait()
 		}
-		m.Go(t.Context(), "x", ignore(10*time.Second), core.WithSerial(s, "a"))
+		m.Go(t.Context(), "x", ignore(10*time.Second), core.WithKey(s, "a"))
 		m.Go(t.Context(), "x", ignore(time.Second))
-		spawn("a", core.WithSerial(s, "a")) // waits for its key
-		spawn("b", core.WithSerial(s, "b")) // these wait for a slot
+		spawn("a", core.WithKey(s, "a")) // waits for its key
+		spawn("b", core.WithKey(s, "b")) // these wait for a slot
 		spawn("c")
-		spawn("d", core.WithSerial(s, "d"))
+		spawn("d", core.WithKey(s, "d"))
 		require.Equal(t, core.Stats{Created: 2, Running: 2}, m.Stats())
 		time.Sleep(4500 * time.Millisecond)
 		require.Equal(t, []string{"b", "c", "d"}, order.all())
@@ -196,11 +196,11 @@ func TestBlockedCallersOfAKeyHoldUpNoOthers(t *testing.T) {
 func TestRoomThatComesFreeIsForTheFirstWhoCanTakeIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(1, 1), core.WithBlocking())
-		s := &core.Serial{PerKey: 1}
-		m.Go(t.Context(), "x", ignore(time.Second), core.WithSerial(s, "a"))
-		m.Go(t.Context(), "x", ignore(time.Second), core.WithSerial(s, "b"))
+		s := &core.Keyed{PerKey: 1}
+		m.Go(t.Context(), "x", ignore(time.Second), core.WithKey(s, "a"))
+		m.Go(t.Context(), "x", ignore(time.Second), core.WithKey(s, "b"))
 		for _, k := range []string{"b", "a", "c"} { // b has no room yet, a takes the place of b in the queue, c has none
-			go m.Go(t.Context(), k, ignore(time.Second), core.WithSerial(s, k))
+			go m.Go(t.Context(), k, ignore(time.Second), core.WithKey(s, k))
 			synctest.Wait()
 		}
 		time.Sleep(1500 * time.Millisecond)
@@ -218,13 +218,13 @@ func TestRoomThatComesFreeIsForTheFirstWhoCanTakeIt(t *testing.T) {
 func TestOneEndMayMakeRoomForTwo(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(3, 1), core.WithBlocking(), lingering("cancelled"))
-		full, other := &core.Serial{Total: 2}, core.WithSerial(&core.Serial{}, "k")
-		m.Go(t.Context(), "x", ignore(2*time.Hour), core.WithSerial(full, "k"))
-		m.Go(t.Context(), "cancelled", succeed, core.WithSerial(full, "k")).Cancel()
+		full, other := &core.Keyed{Total: 2}, core.WithKey(&core.Keyed{}, "k")
+		m.Go(t.Context(), "x", ignore(2*time.Hour), core.WithKey(full, "k"))
+		m.Go(t.Context(), "cancelled", succeed, core.WithKey(full, "k")).Cancel()
 		m.Go(t.Context(), "x", ignore(2*time.Hour), other)
 		go m.Go(t.Context(), "queued", succeed, other)
 		synctest.Wait()
-		go m.Go(t.Context(), "running", ignore(2*time.Hour), core.WithSerial(full, "l"))
+		go m.Go(t.Context(), "running", ignore(2*time.Hour), core.WithKey(full, "l"))
 		synctest.Wait()
 		require.Equal(t, core.Stats{Created: 3, Running: 2, Queued: 1}, m.Stats())
 		time.Sleep(time.Hour + time.Second)
@@ -234,7 +234,7 @@ func TestOneEndMayMakeRoomForTwo(t *testing.T) {
 }
 
 func TestSerialThatBlocksKeepsNobodyOutsideForEver(t *testing.T) {
-	option := core.WithSerial(&core.Serial{PerKey: 1, Blocking: true}, "k")
+	option := core.WithKey(&core.Keyed{PerKey: 1, Blocking: true}, "k")
 	for name, stop := range map[string]func(*core.Manager){
 		"Shutdown": func(m *core.Manager) { _, _ = m.Shutdown(context.Background()) },
 		"Close":    func(m *core.Manager) { _ = m.Close() },

@@ -44,7 +44,7 @@ func TestCancelledWhileItWaitsForItsTurnHoldsUpNobody(t *testing.T) {
 			}
 			m := newManager(opts...)
 			var order journal
-			option, tasks := core.WithSerial(&core.Serial{}, "k"), map[rune]*core.Task{}
+			option, tasks := core.WithKey(&core.Keyed{}, "k"), map[rune]*core.Task{}
 			for _, c := range tc.tasks {
 				tasks[c] = m.Go(t.Context(), string(c), noting(&order, string(c)), option)
 			}
@@ -74,7 +74,7 @@ func TestCancelledWhileItWaitsForItsTurnPassesOnNone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager()
 		var order journal
-		option := core.WithSerial(&core.Serial{}, "k")
+		option := core.WithKey(&core.Keyed{}, "k")
 		m.Go(t.Context(), "a", noting(&order, "a"), option)
 		b := m.Go(t.Context(), "b", noting(&order, "b"), option)
 		m.Go(t.Context(), "c", noting(&order, "c"), option)
@@ -92,7 +92,7 @@ func TestCancelledWhileItWaitsForASlotPassesItsTurnOn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(1, -1), lingering("b"))
 		var order journal
-		option := core.WithSerial(&core.Serial{}, "k")
+		option := core.WithKey(&core.Keyed{}, "k")
 		m.Go(t.Context(), "a", noting(&order, "a"))
 		b := m.Go(t.Context(), "b", noting(&order, "b"), option)
 		c := m.Go(t.Context(), "c", noting(&order, "c"), option)
@@ -115,7 +115,7 @@ func TestCancelledWhileItWaitsForASlotPassesItsTurnOn(t *testing.T) {
 func TestCancelledWhileItRunsKeepsItsTurn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager()
-		option, begin := core.WithSerial(&core.Serial{}, "k"), time.Now()
+		option, begin := core.WithKey(&core.Keyed{}, "k"), time.Now()
 		first := m.Go(t.Context(), "first", ignore(time.Minute), option)
 		second := m.Go(t.Context(), "second", succeed, option)
 		synctest.Wait()
@@ -130,7 +130,7 @@ func TestCancelledWhileItsSpawnGoesOnIsSkipped(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(slow("second", time.Minute))
 		var order journal
-		option := core.WithSerial(&core.Serial{}, "k")
+		option := core.WithKey(&core.Keyed{}, "k")
 		m.Go(t.Context(), "first", noting(&order, "first"), option)
 		go m.Go(t.Context(), "second", noting(&order, "second"), option)
 		synctest.Wait()
@@ -161,11 +161,11 @@ func TestCancelAllAndCloseEndWhatWaitsForItsTurn(t *testing.T) {
 		for limit, opt := range map[string]core.Option{"": nil, " with a limit": core.WithLimit(1, -1)} {
 			inBubble(t, name+limit, func(t *testing.T) {
 				m := newManager(opt)
-				s := &core.Serial{}
+				s := &core.Keyed{}
 				var tasks []*core.Task
 				for i := range 20 {
 					fn := func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) }
-					tasks = append(tasks, m.Go(t.Context(), "x", fn, core.WithSerial(s, string("ab"[i%2]))))
+					tasks = append(tasks, m.Go(t.Context(), "x", fn, core.WithKey(s, string("ab"[i%2]))))
 				}
 				synctest.Wait()
 				begin := time.Now()
@@ -187,7 +187,7 @@ func TestShutdownFinishesWhatWaitsForItsTurn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager()
 		var order journal
-		option := core.WithSerial(&core.Serial{}, "k")
+		option := core.WithKey(&core.Keyed{}, "k")
 		m.Go(t.Context(), "a", func(ctx context.Context) error {
 			time.Sleep(time.Second)
 			order.add("a")
@@ -212,7 +212,7 @@ func TestShutdownFinishesWhatWaitsForItsTurn(t *testing.T) {
 func TestShutdownNamesWhatHoldsTheTurnAndDoesNotStop(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager()
-		option := core.WithSerial(&core.Serial{}, "k")
+		option := core.WithKey(&core.Keyed{}, "k")
 		m.Go(t.Context(), "stuck", ignore(time.Hour), option)
 		for range 3 {
 			m.Go(t.Context(), "behind", succeed, option)

@@ -46,7 +46,7 @@ func TestTasksOfAKeyRunOneAfterAnotherInOrderOfAcceptance(t *testing.T) {
 	} {
 		inBubble(t, name, func(t *testing.T) {
 			m := newManager(opts...)
-			option := core.WithSerial(&core.Serial{}, "thread-1") // one for all: it is no task's own
+			option := core.WithKey(&core.Keyed{}, "thread-1") // one for all: it is no task's own
 			var running int
 			var order []uint64
 			for i := range 50 {
@@ -73,7 +73,7 @@ func TestTasksOfAKeyRunOneAfterAnotherInOrderOfAcceptance(t *testing.T) {
 func TestNextOfAKeyStartsHoweverTheOneBeforeEnds(t *testing.T) {
 	// ofFirst is a middleware that has to do with the first task alone.
 	ofFirst := func(spawn func(), run core.Handler) core.Option {
-		return core.WithMiddleware(mischievousFirst{spawn, run})
+		return core.WithMiddleware(mischievousFirst(spawn, run))
 	}
 	leave := func(ctx context.Context, task *core.Task) error { return nil }
 	for name, tc := range map[string]struct {
@@ -97,7 +97,7 @@ func TestNextOfAKeyStartsHoweverTheOneBeforeEnds(t *testing.T) {
 	} {
 		inBubble(t, name, func(t *testing.T) {
 			m := newManager(tc.option)
-			option, begin := core.WithSerial(&core.Serial{}, "k"), time.Now()
+			option, begin := core.WithKey(&core.Keyed{}, "k"), time.Now()
 			go m.Go(t.Context(), "first", tc.first, option, core.WithTimeout(time.Hour))
 			synctest.Wait()
 			took := time.Duration(-1)
@@ -111,26 +111,21 @@ func TestNextOfAKeyStartsHoweverTheOneBeforeEnds(t *testing.T) {
 	}
 }
 
-// mischievousFirst is a middleware that only looks at the task called first.
-type mischievousFirst struct {
-	spawn func()
-	run   core.Handler
-}
-
-func (mw mischievousFirst) Spawn(ctx context.Context, task *core.Task) context.Context {
-	if mw.spawn != nil && task.Name() == "first" {
-		mw.spawn()
-	}
-	return ctx
-}
-
-func (mw mischievousFirst) Wrap(next core.Handler) core.Handler {
-	return func(ctx context.Context, task *core.Task) error {
-		if mw.run != nil && task.Name() == "first" {
-			return mw.run(ctx, task)
+// mischievousFirst returns a middleware that only looks at the task called first.
+func mischievousFirst(spawn func(), run core.Handler) core.Middleware {
+	mw := around(func(ctx context.Context, task *core.Task, next core.Handler) error {
+		if run != nil && task.Name() == "first" {
+			return run(ctx, task)
 		}
 		return next(ctx, task)
+	})
+	mw.Spawn = func(ctx context.Context, task *core.Task) context.Context {
+		if spawn != nil && task.Name() == "first" {
+			spawn()
+		}
+		return ctx
 	}
+	return mw
 }
 
 // impatient is a middleware that gives up on a Func after a second.
@@ -149,17 +144,17 @@ func impatient() core.Middleware {
 
 // What does not concern each other does not wait.
 func TestOnlyTasksOfOneKeyWaitForEachOther(t *testing.T) {
-	s, other := &core.Serial{}, &core.Serial{}
+	s, other := &core.Keyed{}, &core.Keyed{}
 	for name, second := range map[string][]core.TaskOption{
-		"another key":                        {core.WithSerial(s, "l")},
-		"a key that is empty":                {core.WithSerial(s, "")},
-		"the same key of another Serial":     {core.WithSerial(other, "k")},
+		"another key":                        {core.WithKey(s, "l")},
+		"a key that is empty":                {core.WithKey(s, "")},
+		"the same key of another Serial":     {core.WithKey(other, "k")},
 		"no key":                             nil,
-		"where a later option takes it back": {core.WithSerial(s, "k"), core.WithSerial(s, "l")},
+		"where a later option takes it back": {core.WithKey(s, "k"), core.WithKey(s, "l")},
 	} {
 		inBubble(t, name, func(t *testing.T) {
 			m := newManager()
-			m.Go(t.Context(), "first", ignore(time.Minute), core.WithSerial(s, "k"))
+			m.Go(t.Context(), "first", ignore(time.Minute), core.WithKey(s, "k"))
 			m.Go(t.Context(), "second", ignore(time.Minute), second...)
 			require.Equal(t, core.Stats{Created: 2, Running: 2}, m.Stats())
 			begin := time.Now()
@@ -171,7 +166,7 @@ func TestOnlyTasksOfOneKeyWaitForEachOther(t *testing.T) {
 
 func TestOneSerialOfTwoManagersKeepsAnOrderForEach(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		option := core.WithSerial(&core.Serial{PerKey: 2, Total: 2}, "k")
+		option := core.WithKey(&core.Keyed{PerKey: 2, Total: 2}, "k")
 		m, n := newManager(core.WithTaskDefaults(option)), newManager(core.WithTaskDefaults(option))
 		for range 2 {
 			m.Go(t.Context(), "x", ignore(time.Minute))
@@ -192,7 +187,7 @@ func TestWhoWaitsForItsTurnTakesNoSlot(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(2, -1))
 		var order journal
-		option := core.WithSerial(&core.Serial{}, "k")
+		option := core.WithKey(&core.Keyed{}, "k")
 		for i := range 3 {
 			m.Go(t.Context(), "x", noting(&order, fmt.Sprint("k", i)), option)
 		}
@@ -214,7 +209,7 @@ func TestWhoWaitsForItsTurnTakesNoSlot(t *testing.T) {
 func TestWhoWaitsForItsTurnHoldsNoGoroutineAndIsListed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager()
-		option := core.WithSerial(&core.Serial{}, "k")
+		option := core.WithKey(&core.Keyed{}, "k")
 		m.Go(t.Context(), "first", ignore(time.Minute), option)
 		before := runtime.NumGoroutine()
 		for range 1000 {
@@ -240,7 +235,7 @@ func TestFollowUpOfTheSameKeyRunsAfterwards(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(1, 2))
 		var order journal
-		option := core.WithSerial(&core.Serial{Blocking: true, PerKey: 3}, "k")
+		option := core.WithKey(&core.Keyed{Blocking: true, PerKey: 3}, "k")
 		m.Go(t.Context(), "first", func(ctx context.Context) error {
 			synctest.Wait() // for the second
 			followUp := m.Go(ctx, "x", noting(&order, "follow-up"), option)
@@ -258,9 +253,9 @@ func TestFollowUpOfTheSameKeyRunsAfterwards(t *testing.T) {
 // The memory of a service with a million conversations is that of the few that are busy.
 func TestIdleKeysAndIdleSerialsAreForgotten(t *testing.T) {
 	const megabyte = 1 << 20
-	m, s := newManager(), &core.Serial{}
+	m, s := newManager(), &core.Keyed{}
 	release := make(chan struct{})
-	m.Go(t.Context(), "busy", until(release), core.WithSerial(s, "busy"))
+	m.Go(t.Context(), "busy", until(release), core.WithKey(s, "busy"))
 	used := func() uint64 {
 		runtime.GC()
 		runtime.GC()
@@ -271,8 +266,8 @@ func TestIdleKeysAndIdleSerialsAreForgotten(t *testing.T) {
 	before := used()
 	for i := range 40 {
 		key := strings.Repeat(fmt.Sprint(i%10), megabyte) + fmt.Sprint(i)
-		m.Go(t.Context(), "x", succeed, core.WithSerial(s, key)) // of two one waits
-		require.NoError(t, m.Go(t.Context(), "x", succeed, core.WithSerial(s, key)).Wait(t.Context()))
+		m.Go(t.Context(), "x", succeed, core.WithKey(s, key)) // of two one waits
+		require.NoError(t, m.Go(t.Context(), "x", succeed, core.WithKey(s, key)).Wait(t.Context()))
 	}
 	require.Less(t, used(), before+10*megabyte)
 
@@ -285,11 +280,11 @@ func TestIdleKeysAndIdleSerialsAreForgotten(t *testing.T) {
 	runtime.KeepAlive(m)
 }
 
-func TestWithSerialOfNothing(t *testing.T) {
-	require.PanicsWithValue(t, "core: WithSerial: the Serial is nil", func() { core.WithSerial(nil, "k") })
+func TestWithKeyOfNothing(t *testing.T) {
+	require.PanicsWithValue(t, "core: WithKey: the Serial is nil", func() { core.WithKey(nil, "k") })
 
 	// A task that no manager knows is in nobody's way.
-	option := core.WithSerial(&core.Serial{PerKey: 1}, "k")
+	option := core.WithKey(&core.Keyed{PerKey: 1}, "k")
 	for range 2 {
 		task := core.NewTask("x", option)
 		task.Cancel()
@@ -302,15 +297,15 @@ func TestWithSerialOfNothing(t *testing.T) {
 func TestAWidthIsHowManyOfAKeyRunAtATime(t *testing.T) {
 	for _, tc := range []struct{ width, running int }{{-1, 1}, {0, 1}, {1, 1}, {2, 2}, {3, 3}, {100, 20}} {
 		inBubble(t, fmt.Sprint("width ", tc.width), func(t *testing.T) {
-			m, serial, started := newManager(), &core.Serial{Width: tc.width}, &journal{}
+			m, serial, started := newManager(), &core.Keyed{Running: tc.width}, &journal{}
 			for i := range 20 {
 				m.Go(t.Context(), "x", func(ctx context.Context) error {
 					started.add(fmt.Sprint(i))
 					return during(time.Second)(ctx)
-				}, core.WithSerial(serial, "k"))
+				}, core.WithKey(serial, "k"))
 				synctest.Wait()
 			}
-			other := m.Go(t.Context(), "x", during(time.Second), core.WithSerial(serial, "another"))
+			other := m.Go(t.Context(), "x", during(time.Second), core.WithKey(serial, "another"))
 			synctest.Wait()
 			require.Equal(t, tc.running+1, m.Stats().Running)
 			require.Equal(t, 20-tc.running, m.Stats().Queued)
@@ -331,10 +326,10 @@ func TestAWidthIsHowManyOfAKeyRunAtATime(t *testing.T) {
 // What is cancelled while it waits, or as it runs, makes room for one and not for two.
 func TestAWidthHoldsThroughCancels(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		m, serial := newManager(core.WithLimit(3, -1)), &core.Serial{Width: 2}
+		m, serial := newManager(core.WithLimit(3, -1)), &core.Keyed{Running: 2}
 		var tasks []*core.Task
 		for range 12 {
-			tasks = append(tasks, m.Go(t.Context(), "x", obey, core.WithSerial(serial, "k")))
+			tasks = append(tasks, m.Go(t.Context(), "x", obey, core.WithKey(serial, "k")))
 		}
 		synctest.Wait()
 		for _, i := range []int{5, 2, 0, 7, 1, 3} {
