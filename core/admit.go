@@ -19,14 +19,15 @@ func (m *Manager) admit(ctx context.Context, t *Task) error {
 	own, live := m.callersOf(ctx)
 	ctxErr := ctx.Err()
 	caller := sched.Caller{Waits: m.waitsForRoom(t) && !own && ctxErr == nil}
+	admitted := make(chan struct{})
 	if caller.Waits {
-		t.run.admitted = make(chan struct{})
+		t.run.admitted = admitted
 	}
 	switch verdict := m.addFor(t, live, caller); {
 	case verdict <= sched.Queue:
 		return nil
 	case verdict == sched.Wait:
-		return m.awaitRoom(ctx, t)
+		return m.awaitRoom(ctx, t, admitted)
 	case verdict == sched.Closed:
 		return ErrClosed
 	case m.waitsForRoom(t) && !own:
@@ -93,10 +94,10 @@ func (m *Manager) startIfReady(t *Task) {
 }
 
 // awaitRoom waits until t is accepted, a shutdown refuses it, or ctx is done. A decision that was made
-// by then stands.
-func (m *Manager) awaitRoom(ctx context.Context, t *Task) error {
+// by then stands. An accepted task may have ended by then.
+func (m *Manager) awaitRoom(ctx context.Context, t *Task, admitted <-chan struct{}) error {
 	select {
-	case <-t.run.admitted:
+	case <-admitted:
 	case <-ctx.Done():
 		m.mu.Lock()
 		full := t.errFull(m.sched.Room(&t.item))
@@ -106,7 +107,7 @@ func (m *Manager) awaitRoom(ctx context.Context, t *Task) error {
 			return fmt.Errorf("%w: %w", full, ctx.Err())
 		}
 	}
-	if <-t.run.admitted; t.id == 0 {
+	if <-admitted; t.id == 0 {
 		return ErrClosed
 	}
 	return nil

@@ -35,7 +35,7 @@ func TestCausesMatchTheErrorsOfTheirContexts(t *testing.T) {
 			for _, err := range tc.isNo {
 				require.NotErrorIs(t, tc.err, err)
 			}
-			require.True(t, strings.HasPrefix(tc.err.Error(), "core: "), "it says where it comes from")
+			require.True(t, strings.HasPrefix(tc.err.Error(), "afterspan: "), "it says where it comes from")
 		})
 	}
 }

@@ -118,7 +118,7 @@ func ExampleWithLimit() {
 	// Output:
 	// pending <nil>
 	// pending <nil>
-	// rejected core: no room: task refused
+	// rejected afterspan: task refused: no room
 	// 1 running, 1 queued, 1 rejected
 }
 

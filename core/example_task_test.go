@@ -86,7 +86,7 @@ func ExampleTask_Cancel() {
 	<-task.Done()
 	fmt.Println(task.Outcome())
 	// Output:
-	// context canceled - core: task cancelled: context canceled
+	// context canceled - afterspan: task cancelled: context canceled
 	// cancelled
 }
 

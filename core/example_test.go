@@ -89,7 +89,7 @@ func ExampleManager_Go_refused() {
 	fmt.Println(task.Err())
 	// Output:
 	// rejected
-	// core: manager closed: task refused
+	// afterspan: manager closed: task refused
 }
 
 // A server shuts down first, so that no new work comes in; then the manager; then the tracer provider.
@@ -120,7 +120,7 @@ func ExampleManager_Close() {
 	fmt.Println(task.Outcome(), task.Err())
 	// Output:
 	// <nil>
-	// cancelled core: manager shut down: context canceled
+	// cancelled afterspan: manager shut down: context canceled
 }
 
 // A test waits for what the code under test has started.

@@ -125,6 +125,13 @@ func requireBalanced(t *testing.T, s core.Stats) {
 	require.True(t, balanced(s), "%+v", s)
 }
 
+// counts returns the Stats of m without those that depend on how long tasks have been running.
+func counts(m *core.Manager) core.Stats {
+	s := m.Stats()
+	s.Overdue, s.Oldest = 0, 0
+	return s
+}
+
 func balanced(s core.Stats) bool {
 	return s.Running >= 0 && s.Queued >= 0 &&
 		s.Created == uint64(s.Running)+uint64(s.Queued)+s.Completed+s.Failed+s.Cancelled+s.TimedOut+s.Rejected
@@ -135,6 +142,13 @@ func requireAccounted(t *testing.T, s core.ShutdownStats) {
 	t.Helper()
 	require.Equal(t, s.InitialTasks+s.SpawnedTasks,
 		s.CompletedTasks+s.FailedTasks+s.CancelledTasks+s.TimedOutTasks+s.RejectedTasks+s.RemainingTasks, "%+v", s)
+}
+
+func namesOf(tasks []core.TaskInfo) (names []string) {
+	for _, task := range tasks {
+		names = append(names, task.Name)
+	}
+	return names
 }
 
 func isDone(ctx context.Context) bool {

@@ -92,9 +92,9 @@ func TestOutcomesHaveNames(t *testing.T) {
 }
 
 func TestStatsAsJSON(t *testing.T) {
-	out, err := json.Marshal(core.Stats{Created: 1, Completed: 2, Failed: 3, Cancelled: 4, TimedOut: 5, Rejected: 6, Running: 7, Queued: 8})
+	out, err := json.Marshal(core.Stats{Created: 1, Completed: 2, Failed: 3, Cancelled: 4, TimedOut: 5, Rejected: 6, Running: 7, Queued: 8, Overdue: 9, Oldest: 1500 * time.Millisecond})
 	require.NoError(t, err)
-	require.JSONEq(t, `{"created":1,"completed":2,"failed":3,"cancelled":4,"timed_out":5,"rejected":6,"running":7,"queued":8}`, string(out))
+	require.JSONEq(t, `{"created":1,"completed":2,"failed":3,"cancelled":4,"timed_out":5,"rejected":6,"running":7,"queued":8,"overdue":9,"oldest_seconds":1.5}`, string(out))
 }
 
 // secret keeps itself out of everything that is read by people.

@@ -26,12 +26,12 @@ func TestSerialBoundsWhatRunsAndWaits(t *testing.T) {
 	}{
 		"the zero value":       {core.Keyed{}, nil, "aaaaaaaaab", "1111111111", 2, 8, ""},
 		"negative":             {core.Keyed{PerKey: -1, Total: -1}, nil, "aaaab", "11111", 2, 3, ""},
-		"one of a key":         {core.Keyed{PerKey: 1}, nil, "aba", "110", 2, 0, `: the key "a" has 1 task(s) that have not ended`},
-		"three of a key":       {core.Keyed{PerKey: 3}, nil, "aaaabbbb", "11101110", 2, 4, `: the key "b" has 3 task(s) that have not ended`},
-		"in all":               {core.Keyed{Total: 4}, nil, "abcaac", "111100", 3, 1, ": its Serial has 4 task(s) that have not ended"},
-		"both":                 {core.Keyed{PerKey: 2, Total: 3}, nil, "aaabb", "11010", 2, 1, ": its Serial has 3 task(s) that have not ended"},
-		"of a key first":       {core.Keyed{PerKey: 1, Total: 1}, nil, "aa", "10", 1, 0, `: the key "a" has 1 task(s) that have not ended`},
-		"of the empty key":     {core.Keyed{PerKey: 1, Total: 5}, nil, "-b-", "110", 2, 0, `: the key "" has 1 task(s) that have not ended`},
+		"one of a key":         {core.Keyed{PerKey: 1}, nil, "aba", "110", 2, 0, `: key "a" has 1 unfinished tasks`},
+		"three of a key":       {core.Keyed{PerKey: 3}, nil, "aaaabbbb", "11101110", 2, 4, `: key "b" has 3 unfinished tasks`},
+		"in all":               {core.Keyed{Total: 4}, nil, "abcaac", "111100", 3, 1, ": its Keyed has 4 unfinished tasks"},
+		"both":                 {core.Keyed{PerKey: 2, Total: 3}, nil, "aaabb", "11010", 2, 1, ": its Keyed has 3 unfinished tasks"},
+		"of a key first":       {core.Keyed{PerKey: 1, Total: 1}, nil, "aa", "10", 1, 0, `: key "a" has 1 unfinished tasks`},
+		"of the empty key":     {core.Keyed{PerKey: 1, Total: 5}, nil, "-b-", "110", 2, 0, `: key "" has 1 unfinished tasks`},
 		"a queue that is full": {core.Keyed{}, []core.Option{core.WithLimit(9, 2)}, "aaaabcb", "1110110", 3, 2, ""},
 		"no queue":             {core.Keyed{}, []core.Option{core.WithLimit(9, 0)}, "aabba", "10100", 2, 0, ""},
 		"no slot":              {core.Keyed{}, []core.Option{core.WithLimit(1, 2)}, "abcd", "1110", 1, 2, ""},
@@ -78,11 +78,11 @@ func TestCancelledWhileItWaitsForItsTurnCountsUntilItEnds(t *testing.T) {
 		m.Go(t.Context(), "first", ignore(time.Minute), option)
 		m.Go(t.Context(), "cancelled", succeed, option).Cancel()
 		synctest.Wait()
-		require.Equal(t, core.Stats{Created: 2, Running: 1, Queued: 1}, m.Stats())
+		require.Equal(t, core.Stats{Created: 2, Running: 1, Queued: 1}, counts(m))
 		require.ErrorIs(t, m.Go(t.Context(), "x", succeed, option).Err(), core.ErrFull)
 		time.Sleep(2 * time.Minute)
 		require.NoError(t, m.Go(t.Context(), "x", succeed, option).Wait(t.Context()))
-		require.Equal(t, core.Stats{Created: 3, Queued: 1, Completed: 1 + 1, Rejected: 1}, m.Stats())
+		require.Equal(t, core.Stats{Created: 4, Queued: 1, Completed: 1 + 1, Rejected: 1}, counts(m))
 		require.NoError(t, m.Wait(t.Context()))
 		require.NoError(t, m.Go(t.Context(), "x", succeed, option).Wait(t.Context()))
 	})
@@ -100,17 +100,17 @@ func TestNextAfterTheCancelledIsCountedWithThem(t *testing.T) {
 		m.Go(t.Context(), "cancelled", succeed, option).Cancel()
 		time.Sleep(2 * time.Minute)
 		require.Equal(t, core.Completed, second.Outcome())
-		require.Equal(t, core.Stats{Created: 4, Queued: 2, Completed: 2}, m.Stats(), "no place in the queue is left")
+		require.Equal(t, core.Stats{Created: 4, Queued: 2, Completed: 2}, counts(m), "no place in the queue is left")
 
 		third := m.Go(t.Context(), "x", ignore(2*time.Hour), option)
 		require.Equal(t, core.Pending, third.Outcome(), "it needs none")
 		time.Sleep(57 * time.Minute) // the first of the cancelled has ended, the other has not
-		require.Equal(t, core.Stats{Created: 5, Running: 1, Queued: 1, Completed: 2, Cancelled: 1}, m.Stats())
+		require.Equal(t, core.Stats{Created: 5, Running: 1, Queued: 1, Completed: 2, Cancelled: 1}, counts(m))
 		require.Equal(t, core.Pending, m.Go(t.Context(), "x", succeed, option).Outcome())
-		require.Equal(t, `core: no room: task refused: the key "k" has 3 task(s) that have not ended`,
+		require.Equal(t, `afterspan: task refused: no room: key "k" has 3 unfinished tasks`,
 			m.Go(t.Context(), "x", succeed, option).Err().Error())
 		time.Sleep(time.Hour)
-		require.Equal(t, core.Stats{Created: 6, Running: 1, Queued: 1, Completed: 2, Cancelled: 2, Rejected: 1}, m.Stats())
+		require.Equal(t, core.Stats{Created: 7, Running: 1, Queued: 1, Completed: 2, Cancelled: 2, Rejected: 1}, counts(m))
 		require.NoError(t, m.Wait(t.Context()))
 	})
 }
@@ -139,7 +139,7 @@ func TestBlockingGoWaitsForRoomOfItsKey(t *testing.T) {
 			require.ErrorIs(t, over.Err(), core.ErrFull)
 			require.ErrorIs(t, over.Err(), context.DeadlineExceeded)
 			require.NoError(t, m.Wait(t.Context()))
-			require.Equal(t, core.Stats{Created: 6, Completed: 6, Rejected: 1}, m.Stats())
+			require.Equal(t, core.Stats{Created: 7, Completed: 6, Rejected: 1}, counts(m))
 		})
 	}
 }
@@ -184,7 +184,7 @@ func TestBlockedCallersOfAKeyHoldUpNoOthers(t *testing.T) {
 		spawn("b", core.WithKey(s, "b")) // these wait for a slot
 		spawn("c")
 		spawn("d", core.WithKey(s, "d"))
-		require.Equal(t, core.Stats{Created: 2, Running: 2}, m.Stats())
+		require.Equal(t, core.Stats{Created: 2, Running: 2}, counts(m))
 		time.Sleep(4500 * time.Millisecond)
 		require.Equal(t, []string{"b", "c", "d"}, order.all())
 		time.Sleep(time.Minute)
@@ -204,13 +204,13 @@ func TestRoomThatComesFreeIsForTheFirstWhoCanTakeIt(t *testing.T) {
 			synctest.Wait()
 		}
 		time.Sleep(1500 * time.Millisecond)
-		require.Equal(t, core.Stats{Created: 3, Running: 1, Queued: 1, Completed: 1}, m.Stats())
+		require.Equal(t, core.Stats{Created: 3, Running: 1, Queued: 1, Completed: 1}, counts(m))
 		require.Equal(t, "a", m.Tasks()[1].Name)
 		time.Sleep(time.Second)
 		require.Equal(t, "b", m.Tasks()[1].Name)
 		require.NoError(t, m.Wait(t.Context()))
 		time.Sleep(time.Minute)
-		require.Equal(t, core.Stats{Created: 5, Completed: 5}, m.Stats())
+		require.Equal(t, core.Stats{Created: 5, Completed: 5}, counts(m))
 	})
 }
 
@@ -226,9 +226,9 @@ func TestOneEndMayMakeRoomForTwo(t *testing.T) {
 		synctest.Wait()
 		go m.Go(t.Context(), "running", ignore(2*time.Hour), core.WithKey(full, "l"))
 		synctest.Wait()
-		require.Equal(t, core.Stats{Created: 3, Running: 2, Queued: 1}, m.Stats())
+		require.Equal(t, core.Stats{Created: 3, Running: 2, Queued: 1}, counts(m))
 		time.Sleep(time.Hour + time.Second)
-		require.Equal(t, core.Stats{Created: 5, Running: 3, Queued: 1, Cancelled: 1}, m.Stats())
+		require.Equal(t, core.Stats{Created: 5, Running: 3, Queued: 1, Cancelled: 1}, counts(m))
 		require.NoError(t, m.Wait(t.Context()))
 	})
 }

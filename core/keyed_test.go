@@ -156,7 +156,7 @@ func TestOnlyTasksOfOneKeyWaitForEachOther(t *testing.T) {
 			m := newManager()
 			m.Go(t.Context(), "first", ignore(time.Minute), core.WithKey(s, "k"))
 			m.Go(t.Context(), "second", ignore(time.Minute), second...)
-			require.Equal(t, core.Stats{Created: 2, Running: 2}, m.Stats())
+			require.Equal(t, core.Stats{Created: 2, Running: 2}, counts(m))
 			begin := time.Now()
 			require.NoError(t, m.Wait(t.Context()))
 			require.Equal(t, time.Minute, time.Since(begin))
@@ -172,7 +172,7 @@ func TestOneSerialOfTwoManagersKeepsAnOrderForEach(t *testing.T) {
 			m.Go(t.Context(), "x", ignore(time.Minute))
 			n.Go(t.Context(), "x", ignore(time.Second))
 		}
-		require.Equal(t, core.Stats{Created: 2, Running: 1, Queued: 1}, m.Stats())
+		require.Equal(t, core.Stats{Created: 2, Running: 1, Queued: 1}, counts(m))
 		require.Equal(t, core.Stats{Created: 2, Running: 1, Queued: 1}, n.Stats())
 		begin := time.Now()
 		require.NoError(t, n.Wait(t.Context()))
@@ -195,12 +195,12 @@ func TestWhoWaitsForItsTurnTakesNoSlot(t *testing.T) {
 			m.Go(t.Context(), "x", noting(&order, fmt.Sprint(i)))
 			synctest.Wait()
 		}
-		require.Equal(t, core.Stats{Created: 6, Running: 2, Queued: 4}, m.Stats())
+		require.Equal(t, core.Stats{Created: 6, Running: 2, Queued: 4}, counts(m))
 		time.Sleep(500 * time.Millisecond)
 		require.ElementsMatch(t, []string{"k0", "0"}, order.all())
 		time.Sleep(time.Second) // the turn of k1 comes when 1 and 2 are waiting for a slot
 		require.ElementsMatch(t, []string{"k0", "0", "1", "2"}, order.all())
-		require.Equal(t, core.Stats{Created: 6, Running: 2, Queued: 2, Completed: 2}, m.Stats())
+		require.Equal(t, core.Stats{Created: 6, Running: 2, Queued: 2, Completed: 2}, counts(m))
 		require.NoError(t, m.Wait(t.Context()))
 		require.Equal(t, []string{"k1", "k2"}, order.all()[4:])
 	})
@@ -218,7 +218,7 @@ func TestWhoWaitsForItsTurnHoldsNoGoroutineAndIsListed(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		require.Less(t, runtime.NumGoroutine(), before+100) // the runtime counts roughly while goroutines end
-		require.Equal(t, core.Stats{Created: 2001, Running: 1, Queued: 1000, Completed: 1000}, m.Stats())
+		require.Equal(t, core.Stats{Created: 2001, Running: 1, Queued: 1000, Completed: 1000}, counts(m))
 		infos := m.Tasks()
 		require.Len(t, infos, 1001)
 		require.Equal(t, "running", infos[0].State)
@@ -281,7 +281,7 @@ func TestIdleKeysAndIdleSerialsAreForgotten(t *testing.T) {
 }
 
 func TestWithKeyOfNothing(t *testing.T) {
-	require.PanicsWithValue(t, "core: WithKey: the Serial is nil", func() { core.WithKey(nil, "k") })
+	require.PanicsWithValue(t, "afterspan: WithKey: the Keyed is nil", func() { core.WithKey(nil, "k") })
 
 	// A task that no manager knows is in nobody's way.
 	option := core.WithKey(&core.Keyed{PerKey: 1}, "k")
@@ -337,7 +337,7 @@ func TestAWidthHoldsThroughCancels(t *testing.T) {
 			synctest.Wait()
 			require.Equal(t, 2, m.Stats().Running)
 		}
-		require.Equal(t, core.Stats{Created: 12, Cancelled: 6, Running: 2, Queued: 4}, m.Stats())
+		require.Equal(t, core.Stats{Created: 12, Cancelled: 6, Running: 2, Queued: 4}, counts(m))
 		require.NoError(t, m.Close())
 	})
 }

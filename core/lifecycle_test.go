@@ -52,7 +52,7 @@ func TestTaskPassesTheChainOnceAndEndsOnce(t *testing.T) {
 				var inside context.Context
 				task := m.Go(t.Context(), "once", func(ctx context.Context) error {
 					inside = ctx
-					assert.Equal(t, core.Stats{Created: 1, Running: 1}, m.Stats())
+					assert.Equal(t, core.Stats{Created: 1, Running: 1}, counts(m))
 					assert.Equal(t, core.Pending, task(ctx).Outcome())
 					assert.NoError(t, task(ctx).Err(), "no error until done")
 					return way.fn(ctx)
@@ -88,12 +88,12 @@ func task(ctx context.Context) *core.Task {
 func TestStatsCountEachOutcome(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(3, 2))
-		require.Equal(t, core.Stats{}, m.Stats())
+		require.Equal(t, core.Stats{}, counts(m))
 
 		m.Go(t.Context(), "completes", succeed)
 		m.Go(t.Context(), "fails", fail)
 		synctest.Wait()
-		require.Equal(t, core.Stats{Created: 2, Completed: 1, Failed: 1}, m.Stats())
+		require.Equal(t, core.Stats{Created: 2, Completed: 1, Failed: 1}, counts(m))
 
 		cancelled := m.Go(t.Context(), "cancelled", obey)
 		m.Go(t.Context(), "timed_out", obey, core.WithTimeout(time.Second))
@@ -102,13 +102,13 @@ func TestStatsCountEachOutcome(t *testing.T) {
 		m.Go(t.Context(), "queued", ignore(time.Minute))
 		m.Go(t.Context(), "rejected", succeed)
 		synctest.Wait()
-		require.Equal(t, core.Stats{Created: 7, Completed: 1, Failed: 1, Rejected: 1, Running: 3, Queued: 2}, m.Stats())
+		require.Equal(t, core.Stats{Created: 8, Completed: 1, Failed: 1, Rejected: 1, Running: 3, Queued: 2}, counts(m))
 
 		cancelled.Cancel()
 		time.Sleep(2 * time.Second)
-		require.Equal(t, core.Stats{Created: 7, Completed: 1, Failed: 1, Cancelled: 1, TimedOut: 1, Rejected: 1, Running: 3}, m.Stats())
+		require.Equal(t, core.Stats{Created: 8, Completed: 1, Failed: 1, Cancelled: 1, TimedOut: 1, Rejected: 1, Running: 3}, counts(m))
 		require.NoError(t, m.Wait(t.Context()))
-		require.Equal(t, core.Stats{Created: 7, Completed: 4, Failed: 1, Cancelled: 1, TimedOut: 1, Rejected: 1}, m.Stats())
+		require.Equal(t, core.Stats{Created: 8, Completed: 4, Failed: 1, Cancelled: 1, TimedOut: 1, Rejected: 1}, counts(m))
 	})
 }
 
@@ -162,7 +162,7 @@ func TestCancelledWhileQueued(t *testing.T) {
 			require.Equal(t, core.Pending, first.Outcome())
 			require.Equal(t, 2, spawns)
 			require.Equal(t, 1, runs)
-			require.Equal(t, core.Stats{Created: 2, Cancelled: 1, Running: 1}, m.Stats())
+			require.Equal(t, core.Stats{Created: 2, Cancelled: 1, Running: 1}, counts(m))
 			require.Equal(t, 10*time.Second, queued.Info().Age)
 			require.NoError(t, m.Wait(t.Context()))
 		})
@@ -258,7 +258,7 @@ func TestEverythingIsSettledWhenDoneIsClosed(t *testing.T) {
 	})
 }
 
-// The same for those who watch from another core: who sees one part of it sees all.
+// The same for those who watch from another afterspan: who sees one part of it sees all.
 func TestEverythingIsSettledAtOnce(t *testing.T) {
 	for name, ended := range map[string]func(*core.Manager, *core.Task) bool{
 		"in the handle": func(_ *core.Manager, task *core.Task) bool { return task.Outcome() != core.Pending },
@@ -274,7 +274,7 @@ func TestEverythingIsSettledAtOnce(t *testing.T) {
 				for !ended(m, task) {
 					runtime.Gosched()
 				}
-				require.Equal(t, core.Stats{Created: n + 1, Failed: n + 1}, m.Stats())
+				require.Equal(t, core.Stats{Created: n + 1, Failed: n + 1}, counts(m))
 				require.Equal(t, core.Failed, task.Outcome())
 				require.Equal(t, errTask, task.Err())
 			}

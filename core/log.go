@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// logger returns where to log, and whether a line of that level is wanted there.
+// log returns where to log, and whether a line of that level is wanted there.
 func (m *Manager) log(ctx context.Context, level slog.Level) (l *slog.Logger, enabled bool) {
 	l = m.logger
 	if l == nil {
@@ -15,11 +15,11 @@ func (m *Manager) log(ctx context.Context, level slog.Level) (l *slog.Logger, en
 	return l, l.Enabled(ctx, level)
 }
 
-// line logs a line. It contains a panic of the log handler.
-func (m *Manager) line(ctx context.Context, level slog.Level, msg string, attrs ...slog.Attr) {
+// line logs a line with what attrs returns, if it is wanted. It contains a panic of the log handler.
+func (m *Manager) line(ctx context.Context, level slog.Level, msg string, attrs func() []slog.Attr) {
 	defer contain()
 	if l, ok := m.log(ctx, level); ok {
-		l.LogAttrs(ctx, level, msg, attrs...)
+		l.LogAttrs(ctx, level, msg, attrs()...)
 	}
 }
 
@@ -30,12 +30,13 @@ func (m *Manager) logsCreated(ctx context.Context) (yes bool) {
 	return yes
 }
 
-func (m *Manager) logCreated(t *Task, ctx context.Context) {
-	about := []any{"name", t.name, "id", t.id}
-	if t.options.timeout > 0 {
-		about = append(about, "timeout", t.options.timeout)
-	}
-	m.line(ctx, slog.LevelDebug, "background task created", t.with(slog.Group("task", about...))...)
+func (m *Manager) logCreated(ctx context.Context, t *Task) {
+	m.line(ctx, slog.LevelDebug, "background task created", func() []slog.Attr {
+		if t.options.timeout > 0 {
+			return t.about("timeout", t.options.timeout)
+		}
+		return t.about()
+	})
 }
 
 // logEnd logs the outcome. What a Shutdown had to cancel is work lost, and gets a WARN line.
@@ -56,22 +57,22 @@ func (m *Manager) logEnd(t *Task, end *ending) {
 		return
 	case Pending, Completed:
 	}
-	m.line(ctx, level, "background task "+endWord(end.outcome), t.endAttrs(end)...)
+	m.line(ctx, level, endMessages[end.outcome], func() []slog.Attr { return t.endAttrs(end) })
 }
 
-func endWord(o Outcome) string {
-	if o == TimedOut {
-		return "timed out"
-	}
-	return o.String()
+var endMessages = [...]string{
+	Completed: "background task completed",
+	Failed:    "background task failed",
+	Cancelled: "background task cancelled",
+	TimedOut:  "background task timed out",
 }
 
 func (t *Task) endAttrs(end *ending) []slog.Attr {
-	about := []any{"name", t.name, "id", t.id, "duration", t.duration(), "outcome", end.outcome.String()}
+	more := []any{"duration", t.duration(), "outcome", end.outcome.String()}
 	if end.outcome == Cancelled || end.outcome == TimedOut {
-		about = append(about, "cause", causeWord(end.cause))
+		more = append(more, "cause", causeWord(end.cause))
 	}
-	return append(t.with(slog.Group("task", about...)), t.errorAttrs(end.err)...)
+	return append(t.about(more...), t.errorAttrs(end.err)...)
 }
 
 // errorAttrs returns the error, and the stack of a panic.
@@ -94,9 +95,13 @@ func (t *Task) duration() time.Duration {
 	return 0
 }
 
-// with returns the task group and, beside it, the task's own attributes.
-func (t *Task) with(task slog.Attr) []slog.Attr {
-	return append([]slog.Attr{task}, t.options.attrs...)
+// about returns the task group, with more in it, and beside it the task's own attributes.
+func (t *Task) about(more ...any) []slog.Attr {
+	group := []any{"name", t.name}
+	if t.id != 0 {
+		group = append(group, "id", t.id)
+	}
+	return append([]slog.Attr{slog.Group("task", append(group, more...)...)}, t.options.attrs...)
 }
 
 // logAbandoned logs what became of calls of the Func that a middleware had not waited for.
@@ -108,8 +113,9 @@ func (m *Manager) logAbandoned(t *Task, err error) {
 	if _, panicked := t.PanicOf(err); panicked {
 		level = slog.LevelError
 	}
-	end := &ending{err: err, outcome: Failed}
-	m.line(t.logContext(), level, "background task returned after its middleware", t.endAttrs(end)...)
+	m.line(t.logContext(), level, "background task returned after its middleware", func() []slog.Attr {
+		return append(t.about("duration", t.duration()), t.errorAttrs(err)...)
+	})
 }
 
 // logRefused logs a refusal, unless there was a line less than a second ago.
@@ -118,29 +124,29 @@ func (m *Manager) logRefused(ctx context.Context, t *Task, err error) {
 	if !say {
 		return
 	}
-	about := []any{"name", t.name}
-	if t.id != 0 {
-		about = append(about, "id", t.id)
-	}
-	about = append(about, "outcome", Rejected.String())
-	attrs := append(t.with(slog.Group("task", about...)), slog.Any("error", err))
-	if suppressed > 0 {
-		attrs = append(attrs, slog.Uint64("suppressed", suppressed))
-	}
-	m.line(ctx, slog.LevelWarn, "background task refused", attrs...)
+	m.line(ctx, slog.LevelWarn, "background task refused", func() []slog.Attr {
+		attrs := append(t.about("outcome", Rejected.String()), slog.Any("error", err))
+		if suppressed > 0 {
+			attrs = append(attrs, slog.Uint64("suppressed", suppressed))
+		}
+		return attrs
+	})
 }
 
 func (m *Manager) logSuppressed(ctx context.Context, suppressed uint64) {
-	m.line(ctx, slog.LevelWarn, "more background tasks refused", slog.Uint64("suppressed", suppressed))
+	m.line(ctx, slog.LevelWarn, "more background tasks refused", func() []slog.Attr {
+		return []slog.Attr{slog.Uint64("suppressed", suppressed)}
+	})
 }
 
 // logStuck logs that waiter waits for t, which is queued behind it.
 func (m *Manager) logStuck(ctx context.Context, waiter, t *Task) {
-	if m.waits.allow(time.Now(), 1) {
-		m.line(ctx, slog.LevelWarn, "background task waits for a task that is queued behind it",
-			waiter.with(slog.Group("task", "name", waiter.name, "id", waiter.id,
-				"waits_for", slog.GroupValue(slog.String("name", t.name), slog.Uint64("id", t.id))))...)
+	if !m.waits.allow(time.Now(), 1) {
+		return
 	}
+	m.line(ctx, slog.LevelWarn, "background task waits for a task that is queued behind it", func() []slog.Attr {
+		return waiter.about(slog.Group("waits_for", "name", t.name, "id", t.id))
+	})
 }
 
 // logOverdue logs that t is still running after it was cancelled or timed out, and where it is.
@@ -155,12 +161,13 @@ func (m *Manager) logOverdue(t *Task, stacks map[string]string) {
 
 // logWithStack logs at WARN that t is still there, with its stack if there is one.
 func (m *Manager) logWithStack(msg string, t *Task, info TaskInfo, stacks map[string]string, more ...any) {
-	var attrs []slog.Attr
-	if stack, ok := stacks[stackKey(t)]; ok {
-		attrs = append(attrs, slog.String("stack", stack))
-	}
-	about := append([]any{"name", t.name, "id", t.id, "state", info.State, "age", info.Age}, more...)
-	m.line(t.logContext(), slog.LevelWarn, msg, append(t.with(slog.Group("task", about...)), attrs...)...)
+	m.line(t.logContext(), slog.LevelWarn, msg, func() []slog.Attr {
+		attrs := t.about(append([]any{"state", info.State, "age", info.Age}, more...)...)
+		if stack, ok := stacks[stackKey(t)]; ok {
+			attrs = append(attrs, slog.String("stack", stack))
+		}
+		return attrs
+	})
 }
 
 // logContext returns the context to log the task with: the innermost there is. Before the start there

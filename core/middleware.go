@@ -140,9 +140,10 @@ func (m *Manager) call(what string, hooks []hook, ctx context.Context, t *Task) 
 func (m *Manager) callOne(what string, h hook, ctx context.Context, t *Task) {
 	defer func() {
 		if v := recover(); v != nil {
-			task := slog.Group("task", "name", t.name, "id", t.id)
-			attrs := append(t.with(task), t.errorAttrs(recovered(v, t))...)
-			m.line(ctx, slog.LevelError, "panic in the "+what+" hook of a middleware", attrs...)
+			err := recovered(v, t)
+			m.line(ctx, slog.LevelError, "panic in the "+what+" hook of a middleware", func() []slog.Attr {
+				return append(t.about(), t.errorAttrs(err)...)
+			})
 		}
 	}()
 	h(ctx, t)

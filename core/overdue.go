@@ -1,6 +1,10 @@
 package core
 
-import "time"
+import (
+	"time"
+
+	"github.com/afterspan/afterspan/core/internal/sched"
+)
 
 // overdueAfter is how long a task may go on after its context was cancelled. Then it is overdue: it is
 // counted, and logged once.
@@ -98,9 +102,9 @@ func (m *Manager) takeOverdue(now time.Time) (overdue []*Task) {
 	return overdue
 }
 
-// countOverdue counts t as overdue, once. m.mu is held.
+// countOverdue counts t, if it has a slot, as overdue, once. m.mu is held.
 func (m *Manager) countOverdue(t *Task) {
-	if !t.overdue {
+	if !t.overdue && t.item.State() == sched.Running {
 		t.overdue = true
 		m.watch.overdue++
 	}

@@ -183,7 +183,7 @@ func TestSpawnThatDoesNotReturnAContext(t *testing.T) {
 					require.ErrorContains(t, task.Err(), tc.err)
 					require.Equal(t, []string{"spawn a", "spawn b", "run a", "run b", "run c", "end c", "end b", "end a"}, notes.all())
 				}
-				require.Equal(t, core.Stats{Created: 3, Failed: 3}, m.Stats())
+				require.Equal(t, core.Stats{Created: 3, Failed: 3}, counts(m))
 				require.NoError(t, m.Close())
 			})
 		}
@@ -238,7 +238,7 @@ func TestPanicOfASpawnInTheQueue(t *testing.T) {
 		m.Go(t.Context(), "first", ignore(time.Second))
 		broken := m.Go(t.Context(), "broken", succeed)
 		last := m.Go(t.Context(), "last", succeed)
-		require.Equal(t, core.Stats{Created: 3, Running: 1, Queued: 2}, m.Stats())
+		require.Equal(t, core.Stats{Created: 3, Running: 1, Queued: 2}, counts(m))
 		assertOutcome(t, core.Failed, broken)
 		assertOutcome(t, core.Completed, last)
 		require.EqualError(t, broken.Err(), "panic: spawn")
@@ -345,7 +345,7 @@ func TestGoexitOfASpawn(t *testing.T) {
 			assertOutcome(t, core.Failed, spawned)
 			require.Equal(t, core.ErrGoexit, spawned.Err())
 			require.Equal(t, []string{"spawn a", "run a", "end a"}, notes.all())
-			require.Equal(t, core.Stats{Created: 1, Failed: 1}, m.Stats())
+			require.Equal(t, core.Stats{Created: 1, Failed: 1}, counts(m))
 		})
 	}
 }

@@ -385,7 +385,7 @@ func TestNothingIsLeftAfterClose(t *testing.T) {
 			}
 			synctest.Wait()
 			require.NoError(t, m.Close())
-			require.Equal(t, core.Stats{Created: 100, Cancelled: 100}, m.Stats())
+			require.Equal(t, core.Stats{Created: 100, Cancelled: 100}, counts(m))
 			for _, ctx := range inside {
 				require.True(t, isDone(ctx))
 			}

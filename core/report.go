@@ -173,11 +173,13 @@ func (e *ShutdownError) withoutEnded() *ShutdownError {
 
 func (m *Manager) logShutdown(ctx context.Context, work bool) {
 	stats := m.Stats()
-	attrs := []slog.Attr{slog.Int("running", stats.Running), slog.Int("queued", stats.Queued)}
-	m.line(ctx, levelFor(work), "shutdown of background tasks began", attrs...)
+	attrs := func() []slog.Attr {
+		return []slog.Attr{slog.Int("running", stats.Running), slog.Int("queued", stats.Queued)}
+	}
+	m.line(ctx, levelFor(work), "shutdown of background tasks began", attrs)
 	if work && ctx.Err() != nil {
-		m.line(ctx, slog.LevelWarn,
-			"shutdown of background tasks has no time: its context is done, so it cancels at once", attrs...)
+		const msg = "shutdown of background tasks has no time to drain: its context is done"
+		m.line(ctx, slog.LevelWarn, msg, attrs)
 	}
 }
 
@@ -188,26 +190,32 @@ func levelFor(work bool) slog.Level {
 	return slog.LevelDebug
 }
 
-func (m *Manager) logShutdownEnd(ctx context.Context, stats ShutdownStats, report *ShutdownError, work bool) {
+func (m *Manager) logShutdownEnd(ctx context.Context, report *ShutdownError, work bool) {
 	m.logLeftOver(report)
 	m.mu.Lock()
 	named, names := m.shutdown.named, m.shutdown.names
 	m.mu.Unlock()
 	if lost := len(report.Cancelled); names && lost > named {
-		m.line(ctx, slog.LevelWarn, "background tasks cancelled by the shutdown",
-			slog.Int("cancelled_tasks", lost), slog.Int("named", named))
+		m.line(ctx, slog.LevelWarn, "background tasks cancelled by the shutdown", func() []slog.Attr {
+			return []slog.Attr{slog.Int("cancelled_tasks", lost), slog.Int("named", named)}
+		})
 	}
-	m.line(ctx, levelFor(work), "shutdown of background tasks ended",
-		slog.String("status", stats.Status),
-		slog.Int("initial_tasks", stats.InitialTasks),
-		slog.Int("spawned_tasks", stats.SpawnedTasks),
-		slog.Int("completed_tasks", stats.CompletedTasks),
-		slog.Int("failed_tasks", stats.FailedTasks),
-		slog.Int("cancelled_tasks", stats.CancelledTasks),
-		slog.Int("timed_out_tasks", stats.TimedOutTasks),
-		slog.Int("rejected_tasks", stats.RejectedTasks),
-		slog.Int("remaining_tasks", stats.RemainingTasks),
-		slog.Duration("duration", stats.Duration))
+	m.line(ctx, levelFor(work), "shutdown of background tasks ended", report.Stats.attrs)
+}
+
+func (s ShutdownStats) attrs() []slog.Attr {
+	return []slog.Attr{
+		slog.String("status", s.Status),
+		slog.Int("initial_tasks", s.InitialTasks),
+		slog.Int("spawned_tasks", s.SpawnedTasks),
+		slog.Int("completed_tasks", s.CompletedTasks),
+		slog.Int("failed_tasks", s.FailedTasks),
+		slog.Int("cancelled_tasks", s.CancelledTasks),
+		slog.Int("timed_out_tasks", s.TimedOutTasks),
+		slog.Int("rejected_tasks", s.RejectedTasks),
+		slog.Int("remaining_tasks", s.RemainingTasks),
+		slog.Duration("duration", s.Duration),
+	}
 }
 
 // logLeftOver logs the tasks that have not ended: not all of very many, nor for long, since the time is

@@ -47,7 +47,7 @@ func (m *Manager) prepare(ctx context.Context, t *Task) {
 		r.values = context.WithoutCancel(ctx)
 		m.callSpawns(r)
 	}
-	m.logCreated(t, r.values)
+	m.logCreated(r.values, t)
 	if t.attached() {
 		r.attachTo(ctx)
 	}

@@ -85,7 +85,7 @@ func (m *Manager) stop(ctx context.Context, drains bool) (ShutdownStats, *Shutdo
 		err = m.Wait(ctx) // for the line of a timer that was faster
 	}
 	stats, report := m.report(began, first, err)
-	m.logShutdownEnd(ctx, stats, report, first && work)
+	m.logShutdownEnd(ctx, report, work)
 	return stats, report
 }
 
@@ -96,8 +96,9 @@ func (m *Manager) beginShutdown(names bool) (first, work bool) {
 	s := &m.shutdown
 	s.names = s.names || names
 	if s.begun {
+		work = !m.sched.Idle()
 		m.mu.Unlock()
-		return false, false
+		return false, work
 	}
 	before := m.counted
 	before.Running, before.Queued = m.sched.Running(), m.sched.Queued()

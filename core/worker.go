@@ -12,13 +12,17 @@ import "runtime"
 // m.mu of the manager guards the fields.
 type workers struct {
 	manager     *Manager
-	first, last *Task // ready: they lack nothing but a goroutine. Linked by nextReady
-	ready       int   // how many
-	starting    int   // goroutines that have not taken a task yet
-	most        int   // of starting
+	first, last *Task  // ready: they lack nothing but a goroutine. Linked by nextReady
+	ready       int    // how many
+	starting    int    // goroutines that have not taken a task yet
+	most        int    // of starting
+	work        func() // run, made once: a go statement with a receiver allocates
 }
 
-func (w *workers) init(m *Manager) { w.manager, w.most = m, runtime.GOMAXPROCS(0) }
+func (w *workers) init(m *Manager) {
+	w.manager, w.most = m, runtime.GOMAXPROCS(0)
+	w.work = w.run
+}
 
 // start makes t ready.
 func (w *workers) start(t *Task) {
@@ -40,7 +44,7 @@ func (w *workers) startGoroutine() {
 	}
 }
 
-func (w *workers) work() {
+func (w *workers) run() {
 	for t := w.takeFirst(); t != nil; {
 		t = w.manager.runTask(t)
 	}
