@@ -170,7 +170,7 @@ func ExampleShutdownError() {
 func ExampleShutdownStats() {
 	out, _ := json.Marshal(core.ShutdownStats{Status: "completed", InitialTasks: 3, CompletedTasks: 2, CancelledTasks: 1, Duration: 1500 * time.Millisecond})
 	fmt.Println(string(out))
-	// Output: {"status":"completed","initial_tasks":3,"spawned_tasks":0,"completed_tasks":2,"failed_tasks":0,"cancelled_tasks":1,"timed_out_tasks":0,"remaining_tasks":0,"duration_seconds":1.5}
+	// Output: {"status":"completed","initial_tasks":3,"spawned_tasks":0,"completed_tasks":2,"failed_tasks":0,"cancelled_tasks":1,"timed_out_tasks":0,"rejected_tasks":0,"remaining_tasks":0,"duration_seconds":1.5}
 }
 
 func ExampleTaskInfo() {
@@ -185,5 +185,5 @@ func ExampleTaskInfo() {
 func ExampleStats() {
 	out, _ := json.Marshal(core.Stats{Created: 5, Completed: 2, Failed: 1, Running: 1, Queued: 1})
 	fmt.Println(string(out))
-	// Output: {"created":5,"completed":2,"failed":1,"cancelled":0,"timed_out":0,"rejected":0,"running":1,"queued":1}
+	// Output: {"created":5,"completed":2,"failed":1,"cancelled":0,"timed_out":0,"rejected":0,"running":1,"queued":1,"overdue":0,"oldest_seconds":0}
 }

@@ -75,13 +75,11 @@ func (g *Group) Cancel() { g.cancel(errGroupCancelled) }
 // ended is called once for each task of the group, when it is done.
 func (g *Group) ended(t *Task) {
 	err := t.Err()
-	if err != nil {
-		g.cancel(err) // the first call counts
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.err == nil {
+	if g.err == nil && err != nil {
 		g.err = err
+		g.cancel(err) // a refusal; other errors have done so
 	}
 	if g.unfinished--; g.unfinished == 0 && g.idle != nil {
 		close(g.idle)

@@ -245,16 +245,17 @@ func (b *logbook) only(t *testing.T, msg string) line {
 
 // What a manager logs.
 const (
-	msgCreated   = "background task created"
-	msgCompleted = "background task completed"
-	msgFailed    = "background task failed"
-	msgCancelled = "background task cancelled"
-	msgTimedOut  = "background task timed out"
-	msgRefused   = "background task refused"
-	msgOverdue   = "background task still running after cancellation"
-	msgLeftOver  = "background task left over at the end of the shutdown"
-	msgBegan     = "shutdown of background tasks began"
-	msgEnded     = "shutdown of background tasks ended"
+	msgCreated    = "background task created"
+	msgCompleted  = "background task completed"
+	msgFailed     = "background task failed"
+	msgCancelled  = "background task cancelled"
+	msgTimedOut   = "background task timed out"
+	msgRefused    = "background task refused"
+	msgSuppressed = "more background tasks refused"
+	msgOverdue    = "background task still running after cancellation"
+	msgLeftOver   = "background task left over at the end of the shutdown"
+	msgBegan      = "shutdown of background tasks began"
+	msgEnded      = "shutdown of background tasks ended"
 )
 
 // requireEnds waits for the end of a task, in a test where it might never come.

@@ -82,3 +82,27 @@ func (hidesAPanic) As(target any) bool {
 	}
 	return ok
 }
+
+// golang/go#74488: errors.Is panics on some of them, and ignores others.
+func TestAnErrorThatCannotBeComparedIsTreatedLikeAnyOther(t *testing.T) {
+	err := incomparable{[]string{"too late"}}
+	inBubble(t, "after the timeout", func(t *testing.T) {
+		task := newManager().Go(t.Context(), "x", after(2, func(context.Context) error { return err }),
+			core.WithTimeout(time.Second))
+		assertOutcome(t, core.TimedOut, task)
+		require.Equal(t, core.TimedOut, task.OutcomeOf(task.Err()))
+	})
+	inBubble(t, "held over the timeout by a middleware", func(t *testing.T) {
+		var outer core.Outcome
+		m := newManager(core.WithMiddleware(witness(&outer), around(
+			func(ctx context.Context, task *core.Task, next core.Handler) error {
+				err := next(ctx, task)
+				time.Sleep(time.Minute)
+				return err
+			})))
+		task := m.Go(t.Context(), "x", func(context.Context) error { return err }, core.WithTimeout(time.Second))
+		assertOutcome(t, core.Failed, task)
+		require.Equal(t, core.Failed, outer)
+		require.Equal(t, core.Failed, task.OutcomeOf(task.Err()))
+	})
+}

@@ -63,7 +63,7 @@ func TestRefusedTaskIsDoneAtOnce(t *testing.T) {
 					seen.add(task.Name())
 					return next(ctx, task)
 				})))
-			before := m.Stats()
+			before := counts(m)
 			task := m.Go(t.Context(), "refused", func(context.Context) error {
 				assert.Fail(t, "Func was called")
 				return nil
@@ -85,8 +85,9 @@ func TestRefusedTaskIsDoneAtOnce(t *testing.T) {
 			require.Equal(t, []slog.Attr{slog.String("thread_id", "t1")}, task.Attrs())
 
 			after := before
+			after.Created++
 			after.Rejected++
-			require.Equal(t, after, m.Stats(), "Rejected, not Created")
+			require.Equal(t, after, counts(m), "it is counted once")
 			task.Cancel() // as harmless as on any task that is done
 			require.Equal(t, core.Rejected, task.Outcome())
 			require.NoError(t, m.Wait(t.Context()))
@@ -110,26 +111,66 @@ func TestRefusalIsLogged(t *testing.T) {
 	})
 }
 
-// A flood of refusals must not become a flood of lines.
-func TestRefusalsAreLoggedOnceASecondWithTheNumberHeldBack(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+// A flood of refusals must not become a flood of lines. The number is told within a second.
+func TestRefusalsAreLoggedOnceASecondWithTheNumberSuppressed(t *testing.T) {
+	full := func(log *logbook) *core.Manager {
+		m := core.New(log.option(), core.WithLimit(1, 0))
+		m.Go(context.Background(), "first", obey)
+		return m
+	}
+	inBubble(t, "a flood", func(t *testing.T) {
+		var log logbook
+		m := full(&log)
+		for range 1_000 {
+			m.Go(t.Context(), "x", succeed)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.NotContains(t, log.only(t, msgRefused), "suppressed")
+		l := log.only(t, msgSuppressed)
+		require.Equal(t, "WARN", l.level())
+		require.EqualValues(t, 999, l["suppressed"])
+		require.NoError(t, m.Close())
+	})
+	inBubble(t, "over five seconds", func(t *testing.T) {
+		var log logbook
+		m := full(&log)
+		for range 50 {
+			m.Go(t.Context(), "x", succeed)
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		told := len(log.with(t, msgRefused))
+		for _, l := range log.lines(t) {
+			if n, ok := l["suppressed"].(float64); ok {
+				told += int(n)
+			}
+		}
+		require.Equal(t, 50, told)
+		require.LessOrEqual(t, len(log.with(t, msgRefused))+len(log.with(t, msgSuppressed)), 7)
+		require.NoError(t, m.Close())
+	})
+	inBubble(t, "by the time that Close returns", func(t *testing.T) {
+		var log logbook
+		m := full(&log)
+		for range 10 {
+			m.Go(t.Context(), "x", succeed)
+		}
+		require.NoError(t, m.Close())
+		require.EqualValues(t, 9, log.only(t, msgSuppressed)["suppressed"])
+	})
+	inBubble(t, "after that, with the next line", func(t *testing.T) {
 		var log logbook
 		m := core.New(log.option())
 		require.NoError(t, m.Close())
-		for range 50 { // over five seconds
-			m.Go(t.Context(), "late", succeed)
-			time.Sleep(100 * time.Millisecond)
-		}
-		lines := log.with(t, msgRefused)
-		require.Len(t, lines, 5)
-		require.EqualValues(t, 0, lines[0]["suppressed"])
-		for _, l := range lines[1:] {
-			require.EqualValues(t, 9, l["suppressed"])
+		for range 10 {
+			m.Go(t.Context(), "x", succeed)
 		}
 		time.Sleep(time.Hour)
-		m.Go(t.Context(), "late", succeed)
-		require.EqualValues(t, 9, log.with(t, msgRefused)[5]["suppressed"])
-		require.EqualValues(t, 51, m.Stats().Rejected)
+		require.Empty(t, log.with(t, msgSuppressed), "nothing runs any more")
+		m.Go(t.Context(), "x", succeed)
+		require.EqualValues(t, 9, log.with(t, msgRefused)[1]["suppressed"])
 	})
 }
 
@@ -290,11 +331,11 @@ func TestNestedGoNeverWaits(t *testing.T) {
 		m.Go(t.Context(), "queued", ignore(time.Second))
 		require.Equal(t, core.Stats{Created: 6, Completed: 1, Running: 1, Queued: 1, Rejected: 3}, counts(m))
 
-		// A task that has ended holds no room: its context is as any other, and it is over.
-		require.ErrorIs(t, m.Go(kept, "follow_up", succeed).Err(), context.Canceled)
+		// Nor with the context of a task that has ended.
 		begin := time.Now()
-		require.Equal(t, core.Pending, m.Go(context.WithoutCancel(kept), "follow_up", ignore(time.Second)).Outcome())
-		require.Equal(t, time.Second, time.Since(begin))
+		require.Equal(t, core.ErrFull, m.Go(kept, "follow_up", succeed).Err())
+		require.Equal(t, core.ErrFull, m.Go(context.WithoutCancel(kept), "follow_up", succeed).Err())
+		require.Equal(t, begin, time.Now())
 		require.NoError(t, m.Wait(t.Context()))
 		require.NoError(t, other.Wait(t.Context()))
 	})
@@ -326,4 +367,63 @@ func TestNestedGoOnAManagerOfAnotherTaskMayWait(t *testing.T) {
 		require.Equal(t, errTask, outer.Wait(t.Context()))
 		require.Equal(t, time.Second, time.Since(begin))
 	})
+}
+
+// The tasks that a task came from count, too: also those that have ended.
+func TestNestedGoNeverWaitsHoweverDeep(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a := newManager(core.WithLimit(1, 0), core.WithBlocking())
+		b := newManager(core.WithLimit(1, 0), core.WithBlocking())
+		var inner *core.Task
+		a.Go(t.Context(), "of a", func(ctx context.Context) error {
+			b.Go(ctx, "of b", func(ctx context.Context) error {
+				time.Sleep(time.Second) // the first has ended
+				a.Go(context.Background(), "holds the slot", ignore(time.Hour))
+				inner = a.Go(ctx, "of a again", succeed)
+				return nil
+			})
+			return nil
+		})
+		synctest.Wait()
+		require.NoError(t, b.Wait(t.Context()))
+		require.Equal(t, core.ErrFull, inner.Err())
+		require.NoError(t, a.Wait(t.Context()))
+	})
+}
+
+// A parent that waits for a child which is queued behind it hangs until its timeout. The log says so.
+func TestATaskThatWaitsForATaskBehindItIsLogged(t *testing.T) {
+	s := &core.Keyed{}
+	for name, tc := range map[string]struct {
+		opts []core.Option
+		task []core.TaskOption
+		want int // lines
+	}{
+		"in a full manager":      {[]core.Option{core.WithLimit(1, 10)}, nil, 1},
+		"in a busy key":          {nil, []core.TaskOption{core.WithKey(s, "k")}, 1},
+		"where there is room":    {[]core.Option{core.WithLimit(2, 10)}, nil, 0},
+		"in a manager no limits": {nil, nil, 0},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			var log logbook
+			m := core.New(append(tc.opts, log.option())...)
+			parent := m.Go(t.Context(), "parent", func(ctx context.Context) error {
+				child := m.Go(ctx, "child", succeed, tc.task...)
+				for range 3 {
+					_ = child.Wait(ctx)
+				}
+				return ctx.Err()
+			}, append(tc.task, core.WithTimeout(time.Minute))...)
+			requireEnds(t, parent)
+			require.NoError(t, m.Wait(t.Context()))
+			lines := log.with(t, "background task waits for a task that is queued behind it")
+			require.Len(t, lines, tc.want)
+			if tc.want > 0 {
+				require.Equal(t, core.TimedOut, parent.Outcome())
+				require.Equal(t, "WARN", lines[0].level())
+				require.Equal(t, "parent", lines[0].task()["name"])
+				require.Equal(t, "child", lines[0].task()["waits_for"].(map[string]any)["name"])
+			}
+		})
+	}
 }

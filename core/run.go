@@ -12,8 +12,9 @@ type run struct {
 	runContext
 	task     *Task
 	fn       Func
-	admitted chan struct{} // closed when a waiting call of Go is decided; nil: it did not wait
-	detach   func() bool   // stops the AfterFunc of an attached task
+	admitted chan struct{}   // closed when a waiting call of Go is decided; nil: it did not wait
+	spawner  context.Context // of an attached task: the context given to Go
+	detach   func() bool     // stops the AfterFunc on spawner
 
 	// Guarded by task.mu.
 	innermost context.Context // what fn was called with
@@ -97,12 +98,16 @@ func (r *run) failSpawn(err error) {
 
 // attachTo cancels the task when ctx is done.
 func (r *run) attachTo(ctx context.Context) {
-	cancel := func() { r.task.cancelWith(context.Cause(ctx)) }
-	if ctx.Err() != nil {
-		cancel()
-		return
+	r.spawner = ctx
+	r.detach = context.AfterFunc(ctx, func() { r.task.cancelWith(context.Cause(ctx)) })
+}
+
+// goneCause returns the cause of the context of an attached task, if that is done.
+func (r *run) goneCause() error {
+	if r.spawner == nil {
+		return nil
 	}
-	r.detach = context.AfterFunc(ctx, cancel)
+	return context.Cause(r.spawner)
 }
 
 // runTask is the whole of a task on the goroutine of a worker. It returns the task that the goroutine
@@ -121,8 +126,15 @@ func (m *Manager) runTask(t *Task) (next *Task) {
 
 // start begins the run. The timeout counts from here.
 func (t *Task) start() *run {
+	gone := t.run.goneCause()
 	t.mu.Lock()
 	r := t.run
+	if gone != nil && t.cause == nil { // nobody has noticed yet
+		t.cause, t.cancelledAt, t.dequeued = gone, time.Now(), true
+		if r.skip == nil {
+			r.skip = gone
+		}
+	}
 	r.early = t.cause
 	r.begun = true
 	if !t.dequeued {
@@ -188,6 +200,9 @@ func (m *Manager) finish(t *Task, end *ending) (next *Task) {
 	t.run.end()
 	if detach := t.run.detach; detach != nil {
 		detach()
+	}
+	if g := t.options.group; g != nil && end.err != nil {
+		g.cancel(end.err) // before another of its tasks gets the slot
 	}
 	m.mu.Lock()
 	delete(m.live, t.id)

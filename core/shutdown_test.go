@@ -106,12 +106,12 @@ func TestShutdownCancelsBeforeItsBound(t *testing.T) {
 				ctx = seconds(t, tc.deadline)
 			}
 			stats, err := m.Shutdown(ctx)
-			require.NoError(t, err)
+			require.ErrorContains(t, err, "obedient")
 			require.Equal(t, tc.cancel, cancelled)
 			require.Equal(t, tc.cancel+time.Millisecond, time.Since(begin))
 			require.Equal(t, core.Cancelled, task.Outcome())
 			require.Equal(t, core.ShutdownStats{
-				Status: "completed", InitialTasks: 1, CancelledTasks: 1, Duration: tc.cancel + time.Millisecond,
+				Status: "cancelled", InitialTasks: 1, CancelledTasks: 1, Duration: tc.cancel + time.Millisecond,
 			}, stats)
 		})
 	}
@@ -161,7 +161,7 @@ func TestShutdownWhoseContextIsCancelled(t *testing.T) {
 			require.Equal(t, core.Cancelled, obedient.Outcome(), "it has cancelled them all the same")
 			require.Equal(t, core.ErrShutdown, queued.Err())
 			stats, err = m.Shutdown(t.Context())
-			require.NoError(t, err)
+			require.ErrorContains(t, err, "obedient")
 			require.Equal(t, 2, stats.CancelledTasks)
 		})
 	}
@@ -221,7 +221,9 @@ func TestShutdownReturnsInTimeWhateverTheTasksDo(t *testing.T) {
 				Status: "already_shutdown", InitialTasks: 3, CompletedTasks: 1, CancelledTasks: 1, RemainingTasks: 1, Duration: time.Minute,
 			}, stats)
 			stats, err = m.Shutdown(seconds(t, 2*time.Hour))
-			require.NoError(t, err)
+			require.ErrorAs(t, err, &left)
+			require.Equal(t, []string{"obedient", "deaf_and_failing"}, namesOf(left.Cancelled))
+			require.Empty(t, left.Remaining)
 			require.Equal(t, core.ShutdownStats{
 				Status: "already_shutdown", InitialTasks: 3, CompletedTasks: 1, CancelledTasks: 2, Duration: 59 * time.Minute,
 			}, stats)
@@ -255,10 +257,10 @@ func TestNestedTasksWhileItDrains(t *testing.T) {
 			return nil
 		})
 		stats, err := m.Shutdown(t.Context())
-		require.NoError(t, err)
+		require.ErrorContains(t, err, "nested_again")
 		require.Equal(t, 26*time.Second, time.Since(begin))
 		require.Equal(t, core.ShutdownStats{
-			Status: "completed", InitialTasks: 1, SpawnedTasks: 2, CompletedTasks: 2, CancelledTasks: 1, Duration: 26 * time.Second,
+			Status: "cancelled", InitialTasks: 1, SpawnedTasks: 2, CompletedTasks: 2, CancelledTasks: 1, Duration: 26 * time.Second,
 		}, stats)
 		requireAccounted(t, stats)
 		require.EqualValues(t, 4, m.Stats().Rejected)
@@ -324,9 +326,9 @@ func TestClose(t *testing.T) {
 		time.AfterFunc(time.Second, func() { assert.NoError(t, m.Close()) })
 		begin := time.Now()
 		stats, err := m.Shutdown(t.Context())
-		require.NoError(t, err)
+		require.ErrorContains(t, err, "obedient", "whoever cut it short")
 		require.Equal(t, time.Second, time.Since(begin))
-		require.Equal(t, core.ShutdownStats{Status: "completed", InitialTasks: 1, CancelledTasks: 1, Duration: time.Second}, stats)
+		require.Equal(t, core.ShutdownStats{Status: "cancelled", InitialTasks: 1, CancelledTasks: 1, Duration: time.Second}, stats)
 		require.Equal(t, core.Cancelled, task.Outcome())
 	})
 }
@@ -377,12 +379,12 @@ func TestConcurrentShutdowns(t *testing.T) {
 func TestShutdownStatsAsJSON(t *testing.T) {
 	stats := core.ShutdownStats{
 		Status: "timeout", InitialTasks: 1, SpawnedTasks: 2, CompletedTasks: 3, FailedTasks: 4,
-		CancelledTasks: 5, TimedOutTasks: 6, RemainingTasks: 7, Duration: 1500 * time.Millisecond,
+		CancelledTasks: 5, TimedOutTasks: 6, RejectedTasks: 8, RemainingTasks: 7, Duration: 1500 * time.Millisecond,
 	}
 	for _, v := range []any{stats, &stats} {
 		out, err := json.Marshal(v)
 		require.NoError(t, err)
 		require.JSONEq(t, `{"status":"timeout","initial_tasks":1,"spawned_tasks":2,"completed_tasks":3,"failed_tasks":4,
-			"cancelled_tasks":5,"timed_out_tasks":6,"remaining_tasks":7,"duration_seconds":1.5}`, string(out))
+			"cancelled_tasks":5,"timed_out_tasks":6,"rejected_tasks":8,"remaining_tasks":7,"duration_seconds":1.5}`, string(out))
 	}
 }
