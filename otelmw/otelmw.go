@@ -32,7 +32,7 @@ func New(opts ...Option) core.Middleware {
 	if !mw.metersNothing() {
 		mw.instruments = newInstruments(mw.meterProvider)
 	}
-	return mw
+	return core.Middleware{Spawn: mw.onSpawn, Wrap: mw.wrap}
 }
 
 type middleware struct {
@@ -43,8 +43,8 @@ type middleware struct {
 
 func (mw *middleware) isOff() bool { return mw.tracer == nil && mw.instruments == nil }
 
-// Spawn implements core.Middleware.
-func (mw *middleware) Spawn(ctx context.Context, t *core.Task) context.Context {
+// onSpawn is the Spawn hook.
+func (mw *middleware) onSpawn(ctx context.Context, t *core.Task) context.Context {
 	spawner := trace.SpanFromContext(ctx)
 	if mw.isOff() {
 		return hide(ctx, spawner)
@@ -52,8 +52,8 @@ func (mw *middleware) Spawn(ctx context.Context, t *core.Task) context.Context {
 	return mw.newSpawn(ctx, t, spawner)
 }
 
-// Wrap implements core.Middleware.
-func (mw *middleware) Wrap(next core.Handler) core.Handler {
+// wrap is the Wrap hook.
+func (mw *middleware) wrap(next core.Handler) core.Handler {
 	if mw.isOff() {
 		return next
 	}

@@ -2,7 +2,6 @@ package otelmw
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -110,7 +109,9 @@ func (r *run) countEnd(end ending) {
 	if r.active {
 		in.addActive(r.ctx, r.task, -1)
 	}
-	in.recordDuration(r.ctx, r.task, time.Since(r.began), end, r.extra)
+	if end.outcome != core.Rejected { // a refused task has no duration of its own
+		in.recordDuration(r.ctx, r.task, time.Since(r.began), end, r.extra)
+	}
 }
 
 func (r *run) endSpan(end ending) {
@@ -126,7 +127,7 @@ func (r *run) endSpan(end ending) {
 	r.span.SetAttributes(taskOutcomeKey.String(end.outcome.String()), semconv.ErrorTypeKey.String(end.errorType))
 	description := r.mw.describe(r.err)
 	r.span.SetStatus(codes.Error, description)
-	if panicked, ok := panicOf(r.err); ok {
+	if panicked, ok := r.task.PanicOf(r.err); ok {
 		r.span.AddEvent("exception", trace.WithAttributes(
 			semconv.ExceptionType(fmt.Sprintf("%T", panicked.Value)),
 			semconv.ExceptionMessage(description),
@@ -138,13 +139,7 @@ func (r *run) endSpan(end ending) {
 var outcomeAttributes = [...][]attribute.KeyValue{
 	core.Completed: {taskOutcomeKey.String(core.Completed.String())},
 	core.Cancelled: {taskOutcomeKey.String(core.Cancelled.String())},
-}
-
-// panicOf returns the panic in err's chain.
-func panicOf(err error) (panicked *core.PanicError, ok bool) {
-	defer contain("a method of an error")
-	ok = errors.As(err, &panicked)
-	return panicked, ok
+	core.Rejected:  {taskOutcomeKey.String(core.Rejected.String())},
 }
 
 // unreturned says why the handler further in does not return. A manager's chain turns panics into errors, so
