@@ -8,8 +8,8 @@ import (
 	"github.com/afterspan/afterspan/core/internal/sched"
 )
 
-// admit makes room for t, or returns why there is none. Once admit has returned nil, everything that
-// waits for tasks waits for t.
+// admit makes room for t, or returns why there is none. Once admit has returned nil, everything
+// that waits for tasks waits for t.
 func (m *Manager) admit(ctx context.Context, t *Task) error {
 	if verdict := m.add(t, sched.Caller{}); verdict <= sched.Queue {
 		return nil
@@ -93,8 +93,8 @@ func (m *Manager) startIfReady(t *Task) {
 	}
 }
 
-// awaitRoom waits until t is accepted, a shutdown refuses it, or ctx is done. A decision that was made
-// by then stands. An accepted task may have ended by then.
+// awaitRoom waits until t is accepted, a shutdown refuses it, or ctx is done. A decision that was
+// made by then stands. An accepted task may have ended by then.
 func (m *Manager) awaitRoom(ctx context.Context, t *Task, admitted <-chan struct{}) error {
 	select {
 	case <-admitted:

@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// calls is what a run knows of the calls of its Func. There is one call, unless a middleware retries
-// or refuses. task.mu guards it.
+// calls is what a run knows of the calls of its Func. There is one call, unless a middleware
+// retries or refuses. task.mu guards it.
 type calls struct {
 	running   int
 	called    bool
@@ -17,15 +17,15 @@ type calls struct {
 	abandoned *abandoned
 }
 
-// abandoned are the calls that were still running when the chain returned: a middleware did not wait
-// for them.
+// abandoned are the calls that were still running when the chain returned: a middleware did not
+// wait for them.
 type abandoned struct {
 	ended chan struct{} // closed by the last of them
 	err   error         // what they returned; read it after that
 }
 
-// errEnded is what a middleware gets that calls next after the chain has returned, on a goroutine that
-// it left behind.
+// errEnded is what a middleware gets that calls next after the chain has returned, on a goroutine
+// that it left behind.
 var errEnded = errors.New("afterspan: next was called after the chain had returned")
 
 // call is the innermost Handler of every chain: it calls the task's Func.
@@ -52,8 +52,8 @@ func callFunc(ctx context.Context, t *Task, fn Func) (err error) {
 	return err
 }
 
-// enter notes a call with the innermost context. It returns the error that the chain gets in place of
-// a call, if any.
+// enter notes a call with the innermost context. It returns the error that the chain gets in place
+// of a call, if any.
 func (t *Task) enter(ctx context.Context) (*run, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -98,7 +98,8 @@ func (r *run) closeCalls() *abandoned {
 	return r.calls.abandoned
 }
 
-// awaitAbandoned cancels the context of calls that a middleware did not wait for, and waits for them.
+// awaitAbandoned cancels the context of calls that a middleware did not wait for, and waits for
+// them.
 func (m *Manager) awaitAbandoned(t *Task, calls *abandoned) {
 	if calls == nil {
 		return

@@ -46,7 +46,8 @@ func (m *Manager) cancelTask(t *Task, cause error) (first bool) {
 	return first
 }
 
-// markCancelled records why and when t was cancelled, and reports whether it was the first to do so.
+// markCancelled records why and when t was cancelled, and reports whether it was the first to do
+// so.
 func (t *Task) markCancelled(cause error) (first bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -67,8 +68,9 @@ func (t *Task) dequeue(cause error) {
 	}
 }
 
-// cancelContext cancels the context of t, which was marked as cancelled, if it runs. A task that has
-// not started finds its cause when it does. Functions of the user's may run, so no lock may be held.
+// cancelContext cancels the context of t, which was marked as cancelled, if it runs. A task that
+// has not started finds its cause when it does. Functions of the user's may run, so no lock may be
+// held.
 func (t *Task) cancelContext() {
 	t.mu.Lock()
 	r, cause := t.run, t.cause

@@ -1,9 +1,9 @@
 // Package core runs background tasks: work that goes on after the request that started it has
 // returned.
 //
-// It takes the place of a go statement and keeps what the statement loses: the trace, the panic, the
-// error, the request's values, the count of what is running, and the last second of work at every
-// deploy.
+// It takes the place of a go statement and keeps what the statement loses: the trace, the panic,
+// the error, the request's values, the count of what is running, and the last second of work at
+// every deploy.
 //
 // # Usage
 //
@@ -18,11 +18,11 @@
 //		return mail.Send(ctx, receipt)
 //	}, core.WithTimeout(10*time.Second), core.WithAttrs(slog.String("thread_id", threadID)))
 //
-// [Manager.Go] returns a [Task], a handle to wait for it, cancel it, or ask how it ended. The handle
-// may be ignored: errors, panics and refusals are logged.
+// [Manager.Go] returns a [Task], a handle to wait for it, cancel it, or ask how it ended. The
+// handle may be ignored: errors, panics and refusals are logged.
 //
-// A [Group] starts tasks that belong together and waits for them. A [Keyed] runs the tasks of one key
-// in order. [WithLimit] bounds how many run and wait.
+// A [Group] starts tasks that belong together and waits for them. A [Keyed] runs the tasks of one
+// key in order. [WithLimit] bounds how many run and wait.
 //
 // # Middleware
 //
@@ -30,33 +30,34 @@
 //
 //	core.New(core.WithMiddleware(otelmw.New(), retry))
 //
-// A Middleware sees the spawn, before Go returns, the run, the end, and the tasks that were refused or
-// abandoned. One that only wraps the run is made by [MiddlewareFunc].
+// A Middleware sees the spawn, before Go returns, the run, the end, and the tasks that were refused
+// or abandoned. One that only wraps the run is made by [MiddlewareFunc].
 //
 // # Concurrency
 //
-// All methods are safe for concurrent use. Middlewares, log handlers and LogValue methods may call the
-// manager: they are never called under a lock. Wait, Shutdown and Close are not for calling from inside
-// a task, nor from a log handler, which runs inside one: they would wait for that task.
+// All methods are safe for concurrent use. Middlewares, log handlers and LogValue methods may call
+// the manager: they are never called under a lock. Wait, Shutdown and Close are not for calling
+// from inside a task, nor from a log handler, which runs inside one: they would wait for that task.
 //
 // A manager runs no goroutine but those of its tasks and, for a moment, one that logs, cancels or
 // reports. A goroutine that has ended a task takes another one that is ready, and else ends.
 //
-// A goroutine cannot be killed. A Func that does not look at its context goes on. Five seconds after it
-// was cancelled, or timed out, it is logged once with its stack, and counted in [Stats].
+// A goroutine cannot be killed. A Func that does not look at its context goes on. Five seconds
+// after it was cancelled, or timed out, it is logged once with its stack, and counted in [Stats].
 //
 // # Logs
 //
-// Created, completed and cancelled are logged at DEBUG, timed out at WARN, and failed at ERROR, a panic
-// with its stack. Refused tasks are logged at WARN, at most one line a second with the number
-// "suppressed" since. The start and the end of a shutdown are logged at INFO, or at DEBUG if there was
-// nothing to do. Tasks that a Shutdown cancelled and tasks left over are logged at WARN, twenty of each.
+// Created, completed and cancelled are logged at DEBUG, timed out at WARN, and failed at ERROR, a
+// panic with its stack. Refused tasks are logged at WARN, at most one line a second with the number
+// "suppressed" since. The start and the end of a shutdown are logged at INFO, or at DEBUG if there
+// was nothing to do. Tasks that a Shutdown cancelled and tasks left over are logged at WARN, twenty
+// of each.
 //
-// Each line about a task has a group "task" with its name and id, and at the end its duration (of the
-// run), outcome and cause. The task's own attributes stand beside the group. The line is logged with
-// the context that the Func had, so a handler that knows traces adds the task's ids; "created" comes
-// before the task has a span. A log handler that panics harms no task; one that blocks holds up the
-// tasks that log.
+// Each line about a task has a group "task" with its name and id, and at the end its duration (of
+// the run), outcome and cause. The task's own attributes stand beside the group. The line is logged
+// with the context that the Func had, so a handler that knows traces adds the task's ids; "created"
+// comes before the task has a span. A log handler that panics harms no task; one that blocks holds
+// up the tasks that log.
 //
 // # Promises
 //
@@ -81,6 +82,7 @@
 //
 // # Testing
 //
-// Package coretest has a manager for tests, and a record of the tasks that were started. In a bubble of
-// [testing/synctest] timeouts are exact. [NewTask] makes a task for the test of a middleware.
+// Package coretest has a manager for tests, and a record of the tasks that were started. In a
+// bubble of [testing/synctest] timeouts are exact. [NewTask] makes a task for the test of a
+// middleware.
 package core

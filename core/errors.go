@@ -13,13 +13,13 @@ var (
 	ErrRejected = errors.New("afterspan: task refused")
 	// ErrClosed is the error of a task that was refused because Shutdown or Close had begun.
 	ErrClosed = fmt.Errorf("%w: manager closed", ErrRejected)
-	// ErrFull is the error of a task that was refused because the limit, or a bound of its [Keyed], was
-	// reached. If Go had waited for room, the error matches that of its context as well.
+	// ErrFull is the error of a task that was refused because the limit, or a bound of its [Keyed],
+	// was reached. If Go had waited for room, the error matches that of its context as well.
 	ErrFull = fmt.Errorf("%w: no room", ErrRejected)
 )
 
-// What [context.Cause] returns inside a task whose context was cancelled. Each also matches the error
-// that the context's Err method then returns.
+// What [context.Cause] returns inside a task whose context was cancelled. Each also matches the
+// error that the context's Err method then returns.
 var (
 	// ErrTimeout is the cause after the task's own timeout. It matches [context.DeadlineExceeded].
 	ErrTimeout = fmt.Errorf("afterspan: task timed out: %w", context.DeadlineExceeded)

@@ -89,7 +89,7 @@ func ExampleManager_Go_refused() {
 	fmt.Println(task.Err())
 	// Output:
 	// rejected
-	// afterspan: manager closed: task refused
+	// afterspan: task refused: manager closed
 }
 
 // A server shuts down first, so that no new work comes in; then the manager; then the tracer provider.

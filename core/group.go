@@ -19,9 +19,9 @@ type Group struct {
 	idle       chan struct{} // made by Wait, closed when nothing is unfinished
 }
 
-// Group returns a group whose tasks have ctx's values. They are cancelled, queued ones as well, when
-// ctx is done, after the first error of one of them, or by [Group.Cancel]; what they return after that
-// is [Cancelled]. Call [Group.Wait] in the end, which releases the group's context.
+// Group returns a group whose tasks have ctx's values. They are cancelled, queued ones as well,
+// when ctx is done, after the first error of one of them, or by [Group.Cancel]; what they return
+// after that is [Cancelled]. Call [Group.Wait] in the end, which releases the group's context.
 func (m *Manager) Group(ctx context.Context) *Group {
 	if ctx == nil {
 		panic("afterspan: Group: ctx is nil")
@@ -41,9 +41,9 @@ func (g *Group) Go(name string, fn Func, opts ...TaskOption) *Task {
 
 func (g *Group) join(o *taskOptions) { o.group, o.attached = g, true }
 
-// Wait waits until all tasks of the group have ended, and returns the first error of one of them. After
-// that the group's context is done: a task that is started later is cancelled from its start. Do not
-// call Wait from inside a task of the group: it would wait for that task.
+// Wait waits until all tasks of the group have ended, and returns the first error of one of them.
+// After that the group's context is done: a task that is started later is cancelled from its start.
+// Do not call Wait from inside a task of the group: it would wait for that task.
 func (g *Group) Wait() error {
 	for {
 		idle := g.untilIdle()

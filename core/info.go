@@ -15,7 +15,7 @@ import (
 type TaskInfo struct {
 	ID      uint64
 	Name    string
-	State   string        // "queued", "running", "cancelling" (cancelled or past its timeout, but not ended), or the outcome
+	State   string        // "queued", "running", "cancelling" (but not ended yet), or the outcome
 	Age     time.Duration // since CreatedAt
 	Timeout time.Duration // 0: none
 	Attrs   []slog.Attr   // as [Task.Attrs]
@@ -100,8 +100,8 @@ func infos(seen []sighting) []TaskInfo {
 	return all
 }
 
-// MarshalJSON returns an object with id, name, state, age_seconds, timeout (in seconds, null for none),
-// context (an object of the attributes) and done.
+// MarshalJSON returns an object with id, name, state, age_seconds, timeout (in seconds, null for
+// none), context (an object of the attributes) and done.
 func (i TaskInfo) MarshalJSON() ([]byte, error) {
 	var timeout *float64
 	if i.Timeout > 0 {
@@ -119,8 +119,8 @@ func (i TaskInfo) MarshalJSON() ([]byte, error) {
 	}{i.ID, i.Name, i.State, i.Age.Seconds(), timeout, attrsJSON(i.Attrs), i.Done})
 }
 
-// attrsJSON returns attributes as a JSON object. slog's own handler resolves, groups and marshals them,
-// so whatever an attribute holds the JSON is valid, and nothing panics.
+// attrsJSON returns attributes as a JSON object. slog's own handler resolves, groups and marshals
+// them, so whatever an attribute holds the JSON is valid, and nothing panics.
 func attrsJSON(attrs []slog.Attr) json.RawMessage {
 	var line bytes.Buffer
 	record := slog.NewRecord(time.Time{}, 0, "", 0)

@@ -15,7 +15,8 @@ func (m *Manager) log(ctx context.Context, level slog.Level) (l *slog.Logger, en
 	return l, l.Enabled(ctx, level)
 }
 
-// line logs a line with what attrs returns, if it is wanted. It contains a panic of the log handler.
+// line logs a line with what attrs returns, if it is wanted. It contains a panic of the log
+// handler.
 func (m *Manager) line(ctx context.Context, level slog.Level, msg string, attrs func() []slog.Attr) {
 	defer contain()
 	if l, ok := m.log(ctx, level); ok {
@@ -170,8 +171,8 @@ func (m *Manager) logWithStack(msg string, t *Task, info TaskInfo, stacks map[st
 	})
 }
 
-// logContext returns the context to log the task with: the innermost there is. Before the start there
-// is none that others may look at.
+// logContext returns the context to log the task with: the innermost there is. Before the start
+// there is none that others may look at.
 func (t *Task) logContext() context.Context {
 	t.mu.Lock()
 	defer t.mu.Unlock()

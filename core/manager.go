@@ -67,17 +67,18 @@ func New(opts ...Option) *Manager {
 //
 // The task's context has the values of ctx, such as its trace, baggage and logger, and none of its
 // cancellation or deadline: the task lives on when the request has ended. See [Attached] and
-// [Manager.Group] for tasks that should not. On a manager [WithBlocking], ctx bounds the wait for room.
+// [Manager.Group] for tasks that should not. On a manager [WithBlocking], ctx bounds the wait for
+// room.
 //
 // After Shutdown or Close has begun, or when the limit is reached, the task is refused. It is then
 // done at once: its Outcome is [Rejected] and its Err is [ErrClosed] or [ErrFull]. While Shutdown
 // drains, running tasks may still start others with their own context.
 //
-// The goroutine of fn has the pprof labels of ctx. It may run another task after fn has returned, so
-// fn must undo changes to its goroutine, such as [runtime.LockOSThread].
+// The goroutine of fn has the pprof labels of ctx. It may run another task after fn has returned,
+// so fn must undo changes to its goroutine, such as [runtime.LockOSThread].
 //
-// An error that fn returns, or its panic, is logged and kept in the handle. Go panics if ctx or fn is
-// nil.
+// An error that fn returns, or its panic, is logged and kept in the handle. Go panics if ctx or fn
+// is nil.
 func (m *Manager) Go(ctx context.Context, name string, fn Func, opts ...TaskOption) *Task {
 	switch {
 	case m.chain == nil:
@@ -129,9 +130,9 @@ func (m *Manager) Stats() Stats {
 	return s
 }
 
-// Wait waits until nothing runs or waits in the queue, and returns nil; or ctx's error, if ctx is done
-// first. It cancels nothing. A task's failure is the task's, not Wait's. Do not call Wait from inside
-// a task: it would wait for that task.
+// Wait waits until nothing runs or waits in the queue, and returns nil; or ctx's error, if ctx is
+// done first. It cancels nothing. A task's failure is the task's, not Wait's. Do not call Wait from
+// inside a task: it would wait for that task.
 func (m *Manager) Wait(ctx context.Context) error {
 	m.mu.Lock()
 	if m.isIdle() {
@@ -151,8 +152,8 @@ func (m *Manager) Wait(ctx context.Context) error {
 	}
 }
 
-// isIdle reports whether nothing is left to wait for: no task, no goroutine of the manager's own and,
-// once a shutdown has begun, no timer and no worker that has just been started. m.mu is held.
+// isIdle reports whether nothing is left to wait for: no task, no goroutine of the manager's own
+// and, once a shutdown has begun, no timer and no worker that has just been started. m.mu is held.
 func (m *Manager) isIdle() bool {
 	return m.sched.Idle() && m.helpers == 0 &&
 		(!m.sched.Draining() || m.watch.at.IsZero() && m.workers.starting == 0)
@@ -186,8 +187,8 @@ func (m *Manager) helped() {
 	m.wakeIfIdle()
 }
 
-// CancelAll cancels what runs and waits now, with [ErrCancelled] as the cause, and does not wait for
-// it. New tasks are still taken.
+// CancelAll cancels what runs and waits now, with [ErrCancelled] as the cause, and does not wait
+// for it. New tasks are still taken.
 func (m *Manager) CancelAll() {
 	m.mu.Lock()
 	tasks := m.cancelAll(ErrCancelled)

@@ -14,17 +14,17 @@ type Func = func(ctx context.Context) error
 // A Handler runs a task, or a part of its chain. It is what a [Middleware] wraps.
 //
 // The context given to the next Handler must be the one received, or be derived from it. A Handler
-// that returns while the next one still runs, on a goroutine of its own, has decided the task's error
-// and outcome. The context is then cancelled; the task ends, and gives up its slot, when the Func has
-// returned.
+// that returns while the next one still runs, on a goroutine of its own, has decided the task's
+// error and outcome. The context is then cancelled; the task ends, and gives up its slot, when the
+// Func has returned.
 type Handler func(ctx context.Context, t *Task) error
 
-// A Middleware is a set of hooks around every task. Each may be nil. One Middleware serves all tasks of
-// a manager, so its hooks must be safe for concurrent use. What belongs to one task travels from Spawn
-// to the run as a value in the context.
+// A Middleware is a set of hooks around every task. Each may be nil. One Middleware serves all
+// tasks of a manager, so its hooks must be safe for concurrent use. What belongs to one task
+// travels from Spawn to the run as a value in the context.
 //
-// A panic in Spawn or in a Handler is recovered: the task fails with a [*PanicError], and the process
-// lives on. A panic in another hook is recovered and logged at ERROR.
+// A panic in Spawn or in a Handler is recovered: the task fails with a [*PanicError], and the
+// process lives on. A panic in another hook is recovered and logged at ERROR.
 type Middleware struct {
 	// Spawn is called once for each accepted task, first middleware first, before Go returns and while
 	// the spawner's span is still recording.
@@ -32,14 +32,14 @@ type Middleware struct {
 	// ctx has the spawner's values and no cancellation; [TaskFromContext] does not find t in it. The
 	// run's context is made from what Spawn returns, which must be ctx or derived from it, with the
 	// task's own timeout and cancellation around it. If Spawn returns a context that can be cancelled,
-	// that cancels the run, too. After a panic or a nil result no later Spawn is called, and neither is
-	// the task's Func; the chain still runs, so that what earlier Spawns began is ended.
+	// that cancels the run, too. After a panic or a nil result no later Spawn is called, and neither
+	// is the task's Func; the chain still runs, so that what earlier Spawns began is ended.
 	Spawn func(ctx context.Context, t *Task) context.Context
 
-	// Wrap is called once, by [New]. The Handler that it returns is called once for each accepted task,
-	// or as often as the middleware outside it calls next: a retry calls it again, a circuit breaker
-	// may not call it at all. To refuse a task, return an error that matches [ErrRejected] without
-	// calling next.
+	// Wrap is called once, by [New]. The Handler that it returns is called once for each accepted
+	// task, or as often as the middleware outside it calls next: a retry calls it again, a circuit
+	// breaker may not call it at all. To refuse a task, return an error that matches [ErrRejected]
+	// without calling next.
 	//
 	// A panic further in arrives as an ordinary error, a [*PanicError]. After [runtime.Goexit] further
 	// in, next does not return, and only deferred calls run.
@@ -50,8 +50,8 @@ type Middleware struct {
 	Refused func(ctx context.Context, t *Task)
 
 	// Ended is called once for each accepted task, on the task's goroutine: after its chain, when
-	// t.Outcome and t.Err are decided, and before Done is closed. ctx is the innermost context that the
-	// chain made; it may be cancelled.
+	// t.Outcome and t.Err are decided, and before Done is closed. ctx is the innermost context that
+	// the chain made; it may be cancelled.
 	Ended func(ctx context.Context, t *Task)
 
 	// Abandoned is called for a task that still runs when Shutdown or Close returns: the process is
@@ -76,9 +76,9 @@ func MiddlewareFunc(wrap func(next Handler) Handler) Middleware {
 	return Middleware{Wrap: wrap}
 }
 
-// WithMiddleware puts mw into the chain that every task passes. The first is the outermost: its Spawn
-// is called first, and its Handler calls those of the others. Its other hooks are called first, too.
-// Repeated options append. The default is no middleware.
+// WithMiddleware puts mw into the chain that every task passes. The first is the outermost: its
+// Spawn is called first, and its Handler calls those of the others. Its other hooks are called
+// first, too. Repeated options append. The default is no middleware.
 func WithMiddleware(mw ...Middleware) Option {
 	return func(c *config) {
 		for _, one := range mw {
@@ -98,8 +98,8 @@ func appendHook[H hook | spawnHook](hooks []H, h H) []H {
 	return append(hooks, h)
 }
 
-// compose makes one Handler of the chain: compose([a, b]) = a(b(call)). Each layer is guarded, so that
-// the layer outside it sees a panic as an error.
+// compose makes one Handler of the chain: compose([a, b]) = a(b(call)). Each layer is guarded, so
+// that the layer outside it sees a panic as an error.
 func compose(chain []Middleware) Handler {
 	next := Handler(call) // which has a guard of its own
 	for i, mw := range slices.Backward(chain) {

@@ -40,21 +40,21 @@ func newConfig(opts []Option) config {
 	return c
 }
 
-// WithLogger sets where the manager logs. The default, also for nil, is [slog.Default] at the time of
-// each line.
+// WithLogger sets where the manager logs. The default, also for nil, is [slog.Default] at the time
+// of each line.
 func WithLogger(l *slog.Logger) Option {
 	return func(c *config) { c.logger = l }
 }
 
-// WithShutdownTimeout sets how long [Manager.Shutdown] may take where its context has no deadline, and
-// how long [Manager.Close] may take. The default is 30 s; 0 or less is no time at all.
+// WithShutdownTimeout sets how long [Manager.Shutdown] may take where its context has no deadline,
+// and how long [Manager.Close] may take. The default is 30 s; 0 or less is no time at all.
 func WithShutdownTimeout(d time.Duration) Option {
 	return func(c *config) { c.shutdownTimeout = max(d, 0) }
 }
 
-// WithCancelGrace sets how long before its bound [Manager.Shutdown] stops draining and cancels what is
-// left, which then has that long to end. It is at most half of the time that Shutdown has. The default
-// is 5 s; with 0 or less Shutdown drains to the very end.
+// WithCancelGrace sets how long before its bound [Manager.Shutdown] stops draining and cancels what
+// is left, which then has that long to end. It is at most half of the time that Shutdown has. The
+// default is 5 s; with 0 or less Shutdown drains to the very end.
 func WithCancelGrace(d time.Duration) Option {
 	return func(c *config) { c.cancelGrace = max(d, 0) }
 }
@@ -62,26 +62,28 @@ func WithCancelGrace(d time.Duration) Option {
 // WithLimit limits how many tasks run at a time, and how many more may wait. Waiting tasks hold no
 // goroutine and start in order; a task [WithKey] joins the order when its turn comes.
 //
-// running <= 0 is no limit, the default. queued is 0 for none and < 0 for any number. A task without
-// room is refused with [ErrFull], or Go waits for room [WithBlocking].
+// running <= 0 is no limit, the default. queued is 0 for none and < 0 for any number. A task
+// without room is refused with [ErrFull], or Go waits for room [WithBlocking].
 //
-// A task that starts another one in its own limited manager and waits for it holds its slot meanwhile.
-// With enough of them all slots are held by tasks that wait, and none of them ends before its timeout.
-// [Task.Wait] logs that at WARN. Use a second manager for the inner tasks, or do not wait.
+// A task that starts another one in its own limited manager and waits for it holds its slot
+// meanwhile. With enough of them all slots are held by tasks that wait, and none of them ends
+// before its timeout. [Task.Wait] logs that at WARN. Use a second manager for the inner tasks, or
+// do not wait.
 func WithLimit(running, queued int) Option {
 	return func(c *config) { c.maxRunning, c.maxQueued = running, queued }
 }
 
-// WithBlocking makes [Manager.Go] wait for room where the limit is reached, until its ctx is done. The
-// task is then refused with an error that matches both [ErrFull] and ctx's. The default is not to wait.
+// WithBlocking makes [Manager.Go] wait for room where the limit is reached, until its ctx is done.
+// The task is then refused with an error that matches both [ErrFull] and ctx's. The default is not
+// to wait.
 //
 // Go never waits if its ctx belongs to a task of the same manager, or to a task that such a task
 // started, at any depth and even after they have ended: it could wait for the room that its caller
 // holds. The task is refused with [ErrFull].
 //
-// Go cannot detect a call from a Spawn or a log handler: on a full manager it blocks until ctx is done.
-// Nor can it detect two managers whose tasks start tasks in each other: where both are full, each may
-// wait for the other, until their ctx is done. Give Go a ctx with a deadline there.
+// Go cannot detect a call from a Spawn or a log handler: on a full manager it blocks until ctx is
+// done. Nor can it detect two managers whose tasks start tasks in each other: where both are full,
+// each may wait for the other, until their ctx is done. Give Go a ctx with a deadline there.
 func WithBlocking() Option {
 	return func(c *config) { c.blocking = true }
 }
@@ -113,16 +115,16 @@ func (o *taskOptions) apply(opts []TaskOption) {
 	}
 }
 
-// WithTimeout limits how long the run may take, counted from its start. Then the context is done, with
-// [context.DeadlineExceeded] as its error and [ErrTimeout] as its cause. A Func that does not look at
-// its context goes on. d <= 0 is no limit, the default.
+// WithTimeout limits how long the run may take, counted from its start. Then the context is done,
+// with [context.DeadlineExceeded] as its error and [ErrTimeout] as its cause. A Func that does not
+// look at its context goes on. d <= 0 is no limit, the default.
 func WithTimeout(d time.Duration) TaskOption {
 	return func(o *taskOptions) { o.timeout = max(d, 0) }
 }
 
-// UntilShutdown cancels the task as soon as a shutdown begins, with [ErrShutdown] as the cause, not at
-// the end of the drain. Use it for loops and pollers, which never end by themselves. Such a task does
-// not count as lost: a shutdown that cancelled nothing else is "completed".
+// UntilShutdown cancels the task as soon as a shutdown begins, with [ErrShutdown] as the cause, not
+// at the end of the drain. Use it for loops and pollers, which never end by themselves. Such a task
+// does not count as lost: a shutdown that cancelled nothing else is "completed".
 func UntilShutdown() TaskOption {
 	return func(o *taskOptions) { o.untilShutdown = true }
 }
@@ -136,10 +138,11 @@ func Attached() TaskOption {
 
 // Keyed runs the tasks of one key one after another, in the order in which they were accepted: for
 // example all that concern one conversation. Tasks of different keys run side by side. A task that
-// waits for its turn holds no goroutine, can be cancelled, and is finished by a shutdown that drains.
+// waits for its turn holds no goroutine, can be cancelled, and is finished by a shutdown that
+// drains.
 //
-// The zero value is ready for use. Give it to tasks with [WithKey], and do not change its fields after
-// that. A Keyed may serve several managers; each orders and counts its own tasks.
+// The zero value is ready for use. Give it to tasks with [WithKey], and do not change its fields
+// after that. A Keyed may serve several managers; each orders and counts its own tasks.
 //
 // A task must not wait for a later one with its own key, which starts when the first has ended. The
 // order is that of the Funcs: a task cancelled while it waits passes its middlewares at once.
@@ -156,9 +159,9 @@ type Keyed struct {
 	Blocking bool
 }
 
-// WithKey queues the task behind earlier tasks with the same key of the same k. It starts once fewer
-// than k.Running of them are unfinished. If the option is repeated the last one counts. The default is
-// no key. A nil k panics.
+// WithKey queues the task behind earlier tasks with the same key of the same k. It starts once
+// fewer than k.Running of them are unfinished. If the option is repeated the last one counts. The
+// default is no key. A nil k panics.
 func WithKey(k *Keyed, key string) TaskOption {
 	if k == nil {
 		panic("afterspan: WithKey: the Keyed is nil")
@@ -169,22 +172,23 @@ func WithKey(k *Keyed, key string) TaskOption {
 	}
 }
 
-// WithAttrs appends attributes to the task. They are in its log lines, its span, its [TaskInfo] and on
-// pages: for example the conversation that it belongs to. The slice is copied. Of two attributes with
-// the same key the later one stands: those of [ContextWithAttrs] come first, then the manager's
-// defaults, then the task's own.
+// WithAttrs appends attributes to the task. They are in its log lines, its span, its [TaskInfo] and
+// on pages: for example the conversation that it belongs to. The slice is copied. Of two attributes
+// with the same key the later one stands: those of [ContextWithAttrs] come first, then the
+// manager's defaults, then the task's own.
 //
-// A [slog.LogValuer] is resolved by each reader, so a secret that redacts itself stays hidden. A map,
-// slice or pointer is shared with its owner and may be read at any time until the task is forgotten.
-// Do not change it after the call: a map that is written while a log line reads it ends the process.
+// A [slog.LogValuer] is resolved by each reader, so a secret that redacts itself stays hidden. A
+// map, slice or pointer is shared with its owner and may be read at any time until the task is
+// forgotten. Do not change it after the call: a map that is written while a log line reads it ends
+// the process.
 func WithAttrs(attrs ...slog.Attr) TaskOption {
 	return func(o *taskOptions) { o.attrs = append(o.attrs, attrs...) }
 }
 
 type attrsKey struct{}
 
-// ContextWithAttrs returns a copy of ctx that carries attrs for every task started with it, or with a
-// context derived from it, in addition to those that ctx already carries. See [WithAttrs].
+// ContextWithAttrs returns a copy of ctx that carries attrs for every task started with it, or with
+// a context derived from it, in addition to those that ctx already carries. See [WithAttrs].
 func ContextWithAttrs(ctx context.Context, attrs ...slog.Attr) context.Context {
 	before := attrsFrom(ctx)
 	return context.WithValue(ctx, attrsKey{}, append(before[:len(before):len(before)], attrs...))

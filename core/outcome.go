@@ -39,15 +39,15 @@ func (o Outcome) String() string {
 //     of an [Attached] task or a [Group], it is Cancelled. Of the two, the first counts.
 //   - Any other error is Failed.
 //
-// The state when the Func last returned decides, or the state now if it was never called. What happens
-// after that changes nothing, with one exception: if the error of the task's context
-// ([context.Context.Err] or [context.Cause]) has come into err since, as from a retry interrupted while
-// it backs off, the state now decides.
+// The state when the Func last returned decides, or the state now if it was never called. What
+// happens after that changes nothing, with one exception: if the error of the task's context
+// ([context.Context.Err] or [context.Cause]) has come into err since, as from a retry interrupted
+// while it backs off, the state now decides.
 //
 // The end of a context that a middleware derived is an error like any other.
 //
-// For a task made by [NewTask], an error that matches [ErrTimeout] is TimedOut, and one that matches
-// [ErrCancelled] or [ErrShutdown], or comes after Cancel, is Cancelled.
+// For a task made by [NewTask], an error that matches [ErrTimeout] is TimedOut, and one that
+// matches [ErrCancelled] or [ErrShutdown], or comes after Cancel, is Cancelled.
 func (t *Task) OutcomeOf(err error) Outcome {
 	outcome, _ := t.judge(err)
 	return outcome
@@ -101,8 +101,9 @@ func (t *Task) stateFor(err error) (mayReject bool, cause error) {
 	return !calls.called, cause
 }
 
-// cancelledBy returns what cancelled the run's context: ErrTimeout, ErrCancelled, ErrShutdown or the
-// cause of the context of an Attached task; nil if nothing did, or a context that a Spawn returned.
+// cancelledBy returns what cancelled the run's context: ErrTimeout, ErrCancelled, ErrShutdown or
+// the cause of the context of an Attached task; nil if nothing did, or a context that a Spawn
+// returned.
 func (r *run) cancelledBy() error {
 	std := r.looked()
 	if std == nil {

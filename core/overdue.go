@@ -6,12 +6,12 @@ import (
 	"github.com/afterspan/afterspan/core/internal/sched"
 )
 
-// overdueAfter is how long a task may go on after its context was cancelled. Then it is overdue: it is
-// counted, and logged once.
+// overdueAfter is how long a task may go on after its context was cancelled. Then it is overdue: it
+// is counted, and logged once.
 const overdueAfter = 5 * time.Second
 
-// watch is the one timer of a manager that looks for overdue tasks. It only runs while there is a task
-// with a timeout, or a cancelled one. manager.mu guards it.
+// watch is the one timer of a manager that looks for overdue tasks. It only runs while there is a
+// task with a timeout, or a cancelled one. manager.mu guards it.
 type watch struct {
 	timer   *time.Timer
 	at      time.Time // when it fires; zero: it does not

@@ -17,9 +17,9 @@ type PanicError struct {
 	task *Task // which panicked; nil: made by a middleware
 }
 
-// Error returns the panic's value in words, without the stack. It prints errors, Stringers and values
-// of basic kinds. Of everything else it prints the type: the value may contain itself, or be in use by
-// another goroutine.
+// Error returns the panic's value in words, without the stack. It prints errors, Stringers and
+// values of basic kinds. Of everything else it prints the type: the value may contain itself, or be
+// in use by another goroutine.
 func (e *PanicError) Error() string { return "panic: " + panicText(e.Value) }
 
 // panicText never panics, and never follows a value into maps, slices, structs or pointers.
@@ -55,8 +55,9 @@ func (e *PanicError) Unwrap() error {
 // https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/
 func (e *PanicError) ErrorType() string { return "panic" }
 
-// PanicOf returns the panic in err's tree, if the task itself panicked: its Func, or a middleware. A
-// panic of another task, whose error this one returned after waiting for it, is an ordinary error.
+// PanicOf returns the panic in err's tree, if the task itself panicked: its Func, or a middleware.
+// A panic of another task, whose error this one returned after waiting for it, is an ordinary
+// error.
 func (t *Task) PanicOf(err error) (panicked *PanicError, ok bool) {
 	defer contain() // methods of err are the user's
 	panicked = t.findPanic(err)
@@ -101,11 +102,11 @@ func (t *Task) findPanic(err error) *PanicError {
 // error, where a panic must not harm a task.
 func contain() { _ = recover() }
 
-// recovered makes an error of what recover returned in a deferred call of a function of t's that did
-// not return.
+// recovered makes an error of what recover returned in a deferred call of a function of t's that
+// did not return.
 //
-// A nil v is either runtime.Goexit, and then nobody will see the error, or a panic(nil) in a program
-// that runs with GODEBUG=panicnil=1.
+// A nil v is either runtime.Goexit, and then nobody will see the error, or a panic(nil) in a
+// program that runs with GODEBUG=panicnil=1.
 func recovered(v any, t *Task) *PanicError {
 	if v == nil {
 		v = new(runtime.PanicNilError)

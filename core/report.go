@@ -37,8 +37,8 @@ func (s ShutdownStats) MarshalJSON() ([]byte, error) {
 	}{plain(s), s.Duration.Seconds()})
 }
 
-// A ShutdownError names the work that a shutdown lost. It is returned by [Manager.Shutdown] when tasks
-// had to be cancelled or did not stop, and by [Manager.Close] when tasks did not stop.
+// A ShutdownError names the work that a shutdown lost. It is returned by [Manager.Shutdown] when
+// tasks had to be cancelled or did not stop, and by [Manager.Close] when tasks did not stop.
 type ShutdownError struct {
 	Stats     ShutdownStats
 	Cancelled []TaskInfo // the shutdown cancelled them, and they did not complete; oldest first
@@ -119,8 +119,8 @@ func (m *Manager) report(began time.Time, first bool, err error) (ShutdownStats,
 	}
 }
 
-// shutdownStats returns the figures since the shutdown began. A task that was cancelled in the queue
-// counts as cancelled, though it may still have to pass its chain. m.mu is held.
+// shutdownStats returns the figures since the shutdown began. A task that was cancelled in the
+// queue counts as cancelled, though it may still have to pass its chain. m.mu is held.
 func (m *Manager) shutdownStats() ShutdownStats {
 	now, s := m.counted, &m.shutdown
 	before := s.before
@@ -164,7 +164,8 @@ func (m *Manager) left(now time.Time) (left []sighting) {
 	return left
 }
 
-// withoutEnded returns a copy of e that names of the cancelled tasks only those that have not ended.
+// withoutEnded returns a copy of e that names of the cancelled tasks only those that have not
+// ended.
 func (e *ShutdownError) withoutEnded() *ShutdownError {
 	c := *e
 	c.Cancelled = slices.DeleteFunc(slices.Clone(e.Cancelled), func(t TaskInfo) bool { return t.Done })
@@ -218,8 +219,8 @@ func (s ShutdownStats) attrs() []slog.Attr {
 	}
 }
 
-// logLeftOver logs the tasks that have not ended: not all of very many, nor for long, since the time is
-// over.
+// logLeftOver logs the tasks that have not ended: not all of very many, nor for long, since the
+// time is over.
 func (m *Manager) logLeftOver(report *ShutdownError) {
 	const longest = time.Second
 	left := report.left

@@ -34,8 +34,8 @@ func (r *run) Value(key any) any {
 // String keeps package fmt from reading the fields while they change.
 func (r *run) String() string { return fmt.Sprintf("core.Task(%v)", r.task) }
 
-// prepare calls the Spawns of t, and starts it as soon as it has a slot. However they end, the task is
-// started: its slot is taken, and the chain has to end what earlier Spawns began.
+// prepare calls the Spawns of t, and starts it as soon as it has a slot. However they end, the task
+// is started: its slot is taken, and the chain has to end what earlier Spawns began.
 func (m *Manager) prepare(ctx context.Context, t *Task) {
 	defer func() {
 		m.mu.Lock()
@@ -77,8 +77,8 @@ func (m *Manager) callSpawns(r *run) {
 	returned = true
 }
 
-// probe reports whether ctx, which a Spawn made, can be cancelled. It asks ctx all that a child of ctx
-// would, since a panic does no harm here.
+// probe reports whether ctx, which a Spawn made, can be cancelled. It asks ctx all that a child of
+// ctx would, since a panic does no harm here.
 func probe(ctx context.Context) (linked bool) {
 	ctx.Deadline()
 	if ctx.Done() == nil {
@@ -110,8 +110,8 @@ func (r *run) goneCause() error {
 	return context.Cause(r.spawner)
 }
 
-// runTask is the whole of a task on the goroutine of a worker. It returns the task that the goroutine
-// is to run next, if there is one.
+// runTask is the whole of a task on the goroutine of a worker. It returns the task that the
+// goroutine is to run next, if there is one.
 //
 // Passing &t to endTask keeps t visible in tracebacks; see goroutineStacks.
 func (m *Manager) runTask(t *Task) (next *Task) {
@@ -150,8 +150,8 @@ func (t *Task) start() *run {
 	return r
 }
 
-// setLabels gives the goroutine the pprof labels of the run's context. It had those of the goroutine
-// that started it, or of the task before.
+// setLabels gives the goroutine the pprof labels of the run's context. It had those of the
+// goroutine that started it, or of the task before.
 func (r *run) setLabels() {
 	defer func() {
 		if recover() != nil { // the context is the user's
@@ -194,8 +194,8 @@ func (m *Manager) callEnded(t *Task, end *ending) {
 	m.call("Ended", m.endeds, t.logContext(), t)
 }
 
-// finish takes t out, and returns the task that its goroutine is to run next, if the goroutine goes on
-// and there is one.
+// finish takes t out, and returns the task that its goroutine is to run next, if the goroutine goes
+// on and there is one.
 func (m *Manager) finish(t *Task, end *ending) (next *Task) {
 	t.run.end()
 	if detach := t.run.detach; detach != nil {

@@ -19,26 +19,30 @@ type shutdown struct {
 // mostNamed is how many cancelled tasks, and how many left over, get a line of their own.
 const mostNamed = 20
 
-// abandonTime is how long the Abandoned hooks may take together, once the time of a Shutdown is over.
+// abandonTime is how long the Abandoned hooks may take together, once the time of a Shutdown is
+// over.
 const abandonTime = 50 * time.Millisecond
 
-// Shutdown ends the manager. It refuses new tasks, lets those that run and wait finish, then cancels
-// what is left, and waits for that. It returns when all have ended, or at the end of ctx, whatever the
-// tasks do. If ctx has no deadline, the time of [WithShutdownTimeout] bounds it.
+// Shutdown ends the manager. It refuses new tasks, lets those that run and wait finish, then
+// cancels what is left, and waits for that. It returns when all have ended, or at the end of ctx,
+// whatever the tasks do. If ctx has no deadline, the time of [WithShutdownTimeout] bounds it.
 //
 // It cancels, with [ErrShutdown] as the cause, as soon as ctx is done, or the grace of
 // [WithCancelGrace] before ctx's deadline. Until then running tasks may start others with their own
-// context. Give it a fresh context: with that of the signal, which is done, it has no time to drain.
+// context. Give it a fresh context: with that of the signal, which is done, it has no time to
+// drain.
 //
-// If it cancelled anything, or anything is left, the error is a [*ShutdownError] that names both, and
-// each task that it cancelled is logged at WARN. A middleware can keep such work: its Handler sees the
-// cancellation with cause ErrShutdown, for queued tasks too, and has the grace to store it.
+// If it cancelled anything, or anything is left, the error is a [*ShutdownError] that names both,
+// and each task that it cancelled is logged at WARN. A middleware can keep such work: its Handler
+// sees the cancellation with cause ErrShutdown, for queued tasks too, and has the grace to store
+// it.
 //
-// A later call waits, within its own bound, for what remains, and reports the figures as they then are.
+// A later call waits, within its own bound, for what remains, and reports the figures as they then
+// are.
 //
-// Shut the manager down before the tracer provider, or the last spans are lost, and give the provider
-// time of its own: a task that does not stop uses up all of ctx. Do not call Shutdown from inside a
-// task: it would wait for that task.
+// Shut the manager down before the tracer provider, or the last spans are lost, and give the
+// provider time of its own: a task that does not stop uses up all of ctx. Do not call Shutdown from
+// inside a task: it would wait for that task.
 func (m *Manager) Shutdown(ctx context.Context) (ShutdownStats, error) {
 	if ctx == nil {
 		panic("afterspan: Shutdown: ctx is nil")
@@ -50,10 +54,10 @@ func (m *Manager) Shutdown(ctx context.Context) (ShutdownStats, error) {
 	return stats, report
 }
 
-// Close ends the manager without the drain: it cancels what runs and waits now, and waits for it up to
-// the time of [WithShutdownTimeout]. It cuts short a Shutdown that is draining. If anything is left the
-// error is a [*ShutdownError] that names it. Calling Close again is fine. Do not call it from inside a
-// task: it would wait for that task.
+// Close ends the manager without the drain: it cancels what runs and waits now, and waits for it up
+// to the time of [WithShutdownTimeout]. It cuts short a Shutdown that is draining. If anything is
+// left the error is a [*ShutdownError] that names it. Calling Close again is fine. Do not call it
+// from inside a task: it would wait for that task.
 func (m *Manager) Close() error {
 	_, report := m.stop(context.Background(), false)
 	if report.idle {
@@ -128,7 +132,8 @@ func (m *Manager) cancelPollers() (pollers []*Task) {
 	return pollers
 }
 
-// drainUntilGrace waits for all tasks until it is time to cancel, and reports whether they have ended.
+// drainUntilGrace waits for all tasks until it is time to cancel, and reports whether they have
+// ended.
 func (m *Manager) drainUntilGrace(ctx context.Context) bool {
 	deadline, _ := ctx.Deadline()
 	grace := min(m.cancelGrace, time.Until(deadline)/2)
@@ -137,8 +142,8 @@ func (m *Manager) drainUntilGrace(ctx context.Context) bool {
 	return m.Wait(ctx) == nil
 }
 
-// closeAndCancel accepts nothing any more, and cancels what is left. Very many contexts with children
-// take a while to cancel: at the end of ctx it leaves the rest to its goroutine.
+// closeAndCancel accepts nothing any more, and cancels what is left. Very many contexts with
+// children take a while to cancel: at the end of ctx it leaves the rest to its goroutine.
 func (m *Manager) closeAndCancel(ctx context.Context) {
 	done := make(chan struct{})
 	m.mu.Lock()
@@ -162,8 +167,8 @@ func (m *Manager) closeAndCancel(ctx context.Context) {
 	}
 }
 
-// isLoss reports whether t, which was cancelled with that cause, is work that a Shutdown did not let
-// finish, and gets a line of its own.
+// isLoss reports whether t, which was cancelled with that cause, is work that a Shutdown did not
+// let finish, and gets a line of its own.
 func (m *Manager) isLoss(t *Task, cause error) bool {
 	if cause != ErrShutdown || t.options.untilShutdown {
 		return false

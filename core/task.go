@@ -12,8 +12,8 @@ import (
 )
 
 // A Task is one piece of background work, and the handle on it. All its methods are safe for
-// concurrent use. A Task may be kept: it does not keep the values of the request in memory once it has
-// ended.
+// concurrent use. A Task may be kept: it does not keep the values of the request in memory once it
+// has ended.
 type Task struct {
 	// Set before any hook sees the task, and not changed after that.
 	id      uint64
@@ -27,6 +27,7 @@ type Task struct {
 	ready     bool  // its Spawns have returned, or there are none
 	overdue   bool  // it is counted in Stats.Overdue
 	reported  bool  // it was logged as overdue
+	stuck     bool  // it was logged as waiting for a task behind it
 	nextReady *Task // see workers
 
 	mu          sync.Mutex // guards the fields below
@@ -84,15 +85,15 @@ func containsKey(attrs []slog.Attr, key string) bool {
 	return key != "" && slices.ContainsFunc(attrs, func(a slog.Attr) bool { return a.Key == key })
 }
 
-// ID returns the task's number, counted from 1 by its manager in the order of acceptance. It is 0 for
-// a task that the manager refused and for one made by [NewTask].
+// ID returns the task's number, counted from 1 by its manager in the order of acceptance. It is 0
+// for a task that the manager refused and for one made by [NewTask].
 func (t *Task) ID() uint64 { return t.id }
 
 // Name returns the name given to [Manager.Go], or "background_task" if that was empty.
 func (t *Task) Name() string { return t.name }
 
-// Attrs returns a copy of the task's attributes. Values that are a [slog.LogValuer] are not resolved:
-// call Resolve on each before reading it.
+// Attrs returns a copy of the task's attributes. Values that are a [slog.LogValuer] are not
+// resolved: call Resolve on each before reading it.
 func (t *Task) Attrs() []slog.Attr { return slices.Clone(t.options.attrs) }
 
 // Timeout returns how long the run may take, or 0 for no limit.
@@ -124,9 +125,10 @@ func (t *Task) Done() <-chan struct{} {
 	return t.done
 }
 
-// Err returns the task's error: nil until the outcome is decided and if the task completed. Otherwise
-// it is what the chain returned, a [*PanicError] or [ErrGoexit]; for a refused task an error that
-// matches [ErrRejected]; for a task cancelled in the queue the cause, unless the chain changed it.
+// Err returns the task's error: nil until the outcome is decided and if the task completed.
+// Otherwise it is what the chain returned, a [*PanicError] or [ErrGoexit]; for a refused task an
+// error that matches [ErrRejected]; for a task cancelled in the queue the cause, unless the chain
+// changed it.
 func (t *Task) Err() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -140,12 +142,13 @@ func (t *Task) Outcome() Outcome {
 	return t.outcome
 }
 
-// Wait waits for the end of the task and returns its error; or ctx's error, if ctx is done first. In
-// that case the task goes on, and its Outcome is still [Pending]. After Wait has returned nil, what the
-// task wrote can be read without a lock: that is how a result gets out.
+// Wait waits for the end of the task and returns its error; or ctx's error, if ctx is done first.
+// In that case the task goes on, and its Outcome is still [Pending]. After Wait has returned nil,
+// what the task wrote can be read without a lock: that is how a result gets out.
 //
-// Wait called with the context of a task of the same manager logs at WARN, at most once a second, if
-// that task holds the slot or the key that t is queued for. If nothing else frees it, neither ends.
+// Wait called with the context of a task of the same manager logs at WARN, at most once a second,
+// if that task holds the slot or the key that t is queued for. If nothing else frees it, neither
+// ends.
 func (t *Task) Wait(ctx context.Context) error {
 	done := t.Done()
 	select {
@@ -173,15 +176,16 @@ func (t *Task) warnIfStuck(ctx context.Context) {
 		return
 	}
 	m.mu.Lock()
-	stuck := m.sched.Blocks(&waiter.item, &t.item)
+	stuck := !waiter.stuck && m.sched.Blocks(&waiter.item, &t.item)
+	waiter.stuck = waiter.stuck || stuck
 	m.mu.Unlock()
 	if stuck {
 		m.logStuck(ctx, waiter, t)
 	}
 }
 
-// Cancel cancels the task's context with [ErrCancelled] as its cause, and does not wait. The Func of a
-// queued task is not called. A task that is done stays as it is.
+// Cancel cancels the task's context with [ErrCancelled] as its cause, and does not wait. The Func
+// of a queued task is not called. A task that is done stays as it is.
 func (t *Task) Cancel() { t.cancelWith(ErrCancelled) }
 
 // String returns the task's name and id.

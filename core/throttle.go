@@ -24,8 +24,8 @@ func (l *throttle) allow(now time.Time, most int) bool {
 	return l.count <= most
 }
 
-// refusals keeps the lines about refused tasks down to one a second. Refusals without a line of their
-// own are suppressed: a line says how many, a second after the last line at the latest.
+// refusals keeps the lines about refused tasks down to one a second. Refusals without a line of
+// their own are suppressed: a line says how many, a second after the last line at the latest.
 type refusals struct {
 	mu         sync.Mutex
 	last       time.Time // of a line
@@ -34,8 +34,8 @@ type refusals struct {
 	closed     bool // a shutdown has returned: no timer any more
 }
 
-// next reports whether a refusal at now gets a line, and how many were suppressed before it. If not,
-// flush is called within a second, unless the refusals are closed.
+// next reports whether a refusal at now gets a line, and how many were suppressed before it. If
+// not, flush is called within a second, unless the refusals are closed.
 func (r *refusals) next(now time.Time, flush func()) (suppressed uint64, say bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

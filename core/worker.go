@@ -3,11 +3,12 @@ package core
 import "runtime"
 
 // workers are the goroutines of a manager. A worker runs a task, and then any task that is ready by
-// then: to start a goroutine and to grow its stack costs more than all else that a manager does for a
-// short task. It ends when nothing is ready, so no goroutine idles and there is nothing to stop.
+// then: to start a goroutine and to grow its stack costs more than all else that a manager does for
+// a short task. It ends when nothing is ready, so no goroutine idles and there is nothing to stop.
 //
-// No task waits for another one to end, though. While n tasks are ready, min(n, GOMAXPROCS) goroutines
-// have been started that have not taken a task yet, and each starts the next when it takes one.
+// No task waits for another one to end, though. While n tasks are ready, min(n, GOMAXPROCS)
+// goroutines have been started that have not taken a task yet, and each starts the next when it
+// takes one.
 //
 // m.mu of the manager guards the fields.
 type workers struct {
@@ -50,7 +51,8 @@ func (w *workers) run() {
 	}
 }
 
-// takeFirst returns the first task of a new goroutine, or nil: other goroutines may have been faster.
+// takeFirst returns the first task of a new goroutine, or nil: other goroutines may have been
+// faster.
 func (w *workers) takeFirst() *Task {
 	m := w.manager
 	m.mu.Lock()

@@ -41,7 +41,8 @@ func (l *list[T]) push(it *Item[T]) {
 	l.last = it
 }
 
-// each calls f for the items in order until f returns false, and reports whether it went through all.
+// each calls f for the items in order until f returns false, and reports whether it went through
+// all.
 func (l *list[T]) each(f func(T) bool) bool {
 	for it := l.first; it != nil; it = it.next {
 		if !f(it.Owner) {

@@ -125,8 +125,8 @@ func (s *Scheduler[T]) leaveLine(it *Item[T]) {
 	it.line = nil
 }
 
-// Blocks reports whether b, which waits in the queue, cannot start before a has ended: because a has
-// the turn of b's key, or because it has one of the slots, all of which are taken.
+// Blocks reports whether b, which waits in the queue, cannot start before a has ended: because a
+// has the turn of b's key, or because it has one of the slots, all of which are taken.
 func (s *Scheduler[T]) Blocks(a, b *Item[T]) bool {
 	if b.state != Queued {
 		return false

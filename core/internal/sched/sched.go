@@ -1,9 +1,9 @@
 // Package sched decides which tasks may run: it knows the limit, the queue, the keys, the callers
 // that wait for room, and the phase of a shutdown.
 //
-// It is bookkeeping only. It takes no lock, starts no goroutine, reads no clock and calls no code of
-// its user, so its tests are tables of calls and answers. The caller guards it with a lock of its own
-// and acts on what the methods return.
+// It is bookkeeping only. It takes no lock, starts no goroutine, reads no clock and calls no code
+// of its user, so its tests are tables of calls and answers. The caller guards it with a lock of
+// its own and acts on what the methods return.
 package sched
 
 // A Verdict is the answer to Add.
@@ -62,8 +62,8 @@ type Scheduler[T any] struct {
 // Running returns the number of items that have a slot.
 func (s *Scheduler[T]) Running() int { return s.numRun }
 
-// Queued returns the number of accepted items without a slot. An item that was cancelled in the queue
-// keeps its place there until it ends, so that a slow chain cannot pile up goroutines.
+// Queued returns the number of accepted items without a slot. An item that was cancelled in the
+// queue keeps its place there until it ends, so that a slow chain cannot pile up goroutines.
 func (s *Scheduler[T]) Queued() int { return s.numQueued }
 
 // Idle reports whether no item is unfinished.
@@ -143,8 +143,8 @@ func (s *Scheduler[T]) giveSlot(it *Item[T]) {
 	s.numRun++
 }
 
-// Cancel takes an item that is Queued out of the queue. It then passes its chain without a slot. For
-// an item in any other state it does nothing.
+// Cancel takes an item that is Queued out of the queue. It then passes its chain without a slot.
+// For an item in any other state it does nothing.
 func (s *Scheduler[T]) Cancel(it *Item[T]) []*Item[T] {
 	if it.state != Queued {
 		return nil
@@ -186,8 +186,8 @@ func (s *Scheduler[T]) SetLimit(running, queued int) []*Item[T] {
 	return s.fill()
 }
 
-// Drain refuses strangers from now on. It returns the items of callers that waited for room: they are
-// Out.
+// Drain refuses strangers from now on. It returns the items of callers that waited for room: they
+// are Out.
 func (s *Scheduler[T]) Drain() []*Item[T] {
 	s.phase = max(s.phase, draining)
 	s.forget()
