@@ -11,8 +11,8 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-// BenchmarkPublish is what a small event costs, from the call to the end of its task, to a sink that does nothing; with a
-// bare task of core, and one with the same attributes and key, in the same run.
+// BenchmarkPublish measures the cost of a small event from the call to the end of its task, with a
+// sink that does nothing. The same run measures a bare task of core, and one with the same key.
 //
 //	go test -run xxx -bench Publish -benchmem ./publisher
 func BenchmarkPublish(b *testing.B) {
@@ -24,8 +24,8 @@ func BenchmarkPublish(b *testing.B) {
 		events[i].Data = map[string]any{"tokens": 42, "model": "small"}
 	}
 	m, ctx := newManager(), context.Background()
-	var s core.Serial
-	one := core.WithSerial(&s, "t-1")
+	var s core.Keyed
+	one := core.WithKey(&s, "t-1")
 	ordered := publisher.NewOrdered(m, noop)
 	multi := publisher.Multi(noop, noop)
 	for _, bb := range []struct {
@@ -58,7 +58,8 @@ func BenchmarkPublish(b *testing.B) {
 	}
 }
 
-// batch keeps the number of goroutines, and of events of a key, as small as in a service that is not overloaded.
+// batch limits the number of goroutines, and of events of a key, to that of a service without
+// overload.
 const batch = 256
 
 func BenchmarkEncode(b *testing.B) {

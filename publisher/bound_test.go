@@ -27,12 +27,12 @@ func TestBoundReturnsWhenItsContextIsDone(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.ErrorContains(t, err, "has not returned")
 		assert.Equal(t, time.Minute, time.Since(began))
-		close(release) // or the bubble would fail: it goes on by itself
+		close(release) // ends the call, whose goroutine would make the bubble fail
 	})
 }
 
 func TestBoundDoesNotCallWhenItsContextIsDoneAlready(t *testing.T) {
-	err := publisher.Bound(cancelled(), func() error { t.Error("was called"); return nil })
+	err := publisher.Bound(cancelled(), func() error { t.Error("the function was called"); return nil })
 	require.Same(t, context.Canceled, err)
 }
 
@@ -50,7 +50,7 @@ func TestBoundMakesErrorsOfPanicsAndGoexit(t *testing.T) {
 	require.ErrorAs(t, publisher.Bound(t.Context(), func() error { panic(nil) }), &nilPanic)
 }
 
-// What has arrived has arrived: of both at once, the call's result counts.
+// If the call returns at the moment at which the context ends, its result counts.
 func TestBoundPrefersTheResultToTheEndOfTheContext(t *testing.T) {
 	for range 50 {
 		bubble(t, func(t *testing.T) {
@@ -60,7 +60,7 @@ func TestBoundPrefersTheResultToTheEndOfTheContext(t *testing.T) {
 			synctest.Wait()
 			go func() { close(release); runtime.Gosched(); cancel(errors.New("too late")) }()
 			err := <-returned
-			if err != nil { // its goroutine had not run yet
+			if err != nil { // the call's goroutine had not run yet
 				require.ErrorIs(t, err, context.Canceled)
 			}
 		})

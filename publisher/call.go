@@ -8,9 +8,10 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// Bound calls f, and returns its error, or ctx's if ctx is done before f has returned. It is for adapters whose client does not
-// look at ctx, or not all the time: f then goes on by itself, on a goroutine of its own, until the client gives up. A
-// panic of f is an error.
+// Bound calls f and returns its error, or ctx's error if ctx is done before f returns. It is for
+// adapters whose client does not always look at ctx. f runs on a goroutine of its own, which Bound
+// leaves behind if ctx is done first; it ends when f returns. If ctx is done already, f is not
+// called. A panic of f is returned as an error.
 func Bound(ctx context.Context, f func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -18,11 +19,12 @@ func Bound(ctx context.Context, f func() error) error {
 	return await(ctx, start(f))
 }
 
-// start calls f on a goroutine of its own, and returns where its error will be. A panic of f is its error, too.
+// start calls f on a new goroutine and returns the channel that receives f's error. A panic and
+// runtime.Goexit are errors, too.
 func start(f func() error) <-chan error {
 	returned := make(chan error, 1)
 	go func() {
-		err := core.ErrGoexit // stands if f does not return
+		err := core.ErrGoexit // stays if f calls runtime.Goexit
 		defer func() {
 			if v := recover(); v != nil {
 				err = &core.PanicError{Value: v, Stack: debug.Stack()}
@@ -34,7 +36,8 @@ func start(f func() error) <-chan error {
 	return returned
 }
 
-// await returns what arrives, or ctx's error if ctx is done and nothing has.
+// await returns the error from returned, or ctx's error if that comes first. If both are ready, it
+// returns the former.
 func await(ctx context.Context, returned <-chan error) error {
 	select {
 	case err := <-returned:
@@ -45,6 +48,6 @@ func await(ctx context.Context, returned <-chan error) error {
 	case err := <-returned:
 		return err
 	default:
-		return fmt.Errorf("has not returned: %w", ctx.Err())
+		return fmt.Errorf("the call has not returned: %w", ctx.Err())
 	}
 }

@@ -27,15 +27,15 @@ type cloudEvent struct {
 	Time            string `json:"time"`
 	DataContentType string `json:"datacontenttype"`
 
-	// Extensions, of the specification's own list but for the second: its "sequence" counts the events of a source, ours
-	// those of a key.
+	// Extension attributes. All except KeySequence are documented extensions of the specification.
+	// Its "sequence" counts the events of a source; KeySequence counts the events of a key.
 	PartitionKey string `json:"partitionkey,omitempty"`
-	KeySequence  string `json:"keysequence,omitempty"` // padded, so that it sorts as text
+	KeySequence  string `json:"keysequence,omitempty"` // zero-padded to sort as text
 	TraceParent  string `json:"traceparent,omitempty"`
 	TraceState   string `json:"tracestate,omitempty"`
 
 	Data       json.RawMessage `json:"data,omitempty"`
-	DataBase64 []byte          `json:"data_base64,omitempty"` // only from others
+	DataBase64 []byte          `json:"data_base64,omitempty"` // is read, but never written
 }
 
 func cloudEventOf(e Event) cloudEvent {
@@ -61,14 +61,14 @@ func cloudEventOf(e Event) cloudEvent {
 	return c
 }
 
-// structured returns the envelope with data in it.
+// structured returns the envelope in JSON, with data in it.
 func (c cloudEvent) structured(data json.RawMessage) []byte {
 	c.Data = data
-	b, _ := json.Marshal(c) // strings, and what is JSON already
+	b, _ := json.Marshal(c) // cannot fail: c holds strings and valid JSON
 	return b
 }
 
-// data returns what is in the envelope.
+// data returns the data of the envelope.
 func (c cloudEvent) data() []byte {
 	if c.DataBase64 != nil {
 		return c.DataBase64
@@ -76,7 +76,8 @@ func (c cloudEvent) data() []byte {
 	return c.Data
 }
 
-// attributes returns those that are set, by name. The content type of the data has a header of its own.
+// attributes returns the attributes that are not empty, by name. It leaves out datacontenttype,
+// which is the content-type header in Binary.
 func (c cloudEvent) attributes() map[string]string {
 	all := map[string]string{
 		"specversion": c.SpecVersion, "id": c.ID, "source": c.Source, "type": c.Type, "subject": c.Subject, "time": c.Time,
@@ -86,7 +87,8 @@ func (c cloudEvent) attributes() map[string]string {
 	return all
 }
 
-// isStructured tells a CloudEvent from a plain event where there was no header to say so: they share no field of this name.
+// isStructured reports whether body is a CloudEvent and not a plain event. It is for messages
+// without a content-type header. Only a CloudEvent has the field specversion.
 func isStructured(body []byte) bool {
 	var head struct {
 		SpecVersion string `json:"specversion"`
@@ -94,8 +96,9 @@ func isStructured(body []byte) bool {
 	return json.Unmarshal(body, &head) == nil && head.SpecVersion != ""
 }
 
-// printable replaces what the strings of CloudEvents attributes must not have: control characters, noncharacters and invalid
-// UTF-8. The data keeps them. https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#type-system
+// printable replaces the characters that CloudEvents attributes must not contain: control
+// characters, noncharacters and invalid UTF-8. The data keeps control characters and noncharacters.
+// https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#type-system
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Noncharacter_Code_Point, r) {

@@ -16,7 +16,7 @@ import (
 func TestConsolePassesTheConformanceKit(t *testing.T) {
 	publishertest.Run(t, func(t *testing.T) publishertest.Target {
 		r, w := io.Pipe()
-		stuckReader, stuckWriter := io.Pipe() // nobody reads
+		stuckReader, stuckWriter := io.Pipe() // nobody reads from it
 		lines := make(chan publishertest.Received, 1000)
 		read := make(chan struct{})
 		go func() {

@@ -12,17 +12,18 @@ import (
 	"unicode/utf8"
 )
 
-// A ConsoleOption configures [Console]. A nil one does nothing.
+// A ConsoleOption configures [Console]. A nil option does nothing.
 type ConsoleOption func(*console)
 
-// WithJSONLines makes [Console] write each event as a line of JSON, as [Event.MarshalJSON] gives it.
+// WithJSONLines makes [Console] write each event as a line of JSON, as [Event.MarshalJSON] returns
+// it.
 func WithJSONLines() ConsoleOption {
 	return func(c *console) { c.line = jsonLine }
 }
 
-// Console returns a publisher that writes each event to w, as one line for people to read, in one call of Write. There is one call at
-// a time. One that hangs holds up no Publish longer than its ctx; its line may still be written later.
-// It panics if w is nil.
+// Console returns a publisher that writes each event to w, as one line for people to read. Each
+// line is one call of Write, and the calls do not overlap. If Write hangs, Publish returns when its
+// ctx is done, and the line may still be written later. Console panics if w is nil.
 func Console(w io.Writer, opts ...ConsoleOption) Publisher {
 	if w == nil {
 		panic("publisher: Console: the Writer is nil")
@@ -39,7 +40,7 @@ func Console(w io.Writer, opts ...ConsoleOption) Publisher {
 type console struct {
 	w    io.Writer
 	line func(Event) ([]byte, error)
-	turn chan struct{} // holds a value while Write is called
+	turn chan struct{} // holds a value while a Write is running
 }
 
 func (c *console) Publish(ctx context.Context, event Event) error {
@@ -57,11 +58,12 @@ func (c *console) Publish(ctx context.Context, event Event) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return await(ctx, start(func() error { // and not Bound, which may not call it: the turn would never end
+	// Not Bound: it may return without calling the function, and the turn would never end.
+	return await(ctx, start(func() error {
 		defer func() { <-c.turn }()
 		n, err := c.w.Write(line)
 		if err == nil && n < len(line) {
-			err = io.ErrShortWrite // which not every Writer says
+			err = io.ErrShortWrite // some Writers do not return it
 		}
 		return err
 	}))
@@ -75,7 +77,8 @@ func jsonLine(e Event) ([]byte, error) {
 	return append(escape(line, unicode.IsControl), '\n'), nil
 }
 
-// readableLine returns the event with what it says last, and leaves out what is empty.
+// readableLine returns the event as a line for people. It leaves out empty fields, and puts the
+// content last.
 func readableLine(e Event) ([]byte, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s %s", e.Timestamp.Format(time.RFC3339Nano), word(string(e.Kind)), word(string(e.Type)))
@@ -108,15 +111,16 @@ func readableLine(e Event) ([]byte, error) {
 
 func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
-// escape writes what is odd in JSON as \u does: package json leaves control characters above ASCII, of which a terminal may
-// make something else. They can only be in strings.
+// escape replaces the odd characters in JSON by their \u escapes. Package json leaves control
+// characters above ASCII as they are, and a terminal may obey them. JSON has such characters only
+// in strings, so its meaning does not change.
 func escape(json []byte, odd func(rune) bool) []byte {
 	var out []byte
 	for _, r := range string(json) {
 		switch high, low := utf16.EncodeRune(r); {
 		case !odd(r):
 			out = utf8.AppendRune(out, r)
-		case high == unicode.ReplacementChar: // is no pair
+		case high == unicode.ReplacementChar: // r needs no surrogate pair
 			out = fmt.Appendf(out, `\u%04x`, r)
 		default:
 			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
@@ -125,7 +129,7 @@ func escape(json []byte, odd func(rune) bool) []byte {
 	return out
 }
 
-// word returns s, in quotes if it is not one printable word: a line stays one line.
+// word returns s, in quotes unless it is one printable word. The result has no line break.
 func word(s string) string {
 	odd := func(r rune) bool { return unicode.IsSpace(r) || unprintable(r) || r == '"' || r == '=' }
 	if s == "" || !utf8.ValidString(s) || strings.ContainsFunc(s, odd) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -57,7 +58,7 @@ func TestConsoleQuotesWhatIsNotOneWord(t *testing.T) {
 	assert.Equal(t, `1970-01-01T00:00:00Z "" ""`+"\n", readable(t, publisher.Event{Timestamp: time.Unix(0, 0).UTC()}))
 }
 
-// Nobody who can put text into an event may make a line of their own, or have the terminal obey.
+// Text in an event can neither start a line of its own nor control the terminal.
 func TestConsoleLetsNoControlCharacterThrough(t *testing.T) {
 	const evil = "a\nb\r\x1b[2J\x1b]0;title\x07\x08\x00"
 	e := publisher.Event{
@@ -92,7 +93,7 @@ func TestConsoleWritesLinesOfJSON(t *testing.T) {
 	assert.True(t, got.SpanContext().Equal(span(t, 1).WithRemote(true)))
 }
 
-// writes keeps what each call of Write was given, and sees two at a time.
+// writes keeps the argument of each Write. It panics if two calls overlap.
 type writes struct {
 	mu    sync.Mutex
 	lines []string
@@ -141,7 +142,7 @@ func TestConsoleReturnsWhatBecameOfTheWrite(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := publisher.Console(tc.write)
-			for range 3 { // it gives back the turn each time
+			for range 3 { // each call must give back the turn
 				require.ErrorIs(t, p.Publish(t.Context(), small("", "")), tc.want)
 			}
 		})
@@ -168,13 +169,15 @@ func TestConsoleSaysWhatCannotBeWritten(t *testing.T) {
 		} {
 			err := p.Publish(t.Context(), e)
 			require.ErrorContains(t, err, "publisher: event e-1 cannot be ", field)
-			require.ErrorContains(t, err, "chan int")
+			var unsupported *json.UnsupportedTypeError
+			require.ErrorAs(t, err, &unsupported)
+			require.Equal(t, reflect.TypeFor[chan int](), unsupported.Type)
 		}
 	}
 }
 
 func TestConsoleWritesNothingWhenItsContextIsDone(t *testing.T) {
-	for range 50 { // or half the time
+	for range 50 { // a select of two ready channels would be wrong half the time
 		bubble(t, func(t *testing.T) {
 			var out bytes.Buffer
 			require.ErrorIs(t, publisher.Console(&out).Publish(cancelled(), full()), context.Canceled)
@@ -184,7 +187,7 @@ func TestConsoleWritesNothingWhenItsContextIsDone(t *testing.T) {
 	}
 }
 
-// As a terminal that was stopped with Ctrl-S, or a full pipe.
+// The writer hangs like a terminal that was stopped with Ctrl-S, or like a full pipe.
 func TestConsoleThatHangsHoldsUpNobodyLongerThanTheirContext(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		release, lines := make(chan struct{}), []string{}
@@ -193,20 +196,20 @@ func TestConsoleThatHangsHoldsUpNobodyLongerThanTheirContext(t *testing.T) {
 			lines = append(lines, string(b))
 			return len(b), nil
 		}))
-		began, before := time.Now(), goroutines()
+		began, before := time.Now(), settled()
 		for i := range 3 {
 			err := p.Publish(within(t, time.Second), small("t-1", fmt.Sprint("line ", i)))
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			require.Equal(t, time.Duration(i+1)*time.Second, time.Since(began))
 		}
 		synctest.Wait()
-		assert.Equal(t, before+1, goroutines(), "one for the Write that hangs")
+		assert.Equal(t, before+1, goroutines(), "only the goroutine of the Write that hangs")
 
 		close(release)
 		synctest.Wait()
 		require.NoError(t, p.Publish(t.Context(), small("t-1", "it goes on")))
 		require.Len(t, lines, 2)
-		assert.Contains(t, lines[0], "line 0", "which was on its way")
+		assert.Contains(t, lines[0], "line 0", "its Write had begun")
 		assert.Contains(t, lines[1], "it goes on")
 	})
 }

@@ -22,7 +22,7 @@ func TestDecodeReadsWhatEncodeWrote(t *testing.T) {
 	}
 }
 
-// As from a Redis stream, which has no headers.
+// A message of Redis Pub/Sub, for example, has no headers.
 func TestDecodeNeedsNoHeaders(t *testing.T) {
 	for _, enc := range encodings {
 		t.Run(enc.String(), func(t *testing.T) {
@@ -57,7 +57,8 @@ func TestDecodeGoesByTheContentType(t *testing.T) {
 	}
 }
 
-// An event that was written by Agentflow has no trace, but who sent it may have put one into the headers.
+// An event that was written by Agentflow has no trace, but its sender may have put one into the
+// headers.
 func TestDecodeTakesATraceFromTheHeadersWhereTheEventHasNone(t *testing.T) {
 	body := []byte(`{"event":"streaming","event_type":"update"}`)
 	header := map[string]string{"traceparent": parent(span(t, 2)), "tracestate": "vendor=2"}
@@ -65,7 +66,7 @@ func TestDecodeTakesATraceFromTheHeadersWhereTheEventHasNone(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, got.SpanContext().Equal(span(t, 2).WithRemote(true)))
 
-	// Never half of one and half of the other.
+	// The trace state of the headers is not combined with the trace parent of the event.
 	body = []byte(`{"event":"streaming","event_type":"update","traceparent":"` + parent(span(t, 1)) + `"}`)
 	got, err = publisher.Decode(publisher.Message{Header: header, Body: body})
 	require.NoError(t, err)
@@ -103,7 +104,7 @@ func TestDecodeSaysInPlainWordsWhatItIsNot(t *testing.T) {
 	}
 }
 
-// Ours are JSON in data. Others may have it in base64: the specification allows both.
+// Structured has JSON in data. Other producers may use data_base64: the specification allows both.
 func TestDecodeReadsDataInBase64(t *testing.T) {
 	body := `{"specversion":"1.0","data_base64":"` + base64.StdEncoding.EncodeToString([]byte(toJSON(t, full()))) + `"}`
 	got, err := publisher.Decode(publisher.Message{Body: []byte(body)})
@@ -111,7 +112,7 @@ func TestDecodeReadsDataInBase64(t *testing.T) {
 	assert.Equal(t, full(), got)
 }
 
-// A server must be able to give it whatever comes.
+// Decode must not panic on any input.
 func FuzzDecode(f *testing.F) {
 	for _, enc := range encodings {
 		m, err := enc.Encode(context.Background(), full(), "ce_")

@@ -12,16 +12,17 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Encoding is the form in which an event goes to a broker.
+// Encoding is the form in which an event is sent to a broker.
 type Encoding uint8
 
 const (
-	// Structured is a CloudEvent in JSON, all of it in the body: the default.
+	// Structured is a CloudEvent in JSON, entirely in the body. It is the default.
 	// https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
 	Structured Encoding = iota
 	// Binary is a CloudEvent whose attributes are headers. Its body is the event's plain JSON.
 	Binary
-	// Plain is the event's plain JSON, as [Event.MarshalJSON] gives it: what consumers of Agentflow's events read.
+	// Plain is the event's plain JSON, as [Event.MarshalJSON] returns it. Consumers of Agentflow's
+	// events read this form.
 	Plain
 )
 
@@ -39,22 +40,23 @@ func (e Encoding) String() string {
 	}
 }
 
-// contentTypeHeader is the name of the header that tells the three apart.
+// contentTypeHeader is the name of the header by which Decode knows the encoding.
 const contentTypeHeader = "content-type"
 
-// A Message is an event as it goes to a broker: what adapters are made of.
+// A Message is an encoded event, for an adapter to send to its broker.
 type Message struct {
-	ID  string // the event's, for the broker to recognise a duplicate by
-	Key string // the event's, for the broker to keep the order by
-	// Header has content-type; traceparent and tracestate of the context given to Encode, if that is
-	// traced, else the event's; in Binary the attributes of the CloudEvent, each with the prefix that the
-	// broker's protocol gives them.
+	ID  string // the event's ID, so that the broker can recognise a duplicate
+	Key string // the event's key, so that the broker can keep the order
+	// Header has the content-type, and the traceparent and tracestate of the sending span: that of
+	// the context given to Encode, or else that of the event. In Binary it also has the attributes
+	// of the CloudEvent, each with the prefix that the broker's protocol requires.
 	Header map[string]string
 	Body   []byte
 }
 
-// Encode returns the event as a message. prefix is that of the CloudEvents attributes among the headers in Binary, such as
-// "ce_" for Kafka. An event without ID, Timestamp or trace gets them now. The error says what cannot be marshalled.
+// Encode returns the event as a message. In Binary, prefix stands before the names of the
+// CloudEvents attributes in the headers: "ce_" for Kafka, for example. Encode fills in ID,
+// Timestamp and trace context where they are empty. Its error says what does not marshal to JSON.
 func (e Encoding) Encode(ctx context.Context, event Event, prefix string) (Message, error) {
 	event = event.complete().traced(ctx)
 	header := map[string]string{contentTypeHeader: plainType}
@@ -62,7 +64,7 @@ func (e Encoding) Encode(ctx context.Context, event Event, prefix string) (Messa
 	body, err := marshal(event)
 	switch {
 	case err != nil:
-		if _, named := event.snapshot(); named != nil { // says where in the event it is
+		if _, named := event.snapshot(); named != nil { // says where in the event the value is
 			return Message{}, named
 		}
 		return Message{}, fmt.Errorf("publisher: event %s cannot be sent: %w", event.ID, err)
@@ -77,7 +79,8 @@ func (e Encoding) Encode(ctx context.Context, event Event, prefix string) (Messa
 	return Message{ID: event.ID, Key: event.Key(), Header: header, Body: body}, nil
 }
 
-// hop returns the trace context for the headers: that of ctx, which sends the event, or else that of the event's origin.
+// hop returns the trace context for the headers: that of ctx, whose span sends the event, or else
+// that of the event's origin.
 func (e Event) hop(ctx context.Context) map[string]string {
 	if hop := traceOf(ctx); len(hop) > 0 {
 		return hop
@@ -85,8 +88,9 @@ func (e Event) hop(ctx context.Context) map[string]string {
 	return traceOf(trace.ContextWithSpanContext(ctx, e.SpanContext()))
 }
 
-// Decode returns the event that a message is, whatever its encoding. It looks at the body and at the header content-type
-// alone, and where the event has no trace at traceparent and tracestate. Names of headers are in lower case.
+// Decode returns the event in a message of any encoding. It reads the body and the content-type
+// header. If the event has no trace context, Decode takes it from the headers traceparent and
+// tracestate. The names of headers must be in lower case.
 func Decode(m Message) (Event, error) {
 	body := m.Body
 	mediaType, _, _ := mime.ParseMediaType(m.Header[contentTypeHeader])

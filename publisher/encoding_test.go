@@ -15,7 +15,7 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-// What is sent. How it is read is in decode_test.go.
+// These tests show the encoded messages. decode_test.go shows how they are read.
 
 var encodings = []publisher.Encoding{publisher.Structured, publisher.Binary, publisher.Plain}
 
@@ -79,7 +79,7 @@ func TestMessageHasTheIDAndTheKeyOfTheEvent(t *testing.T) {
 	}
 }
 
-// An attribute that is empty is not there: the specification forbids empty ones.
+// An empty attribute is left out, since the specification forbids it.
 func TestCloudEventOfTheSmallestEvent(t *testing.T) {
 	e := publisher.Event{ID: "e-1", Kind: "k", Type: "t", Timestamp: time.Unix(0, 1000)}
 	m := encode(t, publisher.Binary, context.Background(), e)
@@ -98,7 +98,7 @@ func TestCloudEventOfARunIsPartitionedByTheRun(t *testing.T) {
 	assert.NotContains(t, m.Header, "ce_subject")
 }
 
-// A source is a URI reference.
+// The source must be a URI reference.
 func TestSourceEscapesTheNode(t *testing.T) {
 	for node, want := range map[string]string{
 		"a b": "afterspan/a%20b", "a/b": "afterspan/a%2Fb", "ü": "afterspan/%C3%BC", "\n": "afterspan/%0A", "a?b#c": "afterspan/a%3Fb%23c",
@@ -108,7 +108,7 @@ func TestSourceEscapesTheNode(t *testing.T) {
 	}
 }
 
-// A header must not be able to bring in another.
+// The value of a header must not be able to start another header.
 func TestAttributesHaveNoControlCharacters(t *testing.T) {
 	odd := "a\r\nx: y\x00\x7f\u0085b\xff\ufffe\ufdd0"
 	e := publisher.Event{ID: odd, Kind: publisher.Kind(odd), Type: publisher.Type(odd), ThreadID: odd, TraceParent: odd, TraceState: odd}
@@ -140,18 +140,19 @@ func TestEncodeCompletesTheEvent(t *testing.T) {
 		ctx := trace.ContextWithSpanContext(context.Background(), span(t, 1))
 		for _, enc := range encodings {
 			m := encode(t, enc, ctx, publisher.Event{Kind: "k", Type: "t"})
-			got, err := publisher.Decode(publisher.Message{Body: m.Body}) // the event, and not the headers
+			got, err := publisher.Decode(publisher.Message{Body: m.Body}) // without the headers
 			require.NoError(t, err)
 			assert.NotEmpty(t, m.ID)
 			assert.Equal(t, m.ID, got.ID)
 			assert.True(t, got.Timestamp.Equal(time.Now()))
 			assert.True(t, got.SpanContext().Equal(span(t, 1).WithRemote(true)))
-			assert.Zero(t, got.Sequence, "which is not Encode's to give")
+			assert.Zero(t, got.Sequence, "Encode does not number events")
 		}
 	})
 }
 
-// The event tells where it came from, and the headers who sent it: a forwarder, say.
+// The event has the trace of its origin. The headers have the trace of its sender, such as a
+// forwarder.
 func TestHeadersHaveTheHopAndTheEventItsOrigin(t *testing.T) {
 	hop := trace.ContextWithSpanContext(context.Background(), span(t, 2))
 	origin := small("t-1", "")

@@ -3,7 +3,7 @@ package publisher
 // Kind is what an event is about. The constants are Agentflow's. Values of your own are welcome.
 type Kind string
 
-// The kinds that Agentflow knows.
+// The kinds that Agentflow defines.
 const (
 	KindGraphExecution Kind = "graph_execution"
 	KindNodeExecution  Kind = "node_execution"
@@ -13,11 +13,11 @@ const (
 	KindRealtime       Kind = "realtime"
 )
 
-// Type is what happened to what an event is about. The constants are Agentflow's. Values of your own
-// are welcome.
+// Type is what happened: something started, ended or failed, for example. The constants are
+// Agentflow's. Values of your own are welcome.
 type Type string
 
-// The types that Agentflow knows.
+// The types that Agentflow defines.
 const (
 	TypeStart       Type = "start"
 	TypeProgress    Type = "progress"
@@ -28,11 +28,11 @@ const (
 	TypeInterrupted Type = "interrupted"
 )
 
-// ContentType is what a part of an event's content is. The constants are Agentflow's. Values of your own
+// ContentType is the type of a piece of content. The constants are Agentflow's. Values of your own
 // are welcome.
 type ContentType string
 
-// The content types that Agentflow knows.
+// The content types that Agentflow defines.
 const (
 	ContentText       ContentType = "text"
 	ContentMessage    ContentType = "message"

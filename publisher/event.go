@@ -10,28 +10,33 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// An Event says what happened in the run of an agent, or of anything else. Its fields, and their names in JSON,
-// are those of Agentflow's EventModel, with what that lacks: an id, a number within its key, and its trace.
+// An Event says what happened in the run of an agent, or in any other program. Its fields and their
+// JSON names are those of Agentflow's EventModel, plus an ID, a sequence number and a trace
+// context.
 //
-// Kind and Type must be set. [Publish] and [Ordered] fill in ID, Sequence, Timestamp, TraceParent and TraceState where
-// they are empty, once for each event and not for each attempt, and copy the event: what the caller does to its
-// maps and slices afterwards changes nothing. The copy keeps what JSON is made of, maps of any and slices of any among it. Everything
-// else in Data, Metadata and ContentBlocks, such as a struct, is marshalled then, and reaches the publisher as a [encoding/json.RawMessage].
+// Kind and Type must be set. [Publish] and [Ordered] fill in ID, Sequence, Timestamp, TraceParent
+// and TraceState where they are empty. They do so once for each event, not for each attempt. They
+// also copy the event, so the caller may change its maps and slices afterwards. The copy keeps
+// values of JSON's own types, including map[string]any and []any. Any other value in Data, Metadata
+// and ContentBlocks, such as a struct, is marshalled during the call and reaches the publisher as a
+// [encoding/json.RawMessage].
 type Event struct {
-	// ID tells an event from all others, and a duplicate from a new one. It is a UUID of version 7 unless set,
-	// which sorts by time: https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7
+	// ID identifies the event, and shows a consumer which events are duplicates. The default is a
+	// UUID of version 7, which sorts by time:
+	// https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7
 	ID string
-	// Sequence counts the events of one key, from 1, in this process: each [Ordered] counts for itself, and [Publish]
-	// for all its calls together. A key that was idle while 65,536 others came starts at 1 again. 0 is none, for
-	// events without a key.
+	// Sequence counts the events of one key, from 1, in this process. Each [Ordered] counts its own
+	// events; the function [Publish] counts those of all its calls together. The count of a key may
+	// start at 1 again once 65,536 other keys have been used. 0 means none: events without a key
+	// are not counted.
 	Sequence uint64
 
 	Kind Kind // what the event is about; "event" in JSON
-	Type Type // what happened to it; "event_type"
+	Type Type // what happened; "event_type" in JSON
 
 	Content       string
 	ContentBlocks []map[string]any
-	ContentType   []ContentType // what Content and ContentBlocks are
+	ContentType   []ContentType // the types of Content and ContentBlocks
 	Data          map[string]any
 
 	NodeName string
@@ -39,17 +44,19 @@ type Event struct {
 	ThreadID string // the conversation
 	UserID   string
 
-	// Timestamp is the time of the call unless set. Brokers get it in microseconds.
+	// Timestamp is the time of the call, unless set. Brokers get it in microseconds.
 	Timestamp time.Time
 	IsError   bool
 	Metadata  map[string]any
 
-	// TraceParent and TraceState are the trace context of the task that published the event, unless set, as the
-	// W3C writes it: https://www.w3.org/TR/trace-context/. Read them with [Event.SpanContext].
+	// TraceParent and TraceState are the trace context of the task that published the event, unless
+	// set. Their form is that of https://www.w3.org/TR/trace-context/. Read them with
+	// [Event.SpanContext].
 	TraceParent, TraceState string
 }
 
-// Key returns what the event is ordered by: its thread, or else its run. It is "" for an event that has neither.
+// Key returns the key that the event is ordered by: its thread, or else its run. It is "" if the
+// event has neither.
 func (e Event) Key() string {
 	if e.ThreadID != "" {
 		return e.ThreadID
@@ -57,35 +64,35 @@ func (e Event) Key() string {
 	return e.RunID
 }
 
-// SpanContext returns the span of the task that published the event, for a consumer to link to. It is remote,
-// and not valid if the event was not traced.
+// SpanContext returns the span context of the task that published the event, for a consumer to link
+// to. It is remote. It is not valid if the event was not traced.
 func (e Event) SpanContext() trace.SpanContext {
 	carrier := propagation.MapCarrier{traceParent: e.TraceParent, traceState: e.TraceState}
 	return trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), carrier))
 }
 
-// The names of the W3C's trace context, in headers and as attributes of CloudEvents.
+// The names of the W3C trace context, both as headers and as CloudEvents attributes.
 const traceParent, traceState = "traceparent", "tracestate"
 
-// accept returns the event as it is at this moment, complete but for its trace.
+// accept returns a copy of the event, complete except for Sequence and the trace context.
 func (e Event) accept() (Event, error) {
 	e = e.complete()
 	switch {
 	case e.Kind == "":
-		return e, errors.New("publisher: an event without a kind: set Event.Kind")
+		return e, errors.New("publisher: the event has no kind: set Event.Kind")
 	case e.Type == "":
-		return e, errors.New("publisher: an event without a type: set Event.Type")
+		return e, errors.New("publisher: the event has no type: set Event.Type")
 	}
 	return e.snapshot()
 }
 
-// part is what may be anything in an event.
+// A part is a map or slice field of an event.
 type part struct {
 	name, field string // in JSON and in Go
 	value       any
 }
 
-// parts returns those that are not empty.
+// parts returns the parts of the event that are not empty.
 func (e Event) parts() []part {
 	var parts []part
 	if len(e.ContentType) > 0 {
@@ -103,10 +110,11 @@ func (e Event) parts() []part {
 	return parts
 }
 
-// complete fills in what must not be made anew for each attempt.
+// complete fills in the ID and the Timestamp, which must be the same in all attempts.
 func (e Event) complete() Event {
 	if e.ID == "" {
-		e.ID = uuid.Must(uuid.NewV7()).String() // fails only if there is no randomness, which ends the process anyway
+		// NewV7 fails only without a source of randomness, and then the process ends anyway.
+		e.ID = uuid.Must(uuid.NewV7()).String()
 	}
 	if e.Timestamp.IsZero() {
 		e.Timestamp = time.Now().UTC().Truncate(time.Microsecond)
@@ -114,8 +122,8 @@ func (e Event) complete() Event {
 	return e
 }
 
-// traced fills in the trace context of ctx, unless the event has one. So it stays that of its origin,
-// however often it is handed on.
+// traced fills in the trace context of ctx, unless the event has one. An event that is forwarded
+// keeps the trace context of its origin.
 func (e Event) traced(ctx context.Context) Event {
 	if e.TraceParent == "" {
 		carrier := traceOf(ctx)

@@ -15,7 +15,7 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-// Consumers of Agentflow's events compare with these texts.
+// Consumers of Agentflow's events compare with these strings.
 func TestKindsAreAgentflows(t *testing.T) {
 	assert.Equal(t, []publisher.Kind{
 		"graph_execution", "node_execution", "tool_execution", "streaming", "llm_call", "realtime",
@@ -70,7 +70,7 @@ func TestKeyIsTheThreadOrElseTheRun(t *testing.T) {
 	}
 }
 
-// Not the order of arrival, which for the function Publish is anybody's guess.
+// The IDs sort in the order of the calls. The order of arrival is random for the function Publish.
 func TestIDsAreUUIDsOfVersion7ThatSortByTheCall(t *testing.T) {
 	const events = 500
 	m, sink := newManager(), &inbox{}
@@ -174,7 +174,7 @@ func TestSpanContextSurvivesAStateThatIsJunk(t *testing.T) {
 	assert.Zero(t, e.SpanContext().TraceState().Len())
 }
 
-// However often an event is handed on, its consumers link to where it came from.
+// If an event is forwarded, its consumers still link to its origin.
 func TestTraceOfTheOriginStays(t *testing.T) {
 	ctx := trace.ContextWithSpanContext(context.Background(), span(t, 2))
 	for name, state := range map[string]string{"with a state": "vendor=1", "without": ""} {

@@ -2,10 +2,12 @@ package publisher_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -15,7 +17,7 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-// An event goes out in the background, and what its publisher returns is what its task ends with.
+// An event is published in the background. Its task ends with the publisher's result.
 func ExamplePublish() {
 	tasks := core.New()
 	broker := publisher.Func(func(_ context.Context, e publisher.Event) error {
@@ -33,18 +35,22 @@ func ExamplePublish() {
 	// publish_event completed
 }
 
-// What cannot be sent fails, and says why.
+// An event that does not marshal to JSON fails, and its error says why.
 func ExamplePublish_unserialisable() {
 	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
 	task := publisher.Publish(context.Background(), tasks, publisher.Console(os.Stdout), publisher.Event{
 		ID: "e-1", Kind: publisher.KindToolExecution, Type: publisher.TypeResult, Data: map[string]any{"conn": make(chan int)},
 	})
-	fmt.Println(task.Wait(context.Background()))
+	err := task.Wait(context.Background())
+	var cause *json.UnsupportedTypeError
+	if errors.As(err, &cause) {
+		fmt.Print(strings.TrimSuffix(err.Error(), cause.Error()), cause.Type)
+	}
 	// Output:
-	// publisher: event e-1 cannot be sent: put only what marshals to JSON into Event.Data: ["conn"]: json: unsupported type: chan int
+	// publisher: event e-1 cannot be sent: put only values that marshal to JSON into Event.Data: ["conn"]: chan int
 }
 
-// The events of one thread arrive in order, though the first takes longest.
+// The events of one thread arrive in order, although the first takes longest.
 func ExampleOrdered() {
 	tasks := core.New()
 	broker := publisher.Func(func(_ context.Context, e publisher.Event) error {
@@ -60,7 +66,7 @@ func ExampleOrdered() {
 			Kind: publisher.KindGraphExecution, Type: happened, ThreadID: "thread-1",
 		})
 	}
-	_, err := tasks.Shutdown(context.Background()) // delivers what was accepted
+	_, err := tasks.Shutdown(context.Background()) // delivers the accepted events
 	fmt.Println(err)
 	// Output:
 	// 1 start
@@ -69,7 +75,7 @@ func ExampleOrdered() {
 	// <nil>
 }
 
-// Two events of one thread may be on their way. The third is refused.
+// The buffer has room for two events of a thread. The third is refused.
 func ExampleWithBuffer() {
 	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
 	release := make(chan struct{})
@@ -89,8 +95,8 @@ func ExampleWithBuffer() {
 	// rejected true
 }
 
-// A loop is all that a retry needs. The events behind wait for it, so they stay in order. A library for retries goes into the same
-// place, for example
+// A retry can be a simple loop. Later events of the thread wait for it, so they stay in order. A
+// retry library works the same way, for example
 //
 //	publisher.WithRetry(func(ctx context.Context, publish func(context.Context) error) error {
 //		_, err := backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, publish(ctx) })
@@ -105,7 +111,7 @@ func ExampleWithRetry() {
 				return err
 			}
 			select {
-			case <-ctx.Done(): // the task was cancelled, or the manager is shut down
+			case <-ctx.Done(): // the task was cancelled or the manager shuts down
 				return errors.Join(context.Cause(ctx), err)
 			case <-time.After(pause):
 				pause *= 2
@@ -133,7 +139,7 @@ func ExampleWithRetry() {
 	// end after 4 attempts
 }
 
-// Each event goes to the terminal and to the log, and the error says which of them has not got it.
+// Each event goes to the terminal and to a broker. The error says which of them failed.
 func ExampleMulti() {
 	away := publisher.Func(func(context.Context, publisher.Event) error { return errors.New("broker: away") })
 	all := publisher.Multi(publisher.Console(os.Stdout), away)
@@ -146,7 +152,7 @@ func ExampleMulti() {
 	// sink 1 (publisher.Func): broker: away
 }
 
-// A line for people, and one for programs.
+// Console writes a line for people, or a line of JSON for programs.
 func ExampleConsole() {
 	e := publisher.Event{
 		ID: "e-1", Kind: publisher.KindToolExecution, Type: publisher.TypeError, NodeName: "search files", ThreadID: "thread-1",
@@ -161,7 +167,8 @@ func ExampleConsole() {
 
 func ExampleSlog() {
 	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
-		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr { // for the sake of this example's output
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			// The times change from run to run.
 			if a.Key == slog.TimeKey || a.Key == "timestamp" {
 				return slog.Attr{}
 			}
@@ -175,7 +182,7 @@ func ExampleSlog() {
 	// level=INFO msg="llm_call result" event_id=e-1 thread_id=thread-1 content=Hello!
 }
 
-// A publisher of your own is a function.
+// A function can be a publisher.
 func ExampleFunc() {
 	var p publisher.Publisher = publisher.Func(func(_ context.Context, e publisher.Event) error {
 		fmt.Println(e.Content)
@@ -187,7 +194,7 @@ func ExampleFunc() {
 	// <nil>
 }
 
-// What an adapter to a broker is made of.
+// An adapter encodes an event and sends the message to its broker.
 func ExampleEncoding_Encode() {
 	e := publisher.Event{
 		ID: "e-1", Kind: publisher.KindNodeExecution, Type: publisher.TypeEnd, NodeName: "plan", ThreadID: "thread-1",
@@ -208,7 +215,7 @@ func ExampleEncoding_Encode() {
 	// {"id":"e-1","event":"node_execution","ev
 }
 
-// A consumer does not need to know in which form an event comes. Here one of Agentflow's.
+// Decode recognises the encoding of an event. This event was written by Agentflow.
 func ExampleDecode() {
 	event, err := publisher.Decode(publisher.Message{Body: []byte(
 		`{"event": "tool_execution", "event_type": "start", "thread_id": 17, "timestamp": 1700000000.25, "data": {"tool": "search"}}`)})
@@ -217,7 +224,7 @@ func ExampleDecode() {
 	// tool_execution start 17 2023-11-14 22:13:20.25 +0000 UTC search <nil>
 }
 
-// A consumer's span links to that of the task that has published the event.
+// The consumer's span links to the span of the task that published the event.
 func ExampleEvent_SpanContext() {
 	tracer := sdktrace.NewTracerProvider().Tracer("consumer")
 	event := publisher.Event{TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
@@ -230,16 +237,17 @@ func ExampleEvent_SpanContext() {
 	// 0af7651916cd43dd8448eb211c80319c b7ad6b7169203331 true
 }
 
-// A client that does not look at a context is given one from outside.
+// Bound adds a context to a call that does not look at one.
 func ExampleBound() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 	defer cancel()
 	release := make(chan struct{})
 	defer close(release)
 	err := publisher.Bound(ctx, func() error { <-release; return nil })
-	fmt.Println(err)
+	text, _, _ := strings.Cut(err.Error(), ":")
+	fmt.Println(text, errors.Is(err, context.DeadlineExceeded))
 	// Output:
-	// has not returned: context deadline exceeded
+	// the call has not returned true
 }
 
 func ExampleRedact() {

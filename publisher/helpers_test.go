@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -21,16 +23,17 @@ import (
 
 var errBroker = errors.New("broker: no acknowledgement")
 
-// newManager returns a manager whose log nobody reads.
+// newManager returns a manager that discards its log.
 func newManager(opts ...core.Option) *core.Manager {
 	return core.New(append([]core.Option{core.WithLogger(slog.New(slog.DiscardHandler))}, opts...)...)
 }
 
-// bubble runs a test with a fake clock. It fails if a goroutine is left behind.
+// bubble runs a test with a fake clock. The test fails if a goroutine is left at its end.
 func bubble(t *testing.T, test func(*testing.T)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		// What sleeps when a test fails early would end the whole run with a panic.
+		// If a test fails early, wait for goroutines that still sleep. They would otherwise end the
+		// whole run with a panic.
 		t.Cleanup(func() {
 			if t.Failed() {
 				time.Sleep(10_000 * time.Hour)
@@ -40,13 +43,41 @@ func bubble(t *testing.T, test func(*testing.T)) {
 	})
 }
 
-// inBubble runs one case of a table in a bubble of its own.
+// inBubble runs a subtest in a bubble of its own.
 func inBubble(t *testing.T, name string, test func(*testing.T)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) { bubble(t, test) })
 }
 
-// within is a context that is done after d.
+// goroutines returns how many goroutines have a function of this module on their stack.
+func goroutines() (count int) {
+	records := make([]runtime.StackRecord, runtime.NumGoroutine()+100)
+	n, _ := runtime.GoroutineProfile(records)
+	for _, record := range records[:n] {
+		frames := runtime.CallersFrames(record.Stack())
+		for more := true; more; {
+			var frame runtime.Frame
+			frame, more = frames.Next()
+			if strings.HasPrefix(frame.Function, "github.com/afterspan/afterspan/") {
+				count++
+				break
+			}
+		}
+	}
+	return count
+}
+
+// settled waits until the goroutines of earlier tests have ended. It returns how many a bubble has
+// from the beginning: the one of the test, and the one that started the bubble.
+func settled() int {
+	const own = 2
+	for goroutines() > own {
+		runtime.Gosched()
+	}
+	return own
+}
+
+// within returns a context that is done after d.
 func within(t *testing.T, d time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), d)
@@ -54,14 +85,15 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// cancelled is a context that is done.
+// cancelled returns a context that is done.
 func cancelled() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
 }
 
-// small returns an event of that thread which has what every event must have, and its name as content.
+// small returns an event of the thread, with only the required fields and a content that tells it
+// apart.
 func small(thread, content string) publisher.Event {
 	return publisher.Event{
 		Kind: publisher.KindNodeExecution, Type: publisher.TypeProgress, ThreadID: thread, Content: content,
@@ -84,7 +116,7 @@ func full() publisher.Event {
 	}
 }
 
-// inbox is a publisher that keeps what it is given.
+// inbox is a publisher that keeps its events.
 type inbox struct {
 	mu     sync.Mutex
 	events []publisher.Event
@@ -103,7 +135,7 @@ func (b *inbox) all() []publisher.Event {
 	return append([]publisher.Event{}, b.events...)
 }
 
-// contents returns what the events say, in the order in which they arrived.
+// contents returns the contents of the events, in the order of arrival.
 func (b *inbox) contents() []string {
 	contents := []string{}
 	for _, e := range b.all() {
@@ -112,7 +144,7 @@ func (b *inbox) contents() []string {
 	return contents
 }
 
-// sequences returns the numbers of the events of a key, in the order in which they arrived.
+// sequences returns the sequence numbers of the events of a key, in the order of arrival.
 func (b *inbox) sequences(key string) []uint64 {
 	numbers := []uint64{}
 	for _, e := range b.all() {
@@ -131,7 +163,7 @@ func (b *inbox) only(t *testing.T) publisher.Event {
 	return all[0]
 }
 
-// slowly is the same, but takes d for each, or less if ctx is done before.
+// slowly returns a publisher that keeps an event after d. It gives up if ctx is done before.
 func (b *inbox) slowly(d time.Duration) publisher.Func {
 	return func(ctx context.Context, e publisher.Event) error {
 		select {
@@ -143,7 +175,7 @@ func (b *inbox) slowly(d time.Duration) publisher.Func {
 	}
 }
 
-// until is the same, but looks at the event only when release is closed.
+// until returns a publisher that keeps an event only after release is closed.
 func (b *inbox) until(release <-chan struct{}) publisher.Func {
 	return func(ctx context.Context, e publisher.Event) error {
 		<-release
@@ -151,17 +183,17 @@ func (b *inbox) until(release <-chan struct{}) publisher.Func {
 	}
 }
 
-// Publishers that lose the event.
+// The following publishers lose the event.
 
 func fail(context.Context, publisher.Event) error { return errBroker }
 
-// obey hangs until its context is done.
+// obey waits until its context is done.
 func obey(ctx context.Context, _ publisher.Event) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
 
-// hang returns a publisher that does not look at its context.
+// hang returns a publisher that ignores its context and waits for release.
 func hang(release <-chan struct{}) publisher.Func {
 	return func(context.Context, publisher.Event) error {
 		<-release
@@ -180,14 +212,14 @@ func requireEnds(t *testing.T, task *core.Task) error {
 	return task.Err()
 }
 
-// assertOutcome checks what is left of a task that has ended.
+// assertOutcome waits for the end of a task and checks its outcome.
 func assertOutcome(t *testing.T, want core.Outcome, task *core.Task) {
 	t.Helper()
 	_ = requireEnds(t, task)
 	assert.Equal(t, want.String(), task.Outcome().String(), "%v: %v", task, task.Err())
 }
 
-// publish publishes an event with the function Publish, and returns how its task ended.
+// publish publishes an event with the function Publish, and returns the task and its error.
 func publish(t *testing.T, p publisher.Publisher, e publisher.Event) (*core.Task, error) {
 	t.Helper()
 	m := newManager()
@@ -196,7 +228,7 @@ func publish(t *testing.T, p publisher.Publisher, e publisher.Event) (*core.Task
 	return task, task.Err()
 }
 
-// toJSON returns the event as consumers get it.
+// toJSON returns the event as consumers receive it.
 func toJSON(t *testing.T, e publisher.Event) string {
 	t.Helper()
 	b, err := json.Marshal(e)
@@ -204,7 +236,7 @@ func toJSON(t *testing.T, e publisher.Event) string {
 	return string(b)
 }
 
-// logbook keeps lines of JSON that a log writes.
+// logbook keeps the lines of a JSON log.
 type logbook struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -220,7 +252,7 @@ func (b *logbook) logger() *slog.Logger {
 	return slog.New(slog.NewJSONHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// with returns the lines with that message.
+// with returns the lines with the message msg.
 func (b *logbook) with(t *testing.T, msg string) (found []map[string]any) {
 	t.Helper()
 	b.mu.Lock()
@@ -235,7 +267,7 @@ func (b *logbook) with(t *testing.T, msg string) (found []map[string]any) {
 	return found
 }
 
-// span returns a span context that is sampled, always the same for a seed.
+// span returns a sampled span context, determined by seed.
 func span(t *testing.T, seed byte) trace.SpanContext {
 	t.Helper()
 	state, err := trace.ParseTraceState("vendor=" + string('0'+rune(seed)))
@@ -246,7 +278,7 @@ func span(t *testing.T, seed byte) trace.SpanContext {
 	})
 }
 
-// parent returns what the W3C calls traceparent.
+// parent returns s as a traceparent header.
 func parent(s trace.SpanContext) string {
 	return "00-" + s.TraceID().String() + "-" + s.SpanID().String() + "-" + s.TraceFlags().String()
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// eventJSON is the plain JSON of an event: Agentflow's, and our own fields beside them.
+// eventJSON is the plain JSON of an event: Agentflow's fields and ours.
 type eventJSON struct {
 	ID            string           `json:"id,omitempty"`
 	Sequence      uint64           `json:"sequence,omitempty"`
@@ -28,8 +28,9 @@ type eventJSON struct {
 	TraceState    string           `json:"tracestate,omitempty"`
 }
 
-// MarshalJSON returns the event in Agentflow's plain form, with timestamp in seconds since 1970, and with id, sequence,
-// traceparent and tracestate beside Agentflow's fields. Invalid UTF-8 is replaced, as package json does.
+// MarshalJSON returns the event in Agentflow's plain form. timestamp is in seconds since 1970. The
+// fields id, sequence, traceparent and tracestate are additions to Agentflow's. Invalid UTF-8 is
+// replaced, as package json does.
 func (e Event) MarshalJSON() ([]byte, error) {
 	return json.Marshal(eventJSON{
 		ID: e.ID, Sequence: e.Sequence, Kind: e.Kind, Type: e.Type,
@@ -41,8 +42,9 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	})
 }
 
-// UnmarshalJSON reads what [Event.MarshalJSON] or Agentflow has written. An id that is a number there becomes its
-// digits. Numbers in Data, Metadata and ContentBlocks become float64.
+// UnmarshalJSON reads JSON that [Event.MarshalJSON] or Agentflow has written. A run_id, thread_id
+// or user_id that is a number becomes the string of its digits. Numbers in Data, Metadata and
+// ContentBlocks become float64.
 func (e *Event) UnmarshalJSON(b []byte) error {
 	var j eventJSON
 	if err := json.Unmarshal(b, &j); err != nil {
@@ -59,7 +61,7 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// orEmpty makes an empty object of a nil map, as Agentflow does, and not null.
+// orEmpty returns m, or an empty map if m is nil: Agentflow writes {} and not null.
 func orEmpty(m map[string]any) map[string]any {
 	if m == nil {
 		return map[string]any{}
@@ -67,7 +69,7 @@ func orEmpty(m map[string]any) map[string]any {
 	return m
 }
 
-// text is a string that may come as a number: Agentflow's ids may be either.
+// text is a string that may be a number in JSON, as the ids of Agentflow may be.
 type text string
 
 func (t *text) UnmarshalJSON(b []byte) error {
@@ -80,10 +82,10 @@ func (t *text) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*string)(t))
 }
 
-// unixSeconds is a time as Python's time.time() gives it.
+// unixSeconds is a time in seconds since 1970, as Python's time.time() returns it.
 type unixSeconds time.Time
 
-// Those of the years 1 and 9999: CloudEvents have no times beyond.
+// The first second of the year 1 and the last of 9999. CloudEvents have no times beyond.
 const firstSecond, lastSecond = -62135596800, 253402300799
 
 func (s unixSeconds) MarshalJSON() ([]byte, error) {
@@ -93,7 +95,7 @@ func (s unixSeconds) MarshalJSON() ([]byte, error) {
 	case t.IsZero():
 		return []byte("0"), nil
 	case t.Unix() < firstSecond, t.Unix() > lastSecond:
-		return nil, fmt.Errorf("the timestamp %v is not of the years 1 to 9999", t)
+		return nil, fmt.Errorf("the timestamp %v is outside the years 1 to 9999", t)
 	case micros < 0:
 		sign, micros = "-", -micros
 	}
@@ -106,7 +108,7 @@ func (s *unixSeconds) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	if seconds < firstSecond || seconds >= lastSecond+1 {
-		return fmt.Errorf("the timestamp %s is not in seconds", b)
+		return fmt.Errorf("the timestamp %s is not in seconds within the years 1 to 9999", b)
 	}
 	if seconds != 0 {
 		*s = unixSeconds(time.UnixMicro(int64(math.Round(seconds * 1e6))).UTC())

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -14,7 +15,7 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-// The names are those of the fields of Agentflow's EventModel, of which none may be missing.
+// The fields of Agentflow's EventModel must all be there.
 func TestPlainJSONOfTheSmallestEventHasAllOfAgentflowsFields(t *testing.T) {
 	e := publisher.Event{Kind: publisher.KindStreaming, Type: publisher.TypeUpdate, Timestamp: time.Unix(1_700_000_000, 0)}
 	assert.Equal(t, `{"event":"streaming","event_type":"update","content":"","content_blocks":null,"data":{},`+
@@ -38,7 +39,7 @@ func TestAFullEventComesBackAsItWas(t *testing.T) {
 	assert.Equal(t, full(), got)
 }
 
-// No field is set by chance: a new one that the JSON forgets fails here.
+// A new field that the JSON forgets fails here.
 func TestFullEventIsFull(t *testing.T) {
 	v := reflect.ValueOf(full())
 	for i := range v.NumField() {
@@ -46,7 +47,8 @@ func TestFullEventIsFull(t *testing.T) {
 	}
 }
 
-// What json.dumps(event.model_dump()) gives for EventModel(event="node_execution", event_type="start", …) in Python.
+// This is the output of json.dumps(event.model_dump()) in Python, for
+// EventModel(event="node_execution", event_type="start", …).
 func TestWhatAgentflowWritesIsRead(t *testing.T) {
 	var got publisher.Event
 	require.NoError(t, json.Unmarshal([]byte(`{"event": "node_execution", "event_type": "start", "content": "",
@@ -92,7 +94,7 @@ func TestTimestampsAreSecondsSince1970(t *testing.T) {
 		{time.Unix(0, 0), "0.000000"},
 		{time.Unix(0, 1000), "0.000001"},
 		{time.Unix(1, 999_999_000), "1.999999"},
-		{time.Unix(1, 999_999_999), "1.999999"}, // cut, not rounded
+		{time.Unix(1, 999_999_999), "1.999999"}, // truncated, not rounded
 		{time.Unix(1_700_000_000, 5_000), "1700000000.000005"},
 		{time.Unix(-1, 0), "-1.000000"},
 		{time.Unix(-1, 500_000_000), "-0.500000"},
@@ -117,7 +119,7 @@ func TestTimestampsComeBackToTheMicrosecond(t *testing.T) {
 	}
 }
 
-// Zero is no time at all, on both sides.
+// A timestamp of zero means no time, in JSON and in Go.
 func TestTimestampsThatAreZeroOrMissingAreNone(t *testing.T) {
 	for _, in := range []string{`{}`, `{"timestamp":0}`, `{"timestamp":0.0}`, `{"timestamp":-0}`, `{"timestamp":null}`} {
 		var e publisher.Event
@@ -127,17 +129,21 @@ func TestTimestampsThatAreZeroOrMissingAreNone(t *testing.T) {
 }
 
 func TestInvalidUTF8IsReplaced(t *testing.T) {
-	got := toJSON(t, publisher.Event{Content: "caf\xe9", Data: map[string]any{"k\xff": "v\xff"}})
-	assert.Contains(t, got, `"content":"caf\ufffd"`)
-	assert.Contains(t, got, `{"k\ufffd":"v\ufffd"}`)
+	raw := toJSON(t, publisher.Event{Content: "caf\xe9", Data: map[string]any{"k\xff": "v\xff"}})
+	assert.True(t, utf8.ValidString(raw), "%q", raw)
+	var got publisher.Event
+	require.NoError(t, json.Unmarshal([]byte(raw), &got))
+	assert.Equal(t, "caf\ufffd", got.Content)
+	assert.Equal(t, map[string]any{"k\ufffd": "v\ufffd"}, got.Data)
 }
 
 func TestDataThatIsNotJSONFailsToMarshal(t *testing.T) {
 	_, err := json.Marshal(publisher.Event{Data: map[string]any{"x": math.Inf(1)}})
-	require.ErrorContains(t, err, "unsupported value: +Inf")
+	var unsupported *json.UnsupportedValueError
+	require.ErrorAs(t, err, &unsupported)
 }
 
-// What comes in goes out the same way, whatever it was.
+// JSON that was written from an event reads back as the same event.
 func FuzzEventJSON(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `null`, `{"timestamp":-0.5}`, `{"thread_id":1e400,"data":{"a":[{}]}}`, `{"content":"\ud800"}`,
@@ -154,7 +160,7 @@ func FuzzEventJSON(f *testing.F) {
 		}
 		const year2223 = 8_000_000_000
 		if s := first.Timestamp.Unix(); !first.Timestamp.IsZero() && (s < -year2223 || s > year2223) {
-			t.Skip("a time that floats do not tell to the microsecond")
+			t.Skip("a float64 cannot hold this time to the microsecond")
 		}
 		out := toJSON(t, first)
 		require.NoError(t, json.Unmarshal([]byte(out), &second))
@@ -162,7 +168,7 @@ func FuzzEventJSON(f *testing.F) {
 	})
 }
 
-// FuzzEventText begins at the other side: with texts in all fields.
+// FuzzEventText starts from the other side, with an event that has text in all fields.
 func FuzzEventText(f *testing.F) {
 	f.Add("", int64(0), uint64(0), false)
 	f.Add("line\r\n\x00\u2028<&>\"", int64(-1), uint64(math.MaxUint64), true)

@@ -6,17 +6,19 @@ import (
 	"fmt"
 )
 
-// maxCalls is how many calls a sink of Multi may have at a time: how many goroutines one that hangs, and does not
-// look at its context, can hold on to.
+// maxCalls is how many calls of one sink may be unfinished at a time. It limits the goroutines of a
+// sink that hangs and ignores its context.
 const maxCalls = 256
 
-// Multi returns a publisher that gives each event to all of ps, side by side, and returns their errors joined, each with the
-// number and the type of the sink. It waits for all of them, but not for one that does not return when ctx is done: that one's
-// error is then ctx's, and it may have up to 256 calls left behind before it gets no more. One that panics fails. Multi panics if
-// one of ps is nil.
+// Multi returns a publisher that sends each event to all of ps at the same time. Its Publish waits
+// for all of them and returns their errors joined, each with the number and the type of the sink.
+// When ctx is done, Publish stops waiting and reports ctx's error for each sink that has not
+// returned. Such a sink keeps its call running. It may have up to 256 unfinished calls, and gets no
+// further event until one of them returns. A panic of a sink is its error. Multi panics if one of
+// ps is nil.
 //
-// With an [Ordered] around it, the slowest sink sets the pace of a key, and a retry gives the event to all of
-// them again.
+// With an [Ordered] around it, the slowest sink sets the pace of a key, and a retry sends the event
+// to all sinks again.
 func Multi(ps ...Publisher) Publisher {
 	m := make(multi, len(ps))
 	for i, p := range ps {
@@ -40,7 +42,8 @@ func (m multi) Publish(ctx context.Context, event Event) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	// One event, and not one for each sink; and a copy, since a sink that is left behind keeps it.
+	// Complete the event once, so that all sinks get the same one. Copy it, since a sink may still
+	// use it after Publish has returned.
 	event, err := event.complete().traced(ctx).snapshot()
 	if err != nil {
 		return err

@@ -91,14 +91,14 @@ func TestSinksWorkSideBySide(t *testing.T) {
 	})
 }
 
-// Those that have it have it, and which has not is told.
+// The other sinks have the event, and the error names the sinks that do not.
 func TestASinkThatHangsHoldsUpTheOthersNoLongerThanTheContext(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sink, release, began := &inbox{}, make(chan struct{}), time.Now()
 		err := publisher.Multi(hang(release), sink, publisher.Func(obey)).Publish(within(t, time.Minute), full())
 		assert.Equal(t, time.Minute, time.Since(began))
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.ErrorContains(t, err, "sink 0 (publisher.Func): has not returned: context deadline exceeded")
+		require.ErrorContains(t, err, "sink 0 (publisher.Func): the call has not returned: ")
 		require.ErrorContains(t, err, "sink 2 (publisher.Func): ")
 		require.NotContains(t, err.Error(), "sink 1")
 		assert.Len(t, sink.all(), 1)
@@ -106,7 +106,7 @@ func TestASinkThatHangsHoldsUpTheOthersNoLongerThanTheContext(t *testing.T) {
 	})
 }
 
-// And the events that come meanwhile reach the others.
+// Meanwhile the other sinks get all events.
 func TestASinkThatHangsHoldsOnTo256CallsAtMost(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const events = 600
@@ -116,7 +116,7 @@ func TestASinkThatHangsHoldsOnTo256CallsAtMost(t *testing.T) {
 			<-release
 			return nil
 		})
-		p, before := publisher.Multi(stuck, sink), goroutines()
+		p, before := publisher.Multi(stuck, sink), settled()
 		for range events {
 			require.ErrorIs(t, p.Publish(within(t, time.Second), full()), context.DeadlineExceeded)
 		}
@@ -132,7 +132,7 @@ func TestASinkThatHangsHoldsOnTo256CallsAtMost(t *testing.T) {
 	})
 }
 
-// Each sink has a bound of its own, also the same one twice.
+// Each argument has its own limit, even if two arguments are the same publisher.
 func TestTheBoundIsEachSinksOwn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		release, sink := make(chan struct{}), &inbox{}
@@ -154,13 +154,13 @@ func TestMultiInOrderedRetriesAllSinks(t *testing.T) {
 		o.Publish(t.Context(), small("t-1", "a"))
 		o.Publish(t.Context(), small("t-1", "b"))
 		require.NoError(t, m.Wait(t.Context()))
-		assert.Equal(t, []string{"a", "a", "b", "b"}, sound.contents(), "twice, with the same ID")
+		assert.Equal(t, []string{"a", "a", "b", "b"}, sound.contents(), "each event twice, with the same ID")
 		assert.Equal(t, sound.all()[0], sound.all()[1])
 		assert.Equal(t, []string{"a", "b"}, shaky.contents())
 	})
 }
 
-// The publishers of this package, all in one.
+// One Multi of all publishers of this package.
 func TestMultiOfAllKinds(t *testing.T) {
 	var out bytes.Buffer
 	log, sink := &logbook{}, &inbox{}

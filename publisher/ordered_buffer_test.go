@@ -14,7 +14,7 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-// fill publishes n events of a key, and returns how many were accepted.
+// fill publishes n events of a key, and returns the number of accepted ones.
 func fill(t *testing.T, o *publisher.Ordered, key string, n int) (accepted int) {
 	t.Helper()
 	for range n {
@@ -31,7 +31,7 @@ func fill(t *testing.T, o *publisher.Ordered, key string, n int) (accepted int) 
 func TestABufferThatIsFullRefuses(t *testing.T) {
 	for name, tc := range map[string]struct {
 		opts   []publisher.OrderedOption
-		perKey int // of one key; the keys are four
+		perKey int // accepted events of one key; there are four keys
 		total  int
 	}{
 		"per key":               {[]publisher.OrderedOption{publisher.WithBuffer(3, 0)}, 3, 12},
@@ -84,7 +84,7 @@ func TestBlockingWaitsForRoom(t *testing.T) {
 	})
 }
 
-// The event is that of the call, also when there was no room for it yet.
+// The event is copied at the call, even if it has to wait for room.
 func TestAnEventThatWaitsForRoomIsCopiedAlready(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, sink, called := newManager(), &inbox{}, time.Now()
@@ -119,7 +119,7 @@ func TestBlockingWaitsNoLongerThanItsContext(t *testing.T) {
 	})
 }
 
-// It could hold the very room that it would wait for.
+// The task that publishes may itself hold the room that the event needs.
 func TestBlockingDoesNotWaitInsideATask(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, began := newManager(), time.Now()
@@ -136,7 +136,7 @@ func TestBlockingDoesNotWaitInsideATask(t *testing.T) {
 	})
 }
 
-// Where only one key is full, callers with another go on.
+// A full key blocks only the callers of that key.
 func TestBlockingOfAKeyHoldsUpNoOther(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, sink, release := newManager(), &inbox{}, make(chan struct{})

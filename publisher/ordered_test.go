@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -18,9 +17,10 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-// Ordered: who waits for whom. What there is room for is in ordered_buffer_test.go, its end in ordered_shutdown_test.go.
+// These tests show the order of Ordered. ordered_buffer_test.go shows its buffer, and
+// ordered_shutdown_test.go its shutdown.
 
-// Each key has a caller of its own, whose events take random times to publish, and some fail.
+// Each key has its own caller. Its events take random times to publish, and some of them fail.
 func TestEventsOfAKeyArriveInOrderWhateverTheyTake(t *testing.T) {
 	for seed := range uint64(5) {
 		inBubble(t, fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -65,7 +65,8 @@ func TestEventsOfAKeyArriveInOrderWhateverTheyTake(t *testing.T) {
 	}
 }
 
-// Many callers of one key: the order is that in which the manager accepted them, which the tasks' numbers tell.
+// The events of many callers arrive in the order in which the manager accepted them. The ids of the
+// tasks show that order.
 func TestEventsOfManyCallersArriveInTheOrderOfAcceptance(t *testing.T) {
 	const callers, events = 16, 40
 	m, sink := newManager(), &inbox{}
@@ -95,7 +96,7 @@ func TestEventsOfManyCallersArriveInTheOrderOfAcceptance(t *testing.T) {
 	assert.IsIncreasing(t, order)
 }
 
-// The thread is the key, and without one the run.
+// The key is the thread, or else the run.
 func TestKeysGoSideBySide(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, sink, began := newManager(), &inbox{}, time.Now()
@@ -127,7 +128,7 @@ func TestEventsWithoutAKeyGoSideBySide(t *testing.T) {
 func TestABusyKeyHasOneGoroutineAndAnIdleOneNone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const keys, events = 7, 50
-		before := goroutines()
+		before := settled()
 		m, release := newManager(), make(chan struct{})
 		o := publisher.NewOrdered(m, hang(release))
 		for range events {
@@ -144,13 +145,6 @@ func TestABusyKeyHasOneGoroutineAndAnIdleOneNone(t *testing.T) {
 		synctest.Wait()
 		assert.Equal(t, before, goroutines())
 	})
-}
-
-// goroutines returns how many are in this test's bubble, the caller included.
-func goroutines() int {
-	stacks := make([]byte, 1<<20)
-	stacks = stacks[:runtime.Stack(stacks, true)]
-	return strings.Count(string(stacks), "synctest bubble")
 }
 
 func TestTheNextGoesOnAfterOneThatFailed(t *testing.T) {
@@ -174,7 +168,7 @@ func TestTheNextGoesOnAfterOneThatFailed(t *testing.T) {
 			require.NoError(t, m.Wait(t.Context()))
 			require.Error(t, lost.Err())
 			assert.Equal(t, []string{"a", "b"}, sink.contents())
-			assert.Equal(t, []uint64{1, 3}, sink.sequences("t-1"), "a gap tells consumers that one is missing")
+			assert.Equal(t, []uint64{1, 3}, sink.sequences("t-1"), "the gap tells consumers that an event is missing")
 		})
 	}
 }
@@ -210,7 +204,7 @@ func TestATimeoutCountsFromTheEventsTurn(t *testing.T) {
 	})
 }
 
-// An event that is not valid fails at its turn, and its task takes no time.
+// An event that is not valid fails when its turn comes, and does not delay the next one.
 func TestAnEventThatIsNotValidKeepsItsPlace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, sink := newManager(), &inbox{}
@@ -224,7 +218,7 @@ func TestAnEventThatIsNotValidKeepsItsPlace(t *testing.T) {
 	})
 }
 
-// The one in the manager's slot is published, those behind it wait in the manager's queue.
+// The manager has two slots. All other events wait in its queue.
 func TestOrderIsKeptInAManagerWithALimit(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const keys, events = 5, 10
@@ -246,7 +240,7 @@ func TestOrderIsKeptInAManagerWithALimit(t *testing.T) {
 	})
 }
 
-// Order is kept by each Ordered for itself.
+// Each Ordered keeps only its own events in order.
 func TestTwoOrderedDoNotWaitForEachOther(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, sink, release := newManager(), &inbox{}, make(chan struct{})
@@ -259,13 +253,13 @@ func TestTwoOrderedDoNotWaitForEachOther(t *testing.T) {
 	})
 }
 
-// An event has one place in line, and it is that of its key.
-func TestASerialOfTheCallersDoesNotChangeTheOrder(t *testing.T) {
+// An event waits only in the line of its own key.
+func TestAKeyOfTheCallersDoesNotChangeTheOrder(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, sink := newManager(), &inbox{}
 		o := publisher.NewOrdered(m, sink.slowly(time.Second))
 		for range 3 {
-			o.Publish(t.Context(), small("t-1", ""), core.WithSerial(&core.Serial{}, "another"))
+			o.Publish(t.Context(), small("t-1", ""), core.WithKey(&core.Keyed{}, "another"))
 		}
 		require.NoError(t, m.Wait(t.Context()))
 		assert.Equal(t, []uint64{1, 2, 3}, sink.sequences("t-1"))

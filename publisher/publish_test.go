@@ -23,7 +23,7 @@ func attrsOf(task *core.Task) map[string]string {
 	return attrs
 }
 
-// Both ways to publish in the background make the same of an event.
+// ways returns the two ways to publish in the background. Both treat an event alike.
 func ways(m *core.Manager, p publisher.Publisher) map[string]func(context.Context, publisher.Event, ...core.TaskOption) *core.Task {
 	return map[string]func(context.Context, publisher.Event, ...core.TaskOption) *core.Task{
 		"Publish": func(ctx context.Context, e publisher.Event, opts ...core.TaskOption) *core.Task {
@@ -42,7 +42,7 @@ func TestTaskIsNamedAndSaysWhatTheEventIs(t *testing.T) {
 			assert.Equal(t, map[string]string{"kind": "node_execution", "thread_id": "t-1"}, attrsOf(task))
 
 			task = way(t.Context(), publisher.Event{Kind: "k", Type: "t", RunID: "r-1"})
-			assert.Equal(t, map[string]string{"kind": "k"}, attrsOf(task), "no thread, no attribute")
+			assert.Equal(t, map[string]string{"kind": "k"}, attrsOf(task), "an event without a thread has no attribute thread_id")
 		})
 	}
 	require.NoError(t, m.Wait(t.Context()))
@@ -50,7 +50,7 @@ func TestTaskIsNamedAndSaysWhatTheEventIs(t *testing.T) {
 
 func TestOptionsOfTheCallerComeAfterOurs(t *testing.T) {
 	m := newManager()
-	own := make([]core.TaskOption, 1, 8) // room for an append that would write into it
+	own := make([]core.TaskOption, 1, 8) // has spare capacity, to detect an append into it
 	own[0] = core.WithAttrs(slog.String("tenant", "acme"))
 	for name, way := range ways(m, &inbox{}) {
 		t.Run(name, func(t *testing.T) {
@@ -68,15 +68,15 @@ func TestOptionsOfTheCallerComeAfterOurs(t *testing.T) {
 func TestEventWithoutAKindOrATypeFails(t *testing.T) {
 	m := newManager()
 	for name, way := range ways(m, publisher.Func(func(context.Context, publisher.Event) error {
-		t.Error("was published")
+		t.Error("the event was published")
 		return nil
 	})) {
 		t.Run(name, func(t *testing.T) {
 			task := way(t.Context(), publisher.Event{Type: publisher.TypeStart})
-			require.EqualError(t, task.Wait(t.Context()), "publisher: an event without a kind: set Event.Kind")
+			require.EqualError(t, task.Wait(t.Context()), "publisher: the event has no kind: set Event.Kind")
 			assertOutcome(t, core.Failed, task)
 			task = way(t.Context(), publisher.Event{Kind: publisher.KindStreaming})
-			require.EqualError(t, task.Wait(t.Context()), "publisher: an event without a type: set Event.Type")
+			require.EqualError(t, task.Wait(t.Context()), "publisher: the event has no type: set Event.Type")
 			assertOutcome(t, core.Failed, task)
 		})
 	}
@@ -113,7 +113,7 @@ func TestPublishReturnsAtOnceAndTheRequestMayEnd(t *testing.T) {
 	})
 }
 
-// A broker that hangs holds the task no longer than its timeout, if it looks at ctx.
+// A publisher that obeys its context returns at the timeout of its task.
 func TestPublishEndsWithTheTimeoutOfItsTask(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager()
@@ -126,7 +126,7 @@ func TestPublishEndsWithTheTimeoutOfItsTask(t *testing.T) {
 	})
 }
 
-// The two differ in this: events of a thread that the function Publish was given do not wait for each other.
+// Unlike Ordered, the function Publish does not make the events of a thread wait for each other.
 func TestPublishRunsEventsSideBySide(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, sink := newManager(), &inbox{}
@@ -144,9 +144,9 @@ func TestPublishRunsEventsSideBySide(t *testing.T) {
 func TestPublisherThatPanicsIsAFailedTask(t *testing.T) {
 	m := newManager()
 	for name, p := range map[string]publisher.Func{
-		"a panic":       func(context.Context, publisher.Event) error { panic(errBroker) },
-		"Goexit":        func(context.Context, publisher.Event) error { runtime.Goexit(); return nil },
-		"err.Error too": func(context.Context, publisher.Event) error { return (*connectError)(nil) },
+		"a panic":          func(context.Context, publisher.Event) error { panic(errBroker) },
+		"Goexit":           func(context.Context, publisher.Event) error { runtime.Goexit(); return nil },
+		"a panic in Error": func(context.Context, publisher.Event) error { return (*connectError)(nil) },
 	} {
 		for way, publishWith := range ways(m, p) {
 			t.Run(name+", "+way, func(t *testing.T) {
@@ -176,7 +176,7 @@ func TestPublishIsRefusedByAManagerThatIsFullOrClosed(t *testing.T) {
 	})
 }
 
-// The task that it is called in, a node of an agent, say, gives its own context, and with it the trace.
+// A task, such as a node of an agent, publishes with its own context. The event gets its trace.
 func TestPublishFromInsideATask(t *testing.T) {
 	tel, sink := newTelemetry(), &inbox{}
 	m := tel.manager()

@@ -9,16 +9,17 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// A Publisher sends events somewhere. It is safe for concurrent use.
+// A Publisher sends events to one destination. It is safe for concurrent use.
 //
-// Publish returns nil when the event has arrived, by the strongest word that the other side gives: a broker's
-// acknowledgement. It returns an error when it has not, or when that is unknown; the latest when ctx is done. It does not change
-// the event's maps and slices, nor keep them.
+// Publish returns nil when the event has arrived, by the strongest confirmation that the
+// destination gives: for a broker, its acknowledgement. It returns an error if the event has not
+// arrived, or if that is unknown. It does not wait longer than ctx. It neither changes nor keeps
+// the event's maps and slices.
 type Publisher interface {
 	Publish(ctx context.Context, event Event) error
 }
 
-// Func is a function that is a [Publisher].
+// Func adapts a function to a [Publisher].
 type Func func(ctx context.Context, event Event) error
 
 // Publish calls f.
@@ -27,16 +28,19 @@ func (f Func) Publish(ctx context.Context, event Event) error { return f(ctx, ev
 // taskName is the name of every task that publishes.
 const taskName = "publish_event"
 
-// Publish publishes an event in the background, as a task "publish_event" of m with the attributes kind and, if the event has one,
-// thread_id. It does not wait for that, only for room in m, if m is [core.WithBlocking]. The event is copied, and what the
-// caller goes on to do to it changes nothing; see [Event].
+// Publish publishes an event in the background. It starts a task of m named "publish_event", with
+// the attributes kind and, if the event has a ThreadID, thread_id. It does not wait for the task.
+// It waits only for room in m, and only if m was made with [core.WithBlocking]. Publish copies the
+// event, so the caller may change it afterwards; see [Event].
 //
-// The task fails if the publisher does, or if the event has no Kind, no Type, or data that does not marshal to JSON.
-// Passwords in the URLs of an error are hidden. The task's own trace travels with the event, or that of ctx where tasks are not traced.
+// The task fails if p returns an error, or if the event has no Kind, no Type, or data that does not
+// marshal to JSON. Its error hides passwords in URLs, as [Redact] does. The event carries the trace
+// context of the task, or that of ctx if tasks are not traced.
 //
-// Each event is a task of its own, and they run side by side. Sequence, unless it is set, counts the calls for one key in this process,
-// so a consumer can put them in order; or let [Ordered] do so. A broker that hangs holds on to the tasks:
-// give them a [core.WithTimeout]. Publish panics if m or p is nil.
+// Each event is a task of its own, and the tasks run at the same time. Unless Sequence is set,
+// Publish numbers the events of each key in the order of the calls in this process, so that a
+// consumer can sort them. [Ordered] sends them in order. A broker that hangs keeps the tasks
+// running: give them a [core.WithTimeout]. Publish panics if m or p is nil.
 func Publish(ctx context.Context, m *core.Manager, p Publisher, event Event, opts ...core.TaskOption) *core.Task {
 	switch {
 	case m == nil:
@@ -56,7 +60,8 @@ func Publish(ctx context.Context, m *core.Manager, p Publisher, event Event, opt
 	}, withAttrsOf(event, opts)...)
 }
 
-// attempt publishes once. A panic goes on, since there is no point in a retry.
+// attempt calls p once and redacts its error. It redacts a panic of p and panics again, since
+// another attempt would only repeat the panic.
 func attempt(ctx context.Context, p Publisher, event Event) error {
 	defer func() {
 		if v := recover(); v != nil {
@@ -66,29 +71,30 @@ func attempt(ctx context.Context, p Publisher, event Event) error {
 	return Redact(p.Publish(ctx, event))
 }
 
-// withCause returns err with the reason that ctx is done for, if it is: a publisher's error does not tell a shutdown from a timeout.
+// withCause returns err with the cause of ctx's end, if ctx is done. A publisher's own error does
+// not tell a shutdown from a timeout.
 func withCause(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
 	switch {
 	case err == nil, cause == nil, errors.Is(err, cause):
 		return err
-	case err == ctx.Err(): // which the cause says, too
+	case err == ctx.Err(): // the cause implies it
 		return cause
 	default:
 		return fmt.Errorf("%w: %w", cause, err)
 	}
 }
 
-// isNil reports whether there is nothing to call.
+// isNil reports whether p is nil or a nil Func.
 func isNil(p Publisher) bool {
 	f, isFunc := p.(Func)
 	return p == nil || isFunc && f == nil
 }
 
-// calls numbers the events given to Publish.
+// calls numbers the events given to the function Publish.
 var calls sequence
 
-// withAttrsOf returns opts with what a task says of its event in front of them.
+// withAttrsOf returns opts, preceded by the event's attributes for the task.
 func withAttrsOf(e Event, opts []core.TaskOption) []core.TaskOption {
 	attrs := []slog.Attr{slog.String("kind", string(e.Kind))}
 	if e.ThreadID != "" {

@@ -6,16 +6,20 @@ import (
 	"regexp"
 )
 
-// userinfo is what stands between the scheme and the host of a URL. A password that should have been escaped may have anything
-// in it: so it goes to the last @ of the line, or of the quotes that the URL is in, and takes rather too much than too little.
+// userinfo matches the scheme of a URL and everything up to its host. A password that is not
+// escaped may contain any character. The match therefore ends at the last @ of the line, or of the
+// quotes around the URL. It may hide too much, but not too little.
 var userinfo = regexp.MustCompile(`(?i)("[a-z][a-z0-9+.-]*://)(?:[^"\\\n]|\\.)*@|(:\\*/\\*/)[^\n]*@`)
 
-// unparsed is an error of package net/url. It quotes the URL, and then the part that is wrong, either of which may be cut short and
-// have a part of the password in it. Another error may have quoted all of it again.
+// unparsed matches an error of package net/url. Its text quotes the URL and then the part that is
+// wrong. Either may be cut short and contain a part of the password. The backslashes are there
+// because another error may have quoted the text again.
 var unparsed = regexp.MustCompile(`(?i)(parse )\\*("[a-z][a-z0-9+.-]*://)[^\n]*`)
 
-// Redact returns err, or if its text has URLs with a user or a password in them, an error that hides both, and what else of the
-// line may belong to them. It still matches all that err does. [Publish] and [Ordered] apply it: it is for adapters that log.
+// Redact returns an error that hides the users and passwords of URLs in err's text. Where it cannot
+// tell the end of a password, it hides more of the line. The returned error matches everything that
+// err matches. It is err itself if its text has no such URL. [Publish] and [Ordered] redact the
+// errors of their tasks. Adapters that log should call Redact themselves.
 func Redact(err error) error {
 	if err == nil {
 		return nil
@@ -36,7 +40,8 @@ type redacted struct {
 func (r *redacted) Error() string { return r.text }
 func (r *redacted) Unwrap() error { return r.err }
 
-// ErrorType returns what otelmw and OpenTelemetry's conventions would have called the error without its disguise.
+// ErrorType returns the error type that otelmw and the OpenTelemetry conventions give the hidden
+// error.
 func (r *redacted) ErrorType() string {
 	var named interface{ ErrorType() string }
 	if errors.As(r.err, &named) {
@@ -49,7 +54,7 @@ func (r *redacted) ErrorType() string {
 	return fmt.Sprintf("%T", inner)
 }
 
-// redactPanic returns what was panicked with, or an error that hides the same as Redact.
+// redactPanic returns v, or an error with redacted text if the text of v has a password.
 func redactPanic(v any) any {
 	err, isError := v.(error)
 	if !isError {

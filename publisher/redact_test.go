@@ -16,7 +16,8 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-// secret is in all URLs here. Its first part is what is left where a pattern stops too soon.
+// secret is in the URLs of these tests. Some passwords go on with rest-of-it, which stays visible
+// if a pattern ends too early.
 const secret = "hunter2"
 
 func requireHidden(t *testing.T, text string) {
@@ -26,7 +27,7 @@ func requireHidden(t *testing.T, text string) {
 	}
 }
 
-// leakyErrors returns what clients of brokers say of the URL that they could not connect to.
+// leakyErrors returns errors of broker clients that could not connect to a URL.
 func leakyErrors() map[string]string {
 	parse := func(raw string) string {
 		_, err := url.Parse(raw)
@@ -110,7 +111,7 @@ func TestRedactedErrorsStillMatch(t *testing.T) {
 	}
 }
 
-// A text that is long, and almost a URL over and over, must not take for ever.
+// A long text that is almost a URL, many times over, must not take forever.
 func TestRedactIsFastOnLongTexts(t *testing.T) {
 	const n = 1 << 13
 	for _, text := range []string{strings.Repeat("a://b", n), strings.Repeat(`"a://`, n), strings.Repeat(`"a://\`, n)} {

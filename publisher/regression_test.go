@@ -25,8 +25,11 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-// doc.go and Ordered promise core.ErrShutdown for each event that the shutdown could not deliver. The one on its way
-// ended with context.Canceled, which ErrShutdown matches, and not the other way round.
+// Most tests in this file are named after a bug that was fixed.
+
+// doc.go and Ordered promise core.ErrShutdown for each event that a shutdown could not deliver. An
+// event that was being published ended with context.Canceled instead. ErrShutdown matches
+// context.Canceled, but not the other way round.
 func TestTheEventOnItsWayDoesNotSayWhyItWasCancelled(t *testing.T) {
 	for name, tc := range map[string]struct {
 		end  func(*testing.T, *core.Manager, *core.Task)
@@ -34,7 +37,7 @@ func TestTheEventOnItsWayDoesNotSayWhyItWasCancelled(t *testing.T) {
 	}{
 		"shutdown": {func(t *testing.T, m *core.Manager, _ *core.Task) {
 			_, err := m.Shutdown(within(t, time.Second))
-			assert.NoError(t, err)
+			assertLost(t, err, 2)
 		}, core.ErrShutdown},
 		"cancel":  {func(_ *testing.T, _ *core.Manager, task *core.Task) { task.Cancel() }, core.ErrCancelled},
 		"timeout": {func(*testing.T, *core.Manager, *core.Task) {}, core.ErrTimeout},
@@ -71,14 +74,14 @@ func TestTheEventOnItsWayDoesNotSayWhyItWasCancelled(t *testing.T) {
 	}
 }
 
-// io.Writer must return an error with a short write, and some do not.
+// A Writer must return an error with a short write, but some do not.
 func TestShortWriteCountsAsWritten(t *testing.T) {
 	p := publisher.Console(writerFunc(func(line []byte) (int, error) { return len(line) - 1, nil }))
 	require.ErrorIs(t, p.Publish(t.Context(), full()), io.ErrShortWrite)
 }
 
-// JSON leaves these as they are: U+009B is CSI, the beginning of an escape code, in terminals that know C1; U+202E turns the rest
-// of the line round.
+// JSON does not escape these characters. U+009B is CSI, which begins an escape code in terminals
+// that know C1. U+202E reverses the rest of the line.
 func TestConsoleLetsEscapeCodesInDataThrough(t *testing.T) {
 	const evil = "\u009b2J\u0085\x7f\u202e\u2066\U000e0001"
 	for name, e := range map[string]publisher.Event{
@@ -91,7 +94,7 @@ func TestConsoleLetsEscapeCodesInDataThrough(t *testing.T) {
 			_, value, _ := strings.Cut(line, name+"=")
 			want, err := json.Marshal(map[string]string{evil: evil})
 			require.NoError(t, err)
-			assert.JSONEq(t, string(want), strings.Trim(value, "[]"), "it is the same JSON")
+			assert.JSONEq(t, string(want), strings.Trim(value, "[]"), "the JSON has the same meaning")
 
 			var out bytes.Buffer
 			require.NoError(t, publisher.Console(&out, publisher.WithJSONLines()).Publish(t.Context(), e))
@@ -101,7 +104,7 @@ func TestConsoleLetsEscapeCodesInDataThrough(t *testing.T) {
 	}
 }
 
-// The byte 0x9B is CSI, too, in terminals that are not set to UTF-8.
+// The byte 0x9B is also CSI, in terminals that are not set to UTF-8.
 func TestConsoleWritesInvalidUTF8AsItIs(t *testing.T) {
 	const evil = "\x9b2J\xff"
 	e := publisher.Event{Kind: evil, Type: evil, NodeName: evil, ThreadID: evil, RunID: evil, UserID: evil, Content: evil}
@@ -110,7 +113,8 @@ func TestConsoleWritesInvalidUTF8AsItIs(t *testing.T) {
 	assert.Contains(t, line, `node="\x9b2J\xff"`)
 }
 
-// What stands behind the URL quotes a part of it: with a slash in the password package net/url takes that for the port.
+// The error quotes the URL and then a part of it. If the password has a slash, package net/url
+// takes the part before it for the port, and quotes that.
 func TestThePartOfAPasswordThatIsNoPortIsShown(t *testing.T) {
 	for name, raw := range map[string]string{
 		"a slash":         "redis://user:hunter2/rest-of-it@localhost:6379",
@@ -132,7 +136,7 @@ func TestThePartOfAPasswordThatIsNoPortIsShown(t *testing.T) {
 	assert.NotContains(t, publisher.Redact(err).Error(), "%zz")
 }
 
-// Where a URL is neither quoted nor valid, the pattern stops at what it thinks is its end, and hides nothing.
+// If a URL was neither quoted nor valid, the pattern ended too early and hid nothing.
 func TestAnUnquotedURLWithASpaceOrAQuoteIsShown(t *testing.T) {
 	for _, text := range []string{
 		"dial redis://user:hunter2 rest-of-it@localhost:6379: refused",
@@ -144,7 +148,7 @@ func TestAnUnquotedURLWithASpaceOrAQuoteIsShown(t *testing.T) {
 	}
 }
 
-// Redact never saw what a publisher panicked with: core logs it as it is.
+// Redact did not see the value of a panic, and core logged it as it was.
 func TestAPanicShowsThePassword(t *testing.T) {
 	m := newManager()
 	for name, way := range ways(m, publisher.Func(func(context.Context, publisher.Event) error {
@@ -162,31 +166,31 @@ func TestAPanicShowsThePassword(t *testing.T) {
 	}
 }
 
-// The index of the block is missing.
+// The error had no index of the block.
 func TestTheErrorDoesNotSayWhichBlock(t *testing.T) {
 	e := small("t-1", "")
 	e.ContentBlocks = []map[string]any{{}, {"x": 1i}}
 	_, err := publish(t, &inbox{}, e)
-	require.ErrorContains(t, err, `Event.ContentBlocks: [1]: ["x"]: json: unsupported type: complex128`)
+	require.ErrorContains(t, err, `Event.ContentBlocks: [1]: ["x"]: `)
 }
 
-// What is no time is refused, and does not become one that cannot be marshalled any more.
+// A timestamp outside the valid range is refused. It used to become a time that does not marshal.
 func TestTimestampsThatAreNoTime(t *testing.T) {
 	for _, in := range []string{"1e308", "-1e308", "1e15", "-1e15", "9223372036855", "1e13"} {
 		var e publisher.Event
 		err := json.Unmarshal([]byte(`{"timestamp":`+in+`}`), &e)
-		require.ErrorContains(t, err, "timestamp", in)
+		require.ErrorContains(t, err, "the timestamp "+in+" is not in seconds")
 	}
 	for _, tm := range []time.Time{
 		time.UnixMicro(math.MinInt64), time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC),
 	} {
 		_, err := json.Marshal(publisher.Event{Timestamp: tm})
-		require.ErrorContains(t, err, "timestamp", tm.String())
-		require.NotContains(t, err.Error(), "invalid character", "MarshalJSON made something that is not JSON")
+		require.ErrorContains(t, err, "the timestamp ", tm.String())
+		require.NotErrorAs(t, err, new(*json.SyntaxError), "MarshalJSON made something that is not JSON")
 	}
 }
 
-// JSON in a log of text: package slog prints the bytes of what the snapshot marshalled as numbers.
+// The text handler of package slog printed the bytes of marshalled data as numbers.
 func TestSlogPrintsBytesAsNumbers(t *testing.T) {
 	var out bytes.Buffer
 	e := small("t-1", "")
@@ -196,7 +200,8 @@ func TestSlogPrintsBytesAsNumbers(t *testing.T) {
 	assert.Contains(t, out.String(), `{\"receipt\":{\"total\":3}}`)
 }
 
-// Handlers that hand records to another goroutine keep the attributes, and a Publisher must not keep the event's maps.
+// A handler that passes records to another goroutine keeps the attributes. A Publisher must not
+// keep the event's maps.
 func TestSlogKeepsTheEventsMaps(t *testing.T) {
 	var kept slog.Record
 	h := handlerFunc(func(_ context.Context, r slog.Record) error { kept = r.Clone(); return nil })
@@ -208,15 +213,17 @@ func TestSlogKeepsTheEventsMaps(t *testing.T) {
 	assert.NotContains(t, out.String(), "changed")
 }
 
-// Package slog writes "!ERROR:…" in its place, and the event counts as published.
+// Package slog wrote "!ERROR:…" in place of the value, and the event counted as published.
 func TestSlogSwallowsWhatCannotBeMarshalled(t *testing.T) {
 	log := &logbook{}
 	e := small("t-1", "")
 	e.Data = map[string]any{"x": make(chan int)}
-	require.ErrorContains(t, publisher.Slog(log.logger()).Publish(t.Context(), e), "chan int")
+	err := publisher.Slog(log.logger()).Publish(t.Context(), e)
+	var unsupported *json.UnsupportedTypeError
+	require.ErrorAs(t, err, &unsupported)
 }
 
-// "The attributes have the names of the event's JSON", and this one was not there.
+// The documentation promises an attribute for each field, and this one was missing.
 func TestSlogLeavesOutTheContentType(t *testing.T) {
 	log := &logbook{}
 	require.NoError(t, publisher.Slog(log.logger()).Publish(t.Context(), full()))
@@ -224,7 +231,7 @@ func TestSlogLeavesOutTheContentType(t *testing.T) {
 	assert.Equal(t, []any{"text", "tool_result"}, line["content_type"])
 }
 
-// A sink that is left behind still has the maps of an event whose caller was told that Publish is over.
+// A sink that has not returned still uses the maps, although Publish has returned to its caller.
 func TestMultiKeepsTheEventsMaps(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sink, release := &inbox{}, make(chan struct{})
@@ -237,7 +244,8 @@ func TestMultiKeepsTheEventsMaps(t *testing.T) {
 	})
 }
 
-// Who gives it a context that is done is told that the event has not arrived. It must not arrive after that.
+// If the context is done, Publish tells its caller that the event has not arrived. The event must
+// not arrive after that.
 func TestMultiPublishesThoughItsContextIsDone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sink := &inbox{}
@@ -249,15 +257,16 @@ func TestMultiPublishesThoughItsContextIsDone(t *testing.T) {
 	})
 }
 
-// It was handed to each sink, and those that do not marshal took it.
+// Each sink got the event, and a sink that does not marshal it accepted it.
 func TestMultiTakesWhatCannotBeMarshalled(t *testing.T) {
 	e, sink := full(), &inbox{}
 	e.Data["conn"] = make(chan int)
-	require.ErrorContains(t, publisher.Multi(sink, sink).Publish(t.Context(), e), `Event.Data: ["conn"]: json: unsupported type: chan int`)
+	require.ErrorContains(t, publisher.Multi(sink, sink).Publish(t.Context(), e), `Event.Data: ["conn"]: `)
 	assert.Empty(t, sink.all())
 }
 
-// "Brokers get it in microseconds": the envelope had nanoseconds, and so another time than the event in it.
+// The documentation promises microseconds. The envelope had nanoseconds, and so a different time
+// than the event in it.
 func TestTheEnvelopeHasAnotherTimeThanTheEvent(t *testing.T) {
 	for _, tm := range []time.Time{time.Unix(1, 123_456_789), time.Unix(-2, 999_999_999)} {
 		m := encode(t, publisher.Binary, context.Background(), publisher.Event{Kind: "k", Type: "t", Timestamp: tm})
@@ -267,7 +276,8 @@ func TestTheEnvelopeHasAnotherTimeThanTheEvent(t *testing.T) {
 	}
 }
 
-// An error that another one quotes has its quotes escaped: the pattern for what net/url says did not know them.
+// If one error quotes another, the inner quotes are escaped. The pattern for errors of net/url did
+// not match escaped quotes.
 func TestAQuotedParseErrorShowsAPartOfThePassword(t *testing.T) {
 	for _, raw := range []string{"redis://user:hunter2/rest-of-it@localhost", "redis://user:hunter2#rest-of-it@localhost"} {
 		_, err := url.Parse(raw)
@@ -279,7 +289,7 @@ func TestAQuotedParseErrorShowsAPartOfThePassword(t *testing.T) {
 	}
 }
 
-// What is read can be sent on, and what is sent can be read: both sides have the same bounds.
+// Reading and writing accept the same times: a time that was read can be written, and vice versa.
 func TestTimesThatAreReadAndCannotBeWritten(t *testing.T) {
 	for _, in := range []string{"-62135596799", "-1e11", "-253402300799", "253402300799", "253402300799.5"} {
 		var e publisher.Event
@@ -293,7 +303,7 @@ func TestTimesThatAreReadAndCannotBeWritten(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(toJSON(t, last)), &e))
 }
 
-// A nil Func would panic in each task.
+// A nil Func is refused at once. It would otherwise panic in each task.
 func TestANilFuncIsNoPublisher(t *testing.T) {
 	m := newManager()
 	for name, make := range map[string]func(){
@@ -309,14 +319,14 @@ type refusal struct{ error }
 
 func (refusal) ErrorType() string { return "refused" }
 
-// Hiding a password must not hide what kind of error it was: the attribute error.type is made of that.
+// Redact keeps the kind of error, which becomes the attribute error.type.
 func TestRedactedErrorsKeepTheirType(t *testing.T) {
 	secret := errors.New("dial redis://user:hunter2@localhost")
 	for want, err := range map[string]error{
-		"*errors.errorString":   secret,
-		"*net.OpError":          fmt.Errorf("dial redis://user:hunter2@localhost: %w", &net.OpError{Op: "dial"}),
-		"refused":               fmt.Errorf("publish: %w", refusal{secret}),
-		"*net.OpError, wrapped": fmt.Errorf("a: %w", fmt.Errorf("dial redis://user:hunter2@localhost: %w", &net.OpError{Op: "dial"})),
+		fmt.Sprintf("%T", secret): secret,
+		"*net.OpError":            fmt.Errorf("dial redis://user:hunter2@localhost: %w", &net.OpError{Op: "dial"}),
+		"refused":                 fmt.Errorf("publish: %w", refusal{secret}),
+		"*net.OpError, wrapped":   fmt.Errorf("a: %w", fmt.Errorf("dial redis://user:hunter2@localhost: %w", &net.OpError{Op: "dial"})),
 	} {
 		var named interface{ ErrorType() string }
 		require.ErrorAs(t, publisher.Redact(err), &named)
@@ -324,7 +334,8 @@ func TestRedactedErrorsKeepTheirType(t *testing.T) {
 	}
 }
 
-// There is no point in trying again: a panic is a mistake of the program, and it would hold up its key for ever.
+// A panic is a mistake in the program. Another attempt would not help, and would block the key
+// forever.
 func TestAPanicIsNotRetried(t *testing.T) {
 	m, attempts := newManager(), 0
 	o := publisher.NewOrdered(m, publisher.Func(func(context.Context, publisher.Event) error { attempts++; panic(errBroker) }),
@@ -346,7 +357,7 @@ func (leaky) MarshalJSON() ([]byte, error) {
 	return nil, errors.New("dial redis://user:hunter2@db: refused")
 }
 
-// Redact sees every error of a task, and not only a publisher's.
+// Every error of a task is redacted, not only that of its publisher.
 func TestNoErrorOfATaskShowsThePassword(t *testing.T) {
 	const secret = "dial redis://user:hunter2@localhost: refused"
 	m := newManager()

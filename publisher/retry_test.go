@@ -15,7 +15,7 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-// every returns a retry that pauses for d between its attempts; attempts < 0 is no limit.
+// every returns a retry that pauses for d between its attempts. attempts < 0 means no limit.
 func every(d time.Duration, attempts int) publisher.RetryFunc {
 	return func(ctx context.Context, publish func(context.Context) error) error {
 		for n := 1; ; n++ {
@@ -32,9 +32,9 @@ func every(d time.Duration, attempts int) publisher.RetryFunc {
 	}
 }
 
-// flaky fails the first attempts of each event.
+// flaky returns a publisher that fails the first attempts of each event.
 func flaky(sink *inbox, failures int) publisher.Func {
-	attempts := make(map[string]int) // by one key at a time, so it needs no lock
+	attempts := make(map[string]int) // needs no lock, since its tests have one key
 	return func(ctx context.Context, e publisher.Event) error {
 		if attempts[e.ID]++; attempts[e.ID] <= failures {
 			return fmt.Errorf("attempt %d: %w", attempts[e.ID], errBroker)
@@ -59,7 +59,7 @@ func TestARetryReordersNothing(t *testing.T) {
 	})
 }
 
-// A consumer can tell a second attempt from a second event.
+// A consumer recognises a second attempt of the same event by its ID.
 func TestAllAttemptsSendTheSameEvent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tel, sink := newTelemetry(), &inbox{}
@@ -108,7 +108,7 @@ func TestATimeoutEndsARetry(t *testing.T) {
 	})
 }
 
-// It may bound each attempt by itself.
+// A RetryFunc may give each attempt a timeout of its own.
 func TestTheContextOfAnAttemptIsTheRetrysToChoose(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, began := newManager(), time.Now()
@@ -120,7 +120,7 @@ func TestTheContextOfAnAttemptIsTheRetrysToChoose(t *testing.T) {
 			}))
 		task := o.Publish(t.Context(), small("t-1", ""))
 		require.ErrorIs(t, requireEnds(t, task), context.DeadlineExceeded)
-		assertOutcome(t, core.Failed, task) // since it is not the task's own timeout
+		assertOutcome(t, core.Failed, task) // the task itself has not timed out
 		assert.Equal(t, time.Second, time.Since(began))
 	})
 }
@@ -132,7 +132,7 @@ func TestARetrySeesNoPasswords(t *testing.T) {
 	})
 	o := publisher.NewOrdered(m, leak, publisher.WithRetry(func(ctx context.Context, publish func(context.Context) error) error {
 		err := publish(ctx)
-		requireHidden(t, err.Error()) // it may log it
+		requireHidden(t, err.Error()) // a RetryFunc may log it
 		return errors.New("gave up: " + err.Error())
 	}))
 	task := o.Publish(t.Context(), small("t-1", ""))
@@ -158,7 +158,7 @@ func TestWithoutARetryThereIsOneAttempt(t *testing.T) {
 	}
 }
 
-// A retry that gives up says that it was interrupted, and not what had been wrong.
+// The RetryFunc's error says that it was interrupted, but not why the attempt failed.
 func TestTheLastAttemptIsInTheError(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager()
@@ -177,13 +177,13 @@ func TestTheLastAttemptIsInTheError(t *testing.T) {
 	})
 }
 
-// An event that was not delivered must not count as such, whatever its retry returns.
+// An event that was not delivered must not count as delivered, whatever the RetryFunc returns.
 func TestARetryCannotMakeASuccessOfAFailure(t *testing.T) {
 	for name, tc := range map[string]struct {
 		retry publisher.RetryFunc
 		want  string
 	}{
-		"without an attempt": {func(context.Context, func(context.Context) error) error { return nil }, "without an attempt"},
+		"without an attempt": {func(context.Context, func(context.Context) error) error { return nil }, "without calling publish"},
 		"after a failure": {func(ctx context.Context, publish func(context.Context) error) error {
 			_ = publish(ctx)
 			return nil

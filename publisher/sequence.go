@@ -2,18 +2,19 @@ package publisher
 
 import "sync"
 
-// maxKeys is how many keys a sequence knows at least. It knows up to twice as many.
+// maxKeys is how many keys a sequence remembers at least. It remembers at most twice as many.
 const maxKeys = 1 << 16
 
 // sequence numbers events by their key. The zero value is ready for use.
 type sequence struct {
 	mu           sync.Mutex
-	recent, past map[string]uint64 // the last numbers; a key that is used is moved from past to recent
+	recent, past map[string]uint64 // the last number of each key; a key that is used goes to recent
 }
 
-// number gives the event the next number of its key, unless it has one, or no key. When recent is full it becomes the past, and
-// the keys that were there already are forgotten: at least maxKeys others have come since they were used. They start at 1 again,
-// as all do when the process starts again.
+// number gives the event the next number of its key, unless the event has a number or has no key.
+// When recent is full, it becomes past, and the old past is forgotten. A forgotten key was not used
+// while at least maxKeys other keys were. Its numbers start at 1 again, as those of all keys do
+// after a restart of the process.
 func (s *sequence) number(e Event) Event {
 	key := e.Key()
 	if e.Sequence != 0 || key == "" {

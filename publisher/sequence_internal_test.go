@@ -10,7 +10,7 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// idle lets n other keys come.
+// idle numbers events of n other keys.
 func (s *sequence) idle(n int) {
 	for range n {
 		s.number(Event{ThreadID: "other " + strconv.Itoa(fresh())})
@@ -44,11 +44,11 @@ func TestAKeyIsKnownUntilAsManyOthersHaveCome(t *testing.T) {
 		s.idle(before)
 		require.EqualValues(t, 1, s.next("k"))
 		s.idle(maxKeys - 1)
-		assert.EqualValues(t, 2, s.next("k"), "after %d others, and as many as may come", before)
+		assert.EqualValues(t, 2, s.next("k"), "after %d other keys, and then as many as a sequence remembers", before)
 	}
 }
 
-// What the process forgets starts anew, as after a restart, and no other key's numbers have a gap from it.
+// A forgotten key starts at 1 again, as after a restart. The numbers of other keys have no gap.
 func TestAKeyThatWasForgottenStartsAtOne(t *testing.T) {
 	var s sequence
 	s.next("long ago")
@@ -59,10 +59,11 @@ func TestAKeyThatWasForgottenStartsAtOne(t *testing.T) {
 	assert.EqualValues(t, 2, s.next("new"))
 }
 
-// That a buffer is kept is tested from outside. To fill this one takes a hundred thousand events.
+// ordered_buffer_test.go tests that a buffer has a limit. This test looks at the fields, since
+// filling the default buffer takes a hundred thousand events.
 func TestTheDefaultBufferIs1000PerKeyAnd100000InAll(t *testing.T) {
 	o := NewOrdered(core.New(), Slog(nil))
-	require.Equal(t, 1_000, o.serial.PerKey)
-	require.Equal(t, 100_000, o.serial.Total)
-	require.False(t, o.serial.Blocking)
+	require.Equal(t, 1_000, o.keyed.PerKey)
+	require.Equal(t, 100_000, o.keyed.Total)
+	require.False(t, o.keyed.Blocking)
 }

@@ -15,7 +15,8 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-// key returns a key that no other test has used: the function Publish counts for the whole process.
+// key returns a key that no other test uses, since the function Publish counts for the whole
+// process.
 func key() string { return uuid.NewString() }
 
 func TestSequenceOfPublishCountsTheCallsOfAKeyFrom1(t *testing.T) {
@@ -25,12 +26,12 @@ func TestSequenceOfPublishCountsTheCallsOfAKeyFrom1(t *testing.T) {
 		publisher.Publish(t.Context(), m, sink, publisher.Event{Kind: "k", Type: "t", RunID: b, Content: fmt.Sprint(i + 1)})
 	}
 	require.NoError(t, m.Wait(t.Context()))
-	for _, e := range sink.all() { // in any order, which is what the numbers are for
+	for _, e := range sink.all() { // in any order
 		assert.Equal(t, e.Content, fmt.Sprint(e.Sequence))
 	}
 }
 
-// Also those of several managers and publishers.
+// One sequence counts the events of all managers and publishers.
 func TestSequenceOfPublishIsOneForTheProcess(t *testing.T) {
 	sink, k := &inbox{}, key()
 	for range 3 {
@@ -92,7 +93,7 @@ func TestEventThatIsNotValidTakesNoNumber(t *testing.T) {
 	assert.Equal(t, []uint64{1}, sink.sequences(k))
 }
 
-// It counts what is handed to the publisher, so a refused or a cancelled event leaves no gap, and a failed one does.
+// Events that are refused, or cancelled while they wait, take no number. Events that fail take one.
 func TestSequenceOfOrderedCountsWhatIsHandedOver(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, sink, release := newManager(), &inbox{}, make(chan struct{})

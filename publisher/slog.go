@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// Slog returns a publisher that logs each event, at INFO, or at ERROR if IsError is set: the message is the kind and the type, and
-// the attributes have the names of the event's JSON, with event_id for its id; what is empty is left out. A nil logger is
-// [slog.Default] at the time of each event. It returns the error of the log's handler, and nil for an event that is below the
-// handler's level, which goes nowhere.
+// Slog returns a publisher that logs each event at INFO, or at ERROR if IsError is set. The message
+// is the kind and the type. The attributes have the names of the event's JSON fields, except that
+// the id is event_id. Empty fields are left out. If l is nil, each event is logged with the
+// [slog.Default] of the moment. Publish returns the error of the log handler. If the handler's
+// level excludes the event, Publish returns nil and the event is lost.
 func Slog(l *slog.Logger) Publisher {
 	return Func(func(ctx context.Context, event Event) error {
 		logger := l
@@ -21,7 +22,7 @@ func Slog(l *slog.Logger) Publisher {
 		if event.IsError {
 			level = slog.LevelError
 		}
-		handler := logger.Handler() // a Logger drops the error
+		handler := logger.Handler() // called directly, since a Logger drops its error
 		if !handler.Enabled(ctx, level) {
 			return nil
 		}
@@ -35,6 +36,7 @@ func Slog(l *slog.Logger) Publisher {
 	})
 }
 
+// attrsOf returns the fields of the event that are not empty.
 func attrsOf(e Event) ([]slog.Attr, error) {
 	attrs := []slog.Attr{slog.String("event_id", e.ID), slog.Time("timestamp", e.Timestamp)}
 	for _, a := range []slog.Attr{
@@ -58,7 +60,8 @@ func attrsOf(e Event) ([]slog.Attr, error) {
 	return attrs, nil
 }
 
-// jsonText is JSON that nobody can change any more. It logs as JSON; in a log of text too, as package slog quotes bytes.
+// jsonText is a field that is marshalled already, so that the log does not keep the event's maps.
+// Package slog's JSON handler prints it as JSON, and its text handler as a quoted string.
 type jsonText json.RawMessage
 
 func (j jsonText) MarshalJSON() ([]byte, error) { return j, nil }

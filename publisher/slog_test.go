@@ -54,7 +54,8 @@ func TestSlogLeavesOutWhatIsEmpty(t *testing.T) {
 func TestSlogLogsErrorsAtERRORAndTheRestAtINFO(t *testing.T) {
 	log := &logbook{}
 	p := publisher.Slog(log.logger())
-	require.NoError(t, p.Publish(t.Context(), publisher.Event{Kind: "k", Type: publisher.TypeError})) // a type, and no error of ours
+	// TypeError alone does not make it an ERROR.
+	require.NoError(t, p.Publish(t.Context(), publisher.Event{Kind: "k", Type: publisher.TypeError}))
 	require.NoError(t, p.Publish(t.Context(), publisher.Event{Kind: "k", Type: "failed", IsError: true}))
 	assert.Equal(t, "INFO", log.only(t, "k error")["level"])
 	assert.Equal(t, "ERROR", log.only(t, "k failed")["level"])
@@ -79,7 +80,7 @@ func (h handlerFunc) Enabled(context.Context, slog.Level) bool        { return t
 func (h handlerFunc) WithAttrs([]slog.Attr) slog.Handler              { return h }
 func (h handlerFunc) WithGroup(string) slog.Handler                   { return h }
 
-// A Logger drops it, and the task would count as completed.
+// A Logger drops the error of its handler. The task would then count as completed.
 func TestSlogReturnsTheErrorOfTheHandler(t *testing.T) {
 	h := handlerFunc(func(context.Context, slog.Record) error { return errBroker })
 	task, err := publish(t, publisher.Slog(slog.New(h)), small("t-1", ""))
@@ -89,7 +90,7 @@ func TestSlogReturnsTheErrorOfTheHandler(t *testing.T) {
 
 type contextKey struct{}
 
-// Handlers take the trace from it.
+// Handlers read the trace from the context.
 func TestSlogGivesTheContextToTheHandler(t *testing.T) {
 	var got any
 	h := handlerFunc(func(ctx context.Context, _ slog.Record) error { got = ctx.Value(contextKey{}); return nil })

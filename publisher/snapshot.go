@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// snapshot returns a copy of the event that shares nothing with the original which could change.
+// snapshot returns a copy of the event. No later change to the original changes the copy.
 func (e Event) snapshot() (Event, error) {
 	var err error
 	if e.Data, err = copyMap(e.Data, 0); err != nil {
@@ -27,10 +27,11 @@ func (e Event) snapshot() (Event, error) {
 }
 
 func (e Event) unserialisable(field string, err error) error {
-	return fmt.Errorf("publisher: event %s cannot be sent: put only what marshals to JSON into Event.%s: %w", e.ID, field, err)
+	return fmt.Errorf("publisher: event %s cannot be sent: put only values that marshal to JSON into Event.%s: %w", e.ID, field, err)
 }
 
-// maxDepth is how deep maps and slices are copied one by one. What is deeper is left to package json, which finds cycles.
+// maxDepth is how many levels of maps and slices are copied one by one. Package json marshals
+// deeper levels, and detects cycles.
 const maxDepth = 100
 
 func copyMap(m map[string]any, depth int) (map[string]any, error) {
@@ -60,8 +61,8 @@ func copySlice(s []any, depth int) ([]any, error) {
 	return out, nil
 }
 
-// copyValue copies what JSON is made of, and marshals everything else: only so is it sure that nothing that a pointer
-// leads to changes later, and that it can be sent at all.
+// copyValue copies values of JSON's own types, and marshals all others. Marshalling shows that a
+// value can be sent, and freezes what its pointers lead to.
 func copyValue(v any, depth int) (any, error) {
 	switch v := v.(type) {
 	case nil, bool, string, int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, time.Duration:
@@ -79,13 +80,13 @@ func copyValue(v any, depth int) (any, error) {
 			return copySlice(v, depth+1)
 		}
 	case float64:
-		_, err := marshal(v) // not every one has a JSON form
+		_, err := marshal(v) // NaN and infinities do not marshal
 		return v, err
 	}
 	return marshal(v)
 }
 
-// marshal is json.Marshal, but for a panic in a method of v's, which comes back as an error.
+// marshal is json.Marshal, except that it returns a panic of a method of v as an error.
 func marshal(v any) (raw json.RawMessage, err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-// What the publisher gets of an event's data. That it is a copy is in faults_test.go.
+// These tests show the data that the publisher receives. faults_test.go shows that it is a copy.
 
 type receipt struct {
 	Total int      `json:"total"`
@@ -37,7 +37,7 @@ func TestWhatJSONIsMadeOfKeepsItsType(t *testing.T) {
 	assert.Equal(t, e.ContentBlocks, got.ContentBlocks)
 }
 
-// Only so can it not change any more, and only so is it sure that it can be sent.
+// Marshalling freezes the value, and shows that it can be sent.
 func TestWhatIsOfAnotherTypeIsMarshalledAtTheCall(t *testing.T) {
 	for name, tc := range map[string]struct {
 		value any
@@ -95,7 +95,7 @@ func TestDeepDataIsCopiedWhole(t *testing.T) {
 	assert.JSONEq(t, string(want), string(got))
 }
 
-// One that refers to itself twice has more paths through it than there are atoms.
+// A value that refers to itself twice has too many paths to follow them all.
 func TestCyclesAreFoundSoon(t *testing.T) {
 	m := map[string]any{}
 	m["a"], m["b"], m["list"] = m, m, []any{m, m}
@@ -108,7 +108,8 @@ func TestCyclesAreFoundSoon(t *testing.T) {
 			task, err := publish(t, publisher.Func(fail), e)
 			assert.Equal(t, "failed", task.Outcome().String())
 			require.ErrorContains(t, err, `Event.Data: ["cycle"]: [`)
-			require.ErrorContains(t, err, "encountered a cycle")
+			var unsupported *json.UnsupportedValueError
+			require.ErrorAs(t, err, &unsupported)
 		})
 	}
 }
@@ -122,26 +123,30 @@ func (b broken) MarshalJSON() ([]byte, error) {
 	return nil, b.err
 }
 
-// Every field is looked at, and the way to what is wrong is told.
+// All fields are checked, and the error has the path to the value.
 func TestErrorsSayWhereInTheEventTheyAre(t *testing.T) {
 	cause := errors.New("no session")
 	for name, tc := range map[string]struct {
 		event publisher.Event
-		want  string
+		want  string // our part of the text
+		as    any    // where package json finds the error: a pointer to its type
 	}{
-		"Data":       {publisher.Event{Data: map[string]any{"x": math.NaN()}}, `Event.Data: ["x"]: json: unsupported value: NaN`},
-		"Metadata":   {publisher.Event{Metadata: map[string]any{"x": func() {}}}, `Event.Metadata: ["x"]: json: unsupported type: func()`},
-		"a block":    {publisher.Event{ContentBlocks: []map[string]any{{}, {"x": 1i}}}, `["x"]: json: unsupported type: complex128`},
-		"deep":       {publisher.Event{Data: map[string]any{"a": map[string]any{"b": []any{0, make(chan int)}}}}, `["a"]: ["b"]: [1]: json: unsupported type: chan int`},
-		"an odd key": {publisher.Event{Data: map[string]any{"a\n\"": math.Inf(-1)}}, `["a\n\""]: json: unsupported value: -Inf`},
-		"a method":   {publisher.Event{Data: map[string]any{"x": broken{cause}}}, `["x"]: json: error calling MarshalJSON for type publisher_test.broken: no session`},
-		"a panic":    {publisher.Event{Data: map[string]any{"x": broken{}}}, `["x"]: publisher_test.broken panicked: no connection`},
+		"Data":       {publisher.Event{Data: map[string]any{"x": math.NaN()}}, `Event.Data: ["x"]: `, new(*json.UnsupportedValueError)},
+		"Metadata":   {publisher.Event{Metadata: map[string]any{"x": func() {}}}, `Event.Metadata: ["x"]: `, new(*json.UnsupportedTypeError)},
+		"a block":    {publisher.Event{ContentBlocks: []map[string]any{{}, {"x": 1i}}}, `Event.ContentBlocks: [1]: ["x"]: `, new(*json.UnsupportedTypeError)},
+		"deep":       {publisher.Event{Data: map[string]any{"a": map[string]any{"b": []any{0, make(chan int)}}}}, `["a"]: ["b"]: [1]: `, new(*json.UnsupportedTypeError)},
+		"an odd key": {publisher.Event{Data: map[string]any{"a\n\"": math.Inf(-1)}}, `["a\n\""]: `, new(*json.UnsupportedValueError)},
+		"a method":   {publisher.Event{Data: map[string]any{"x": broken{cause}}}, `Event.Data: ["x"]: `, new(*json.MarshalerError)},
+		"a panic":    {publisher.Event{Data: map[string]any{"x": broken{}}}, `["x"]: publisher_test.broken panicked: no connection`, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tc.event.Kind, tc.event.Type, tc.event.ID = publisher.KindStreaming, publisher.TypeUpdate, "e-1"
 			_, err := publish(t, publisher.Func(fail), tc.event)
-			require.ErrorContains(t, err, "publisher: event e-1 cannot be sent: put only what marshals to JSON into Event.")
+			require.ErrorContains(t, err, "publisher: event e-1 cannot be sent: put only values that marshal to JSON into Event.")
 			require.ErrorContains(t, err, tc.want)
+			if tc.as != nil {
+				require.ErrorAs(t, err, tc.as)
+			}
 			assert.Equal(t, name == "a method", errors.Is(err, cause))
 		})
 	}

@@ -17,13 +17,13 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-// telemetry is the real SDK, which keeps in memory what it is given.
+// telemetry is the real SDK, with a recorder that keeps the spans in memory.
 type telemetry struct {
 	recorder *tracetest.SpanRecorder
 	traces   *sdktrace.TracerProvider
 }
 
-// newTelemetry samples all, unless an option says otherwise.
+// newTelemetry samples all spans, unless an option says otherwise.
 func newTelemetry(opts ...sdktrace.TracerProviderOption) *telemetry {
 	tel := &telemetry{recorder: tracetest.NewSpanRecorder()}
 	tel.traces = sdktrace.NewTracerProvider(append([]sdktrace.TracerProviderOption{
@@ -42,12 +42,12 @@ func (tel *telemetry) manager(opts ...otelmw.Option) *core.Manager {
 	return newManager(core.WithMiddleware(tel.middleware(opts...)))
 }
 
-// start starts a span of the service's own.
+// start starts a span of the service itself.
 func (tel *telemetry) start(name string, opts ...trace.SpanStartOption) (context.Context, trace.Span) {
 	return tel.traces.Tracer("service").Start(context.Background(), name, opts...)
 }
 
-// span returns the one span of that name that has ended.
+// span returns the only ended span with that name.
 func (tel *telemetry) span(t *testing.T, name string) sdktrace.ReadOnlySpan {
 	t.Helper()
 	var found []sdktrace.ReadOnlySpan
@@ -60,7 +60,7 @@ func (tel *telemetry) span(t *testing.T, name string) sdktrace.ReadOnlySpan {
 	return found[0]
 }
 
-// both publishes with the function Publish, and with an Ordered, each in a test of its own.
+// both runs the test as two subtests, with the function Publish and with an Ordered.
 func both(t *testing.T, test func(*testing.T, func(context.Context, *core.Manager, publisher.Publisher, publisher.Event))) {
 	t.Helper()
 	t.Run("Publish", func(t *testing.T) {
@@ -77,7 +77,8 @@ func both(t *testing.T, test func(*testing.T, func(context.Context, *core.Manage
 
 type publishFunc = func(context.Context, *core.Manager, publisher.Publisher, publisher.Event)
 
-// The event leads to the task's span, that one to the span which spawned it, and that is a child of the agent's.
+// The event leads to the span of its task. That span links to the spawn span, which is a child of
+// the agent's span.
 func TestEventLeadsToItsTaskAndThatToItsSpawner(t *testing.T) {
 	both(t, func(t *testing.T, publishWith publishFunc) {
 		tel, sink := newTelemetry(), &inbox{}
@@ -115,7 +116,8 @@ func TestSpanOfTheTaskSaysWhatTheEventIs(t *testing.T) {
 func TestConsumerLinksToTheTaskThatPublished(t *testing.T) {
 	tel := newTelemetry()
 	m := tel.manager()
-	consume := publisher.Func(func(_ context.Context, e publisher.Event) error { // in another process, most of the time
+	// A consumer is usually in another process.
+	consume := publisher.Func(func(_ context.Context, e publisher.Event) error {
 		_, handle := tel.start("handle", trace.WithLinks(trace.Link{SpanContext: e.SpanContext()}))
 		handle.End()
 		return nil
@@ -128,7 +130,7 @@ func TestConsumerLinksToTheTaskThatPublished(t *testing.T) {
 	assert.True(t, links[0].SpanContext.IsRemote())
 }
 
-// Consumers see that nobody has recorded it, and link to it all the same.
+// A consumer sees that the span was not sampled, and can still link to it.
 func TestEventOfASpawnerThatIsNotSampled(t *testing.T) {
 	both(t, func(t *testing.T, publishWith publishFunc) {
 		tel, sink := newTelemetry(sdktrace.WithSampler(sdktrace.NeverSample())), &inbox{}

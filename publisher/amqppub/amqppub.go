@@ -1,4 +1,4 @@
-// Package amqppub publishes events to RabbitMQ, with github.com/rabbitmq/amqp091-go.
+// Package amqppub publishes events to RabbitMQ. Its client is github.com/rabbitmq/amqp091-go.
 package amqppub
 
 import (
@@ -14,29 +14,32 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-// Publisher is a [publisher.Publisher] that sends to RabbitMQ. Make one with [New]. It is safe for concurrent use.
+// Publisher is a [publisher.Publisher] that sends to RabbitMQ. Make one with [New]. It is safe for
+// concurrent use.
 type Publisher struct {
 	exchange   string
 	routingKey func(publisher.Event) string
 	encoding   publisher.Encoding
 	reconnect  func(context.Context) (*amqp.Connection, error)
 
-	link atomic.Pointer[link] // nil, or the last that was opened, and may be closed by now
-	turn chan struct{}        // holds a value while somebody opens a link, and looks at the fields below
+	link atomic.Pointer[link] // the last link that was opened; nil at first, and possibly closed
+	turn chan struct{}        // holds a value while a goroutine opens a link
+
+	// Guarded by turn.
 	conn *amqp.Connection
-	gone chan *amqp.Error // is told why conn is closed; nil before the first link
+	gone chan *amqp.Error // receives the reason when conn is closed; nil before the first link
 }
 
-// An Option configures a [Publisher]. A nil one does nothing.
+// An Option configures a [Publisher]. A nil option does nothing.
 type Option func(*Publisher)
 
-// WithEncoding sets the form of the events. The default is [publisher.Structured].
+// WithEncoding sets the encoding of the events. The default is [publisher.Structured].
 func WithEncoding(e publisher.Encoding) Option {
 	return func(p *Publisher) { p.encoding = e }
 }
 
-// WithRoutingKeyFunc chooses the routing key for each event. The default is the one given to [New].
-// A nil f panics.
+// WithRoutingKeyFunc makes f choose the routing key of each event. The default is the key given to
+// [New]. A nil f panics.
 func WithRoutingKeyFunc(f func(publisher.Event) string) Option {
 	if f == nil {
 		panic("amqppub: WithRoutingKeyFunc: the function is nil")
@@ -44,27 +47,35 @@ func WithRoutingKeyFunc(f func(publisher.Event) string) Option {
 	return func(p *Publisher) { p.routingKey = f }
 }
 
-// WithReconnect makes the publisher call f when its connection is closed and there is an event to publish. There is one call at
-// a time, with the context of the event that it is for; if it fails so does the event, and the next one calls it again. A
-// call that outlasts its context is not waited for, but what it returns in the end is used. f must return a connection that
-// is open, and stays so when the context ends. It may return the same to several publishers. Closing it in the end is up to
-// you. By default, and if f is nil, all events fail once the connection is closed.
+// WithReconnect makes the publisher call f when its connection is closed and there is an event to
+// publish. By default, and if f is nil, all events fail once the connection is closed.
 //
-// Leave the Config.Recovery that later versions of the client have unset: with it, a connection says that it is open before it is.
+// There is one call of f at a time, with the context of one of the events that wait. If f fails,
+// that event fails, and the next event calls f again. Publish does not wait for a call that
+// outlasts its context, but the publisher uses the connection that the call returns in the end.
+//
+// f must return a connection that is open and stays open when the context ends. It may return the
+// same connection to several publishers. You have to close the connection in the end.
+//
+// Later versions of the client have Config.Recovery. Leave it unset: it makes a connection say that
+// it is open before it is.
 func WithReconnect(f func(context.Context) (*amqp.Connection, error)) Option {
 	return func(p *Publisher) { p.reconnect = f }
 }
 
-// New returns a publisher to the exchange ("" is the default exchange, whose routing keys are names of queues). It opens
-// a channel of its own on the connection for the first event, in confirm mode; that closes with the connection, which the
-// publisher never closes. Messages are persistent and mandatory: one that no queue takes is an error. Declare the exchange and its
-// queues yourself. New panics if conn is nil, or the name of the exchange has more than 255 bytes.
+// New returns a publisher to the exchange. The default exchange is "", and its routing keys are the
+// names of queues. For the first event, the publisher opens a channel of its own on the connection,
+// in confirm mode. The channel closes with the connection, which the publisher never closes.
+//
+// Messages are persistent and mandatory: Publish returns an error if no queue takes the message.
+// Declare the exchange and its queues yourself. New panics if conn is nil, or if the name of the
+// exchange has more than 255 bytes.
 func New(conn *amqp.Connection, exchange, routingKey string, opts ...Option) *Publisher {
 	switch {
 	case conn == nil:
 		panic("amqppub: New: the connection is nil")
 	case len(exchange) > maxShort:
-		panic(fmt.Sprintf("amqppub: New: the exchange's name has %d bytes, and AMQP takes %d", len(exchange), maxShort))
+		panic(fmt.Sprintf("amqppub: New: the name of the exchange has %d bytes; AMQP allows %d", len(exchange), maxShort))
 	}
 	p := &Publisher{
 		exchange:   exchange,
@@ -80,15 +91,17 @@ func New(conn *amqp.Connection, exchange, routingKey string, opts ...Option) *Pu
 	return p
 }
 
-// prefix is that of the attributes of CloudEvents among the headers.
+// prefix stands before the names of CloudEvents attributes in the headers.
 // https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/amqp-protocol-binding.md
 const prefix = "cloudEvents_"
 
-// maxShort is how many bytes a name, a routing key and an id may have in AMQP 0-9-1. Some versions of the client cut what is longer.
+// maxShort is how many bytes AMQP 0-9-1 allows for a name, a routing key or an ID. Some versions of
+// the client cut longer ones.
 const maxShort = 255
 
-// Publish sends the event, and returns when the broker has confirmed it, or ctx is done. A broker that holds up the
-// connection (it has an alarm of memory or disk) holds up Publish no longer than that.
+// Publish sends the event, and returns when the broker has confirmed it or ctx is done. A broker
+// with a memory or disk alarm blocks the connection, but Publish returns when ctx is done all the
+// same.
 func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 	m, err := p.encoding.Encode(ctx, event, prefix)
 	if err != nil {
@@ -97,9 +110,9 @@ func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 	key := p.routingKey(event)
 	switch {
 	case len(m.ID) > maxShort:
-		err = fmt.Errorf("its id has %d bytes, and AMQP takes %d", len(m.ID), maxShort)
+		err = fmt.Errorf("the ID has %d bytes; AMQP allows %d", len(m.ID), maxShort)
 	case len(key) > maxShort:
-		err = fmt.Errorf("its routing key has %d bytes, and AMQP takes %d", len(key), maxShort)
+		err = fmt.Errorf("the routing key has %d bytes; AMQP allows %d", len(key), maxShort)
 	default:
 		err = p.send(ctx, key, publishing(m, event))
 	}
@@ -114,7 +127,7 @@ func publishing(m publisher.Message, event publisher.Event) amqp.Publishing {
 	for name, value := range m.Header {
 		headers[name] = value
 	}
-	delete(headers, contentType) // is a property of its own
+	delete(headers, contentType) // AMQP has a property for it
 	return amqp.Publishing{
 		MessageId:    m.ID,
 		ContentType:  m.Header[contentType],
@@ -131,7 +144,7 @@ func (p *Publisher) send(ctx context.Context, key string, msg amqp.Publishing) e
 	}
 	l := p.link.Load()
 	if l == nil || l.isClosed() {
-		// The client does not look at ctx, and the user's function may not.
+		// Bound, since the client ignores ctx and the function given to WithReconnect may.
 		if err := publisher.Bound(ctx, func() error { return p.renew(ctx) }); err != nil {
 			return err
 		}
@@ -140,7 +153,7 @@ func (p *Publisher) send(ctx context.Context, key string, msg amqp.Publishing) e
 	return l.send(ctx, p.exchange, key, msg)
 }
 
-// renew opens a link, unless somebody else has.
+// renew opens a link, unless another goroutine has opened one meanwhile.
 func (p *Publisher) renew(ctx context.Context) error {
 	select {
 	case p.turn <- struct{}{}:
@@ -158,12 +171,12 @@ func (p *Publisher) renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.link.Store(l) // and not before: nothing half open is ever used
+	p.link.Store(l) // only now, so that a half-open link is never used
 	return nil
 }
 
-// open opens a link, or returns when the connection is gone: behind a writer that is stuck the client does not find that out for
-// many minutes.
+// open opens a link. It returns early if the connection is closed: if a write is stuck, the client
+// itself does not notice that for many minutes.
 func (p *Publisher) open() (*link, error) {
 	opened := make(chan *link, 1)
 	failed := make(chan error, 1)
@@ -185,6 +198,7 @@ func (p *Publisher) open() (*link, error) {
 	}
 }
 
+// connect makes sure that p.conn is open and that p.gone is told when it closes.
 func (p *Publisher) connect(ctx context.Context) error {
 	if p.conn.IsClosed() {
 		conn, err := p.dial(ctx)
@@ -193,30 +207,31 @@ func (p *Publisher) connect(ctx context.Context) error {
 		}
 		p.conn, p.gone = conn, nil
 	}
-	if p.gone == nil { // once for each connection, since a listener stays as long as that does
+	if p.gone == nil { // once for each connection, which keeps its listeners until it closes
 		p.gone = p.conn.NotifyClose(make(chan *amqp.Error, 1))
 	}
 	return nil
 }
 
+// dial returns a new connection from the function given to WithReconnect.
 func (p *Publisher) dial(ctx context.Context) (*amqp.Connection, error) {
 	if p.reconnect == nil {
-		return nil, errors.New("the connection is closed, and there is no WithReconnect to make another")
+		return nil, errors.New("the connection is closed and WithReconnect is not set")
 	}
 	conn, err := p.reconnect(ctx)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("connect anew: %w", publisher.Redact(err))
+		return nil, fmt.Errorf("reconnect: %w", publisher.Redact(err))
 	case conn == nil || conn.IsClosed():
-		return nil, errors.New("connect anew: the connection that WithReconnect's function returned is not open")
+		return nil, errors.New("reconnect: the function given to WithReconnect returned a connection that is not open")
 	}
 	return conn, nil
 }
 
-// contentType is the name that package publisher gives the property among the headers.
+// contentType is the name by which package publisher has the content type among the headers.
 const contentType = "content-type"
 
-// Decode returns the event that a delivery is, whatever its encoding.
+// Decode returns the event in a delivery, in any encoding.
 func Decode(d amqp.Delivery) (publisher.Event, error) {
 	m := publisher.Message{ID: d.MessageId, Header: make(map[string]string, len(d.Headers)+1), Body: d.Body}
 	for name, value := range d.Headers {

@@ -25,7 +25,7 @@ var (
 
 func handle(context.Context, publisher.Event) error { return nil }
 
-// broker is a connection to RabbitMQ that is made anew when it is closed.
+// broker has a connection to RabbitMQ, and replaces it when it is closed.
 type broker struct {
 	url  string
 	mu   sync.Mutex // guards conn
@@ -36,10 +36,10 @@ func (b *broker) connect(ctx context.Context) (*amqp.Connection, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.conn != nil && !b.conn.IsClosed() {
-		return b.conn, nil // somebody else was here first
+		return b.conn, nil // another call has reconnected already
 	}
 	conn, err := amqp.DialConfig(b.url, amqp.Config{
-		Heartbeat: 10 * time.Second, // a broker that is gone without a word is found out after 15
+		Heartbeat: 10 * time.Second, // detects a silent broker after 15 seconds
 		Dial: func(network, addr string) (net.Conn, error) {
 			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 			if err != nil {
@@ -75,9 +75,9 @@ func Example() {
 		Kind: publisher.KindNodeExecution, Type: publisher.TypeStart, NodeName: "plan", ThreadID: "t-42",
 	}, core.WithTimeout(10*time.Second))
 
-	stats, err := tasks.Shutdown(ctx) // delivers what was accepted, for as long as it may
+	stats, err := tasks.Shutdown(ctx) // delivers the accepted events, within ctx's deadline
 	if lost := stats.CancelledTasks + stats.RemainingTasks; lost > 0 || err != nil {
-		slog.Error("not all was delivered", "lost", lost, "error", err)
+		slog.Error("events were not delivered", "lost", lost, "error", err)
 	}
 }
 
@@ -121,7 +121,7 @@ func ExampleDecode() {
 	}
 	for d := range deliveries {
 		if err := consume(d); err != nil {
-			slog.Error("not handled", "id", d.MessageId, "error", err)
+			slog.Error("event not handled", "id", d.MessageId, "error", err)
 			_ = d.Reject(false) // to the queue's dead letter exchange, if it has one
 			continue
 		}

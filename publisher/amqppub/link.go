@@ -10,27 +10,28 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// link is a channel in confirm mode, and what is on its way there.
+// link is a channel in confirm mode and the messages that are being sent on it.
 type link struct {
 	conn    *amqp.Connection
 	channel *amqp.Channel
 	turn    chan struct{} // holds a value while a message is written
-	noted   chan struct{} // whoever receives from it knows: what had come back by then is in flights
-	closed  chan struct{} // is closed when the channel is, or its connection
-	reason  error         // set before that
+	noted   chan struct{} // a receive from it means that flights has all returns so far
+	closed  chan struct{} // closed when the channel or its connection is closed
+	reason  error         // why the link is closed; read it only after closed is closed
 
 	mu      sync.Mutex // guards flights
 	flights map[string]*flight
 }
 
-// flight is the messages of one id that are on their way: one, unless the same event is published twice at a time. Then
-// one that comes back fails both, since what comes back tells its id alone.
+// A flight counts the messages with one ID that are being sent. There is more than one only if the
+// same event is published twice at the same time. A return from the broker names only the ID, so it
+// fails all of them.
 type flight struct {
 	messages int
 	returned error
 }
 
-// newLink opens a channel. gone is told when conn is closed.
+// newLink opens a channel. gone receives the reason when conn is closed.
 func newLink(conn *amqp.Connection, gone <-chan *amqp.Error) (*link, error) {
 	channel, err := conn.Channel()
 	if err != nil {
@@ -48,15 +49,15 @@ func newLink(conn *amqp.Connection, gone <-chan *amqp.Error) (*link, error) {
 		closed:  make(chan struct{}),
 		flights: make(map[string]*flight),
 	}
-	// The client hands on what comes back before it looks at the confirmation behind it. Without a buffer that is also when we
-	// have it.
+	// The client delivers a return before it handles the confirmation that follows. The channel has
+	// no buffer, so watch has the return by then.
 	returns := channel.NotifyReturn(make(chan amqp.Return))
 	go l.watch(returns, channel.NotifyClose(make(chan *amqp.Error, 1)), gone)
 	return l, nil
 }
 
-// watch takes what the client tells of the channel until there is no more. The client waits for it, with all of the connection: so
-// it must never wait for anything itself, nor stop early.
+// watch receives what the client reports about the channel until there is no more. The client and
+// its whole connection wait for watch, so watch must not block and must not stop early.
 func (l *link) watch(returns <-chan amqp.Return, closed, gone <-chan *amqp.Error) {
 	defer close(l.noted)
 	for returns != nil || closed != nil {
@@ -73,14 +74,14 @@ func (l *link) watch(returns <-chan amqp.Return, closed, gone <-chan *amqp.Error
 				closed = nil
 			}
 			l.close(reason)
-		case reason := <-gone: // comes even if the client hangs with the channel, writing to a broker that is stuck
+		case reason := <-gone: // comes even if the client hangs in a write to a stuck broker
 			gone = nil
 			l.close(reason)
 		}
 	}
 }
 
-// close is called by watch alone.
+// close is called only by watch.
 func (l *link) close(reason *amqp.Error) {
 	if l.reason != nil {
 		return
@@ -98,7 +99,7 @@ func (l *link) isClosed() bool {
 	}
 }
 
-// send sends the message, and waits for its confirmation.
+// send sends the message and waits for its confirmation.
 func (l *link) send(ctx context.Context, exchange, key string, msg amqp.Publishing) error {
 	l.begin(msg.MessageId)
 	err := l.publish(ctx, exchange, key, msg)
@@ -113,7 +114,7 @@ func (l *link) publish(ctx context.Context, exchange, key string, msg amqp.Publi
 	confirmation, err := l.write(ctx, exchange, key, msg)
 	switch {
 	case errors.Is(err, amqp.ErrClosed):
-		return l.failure(ctx) // says why
+		return l.failure(ctx) // says why it is closed
 	case err != nil:
 		return err
 	}
@@ -126,8 +127,8 @@ func (l *link) publish(ctx context.Context, exchange, key string, msg amqp.Publi
 	case confirmation.Acked():
 		<-l.noted
 		return nil
-	case isDone(confirmation) && !l.channel.IsClosed(): // when that closes it answers for the broker
-		return errors.New("the broker could not take it (nack)")
+	case isDone(confirmation) && !l.channel.IsClosed(): // a closed channel nacks all messages
+		return errors.New("the broker refused the message (nack)")
 	default:
 		return l.failure(ctx)
 	}
@@ -142,7 +143,8 @@ func isDone(c *amqp.DeferredConfirmation) bool {
 	}
 }
 
-// failure returns why the link is closed or ctx is done, whatever comes first. One of the two has happened, or is about to.
+// failure waits until the link is closed or ctx is done, and returns the reason of the first. The
+// caller knows that one of the two has happened or is about to.
 func (l *link) failure(ctx context.Context) error {
 	select {
 	case <-l.closed:
@@ -157,8 +159,9 @@ type written struct {
 	err          error
 }
 
-// write writes the message. Nothing of the client looks at ctx, and a broker that takes no more can hold up writing for long. So there is
-// one writer at a time, on a goroutine of its own, and all others are free to give up.
+// write writes the message. The client ignores ctx, and a broker that reads nothing can block a
+// write for long. There is therefore one writer at a time, on a goroutine of its own, and every
+// caller can give up.
 func (l *link) write(ctx context.Context, exchange, key string, msg amqp.Publishing) (*amqp.DeferredConfirmation, error) {
 	select {
 	case l.turn <- struct{}{}:
@@ -184,6 +187,7 @@ func (l *link) write(ctx context.Context, exchange, key string, msg amqp.Publish
 	}
 }
 
+// begin records that a message with this ID is being sent.
 func (l *link) begin(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -193,7 +197,8 @@ func (l *link) begin(id string) {
 	l.flights[id].messages++
 }
 
-// end returns an error if the message has come back.
+// end records that the message is no longer being sent. It returns an error if the broker returned
+// the message.
 func (l *link) end(id string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -204,10 +209,11 @@ func (l *link) end(id string) error {
 	return f.returned
 }
 
+// note records that the broker returned a message.
 func (l *link) note(r amqp.Return) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if f := l.flights[r.MessageId]; f != nil { // else its Publish has given up
-		f.returned = fmt.Errorf("no queue takes the routing key %q: %d %s", r.RoutingKey, r.ReplyCode, r.ReplyText)
+	if f := l.flights[r.MessageId]; f != nil { // nil if its Publish has given up
+		f.returned = fmt.Errorf("no queue matches the routing key %q: %d %s", r.RoutingKey, r.ReplyCode, r.ReplyText)
 	}
 }

@@ -74,10 +74,10 @@ func refusesClosedConnections(t *testing.T, r *rabbit) {
 	for _, useless := range []*amqp.Connection{nil, conn} {
 		hook := func(context.Context) (*amqp.Connection, error) { return useless, nil }
 		err := amqppub.New(conn, "", "events", amqppub.WithReconnect(hook)).Publish(t.Context(), somethingIn("thread-1"))
-		require.ErrorContains(t, err, "the connection that WithReconnect's function returned is not open")
+		require.ErrorContains(t, err, "the function given to WithReconnect returned a connection that is not open")
 	}
 	err := amqppub.New(conn, "", "events", amqppub.WithReconnect(nil)).Publish(t.Context(), somethingIn("thread-1"))
-	require.ErrorContains(t, err, "there is no WithReconnect to make another")
+	require.ErrorContains(t, err, "WithReconnect is not set")
 }
 
 func doesNotWaitForHook(t *testing.T, r *rabbit) {
@@ -87,7 +87,7 @@ func doesNotWaitForHook(t *testing.T, r *rabbit) {
 	breakIt()
 	var calls atomic.Int32
 	release := make(chan struct{})
-	hook := func(context.Context) (*amqp.Connection, error) { // it does not look at its context
+	hook := func(context.Context) (*amqp.Connection, error) { // ignores its context
 		calls.Add(1)
 		<-release
 		return r.reconnect(t)(t.Context())
@@ -102,11 +102,11 @@ func doesNotWaitForHook(t *testing.T, r *rabbit) {
 	wg.Wait()
 	close(release)
 	require.NoError(t, p.Publish(t.Context(), somethingIn("thread-1")))
-	require.EqualValues(t, 1, calls.Load(), "calls: what the first returned was late, and good")
+	require.EqualValues(t, 1, calls.Load(), "calls: the first returned late, but its connection is used")
 	require.Len(t, drain(t, channel, name), 1)
 }
 
-// trapdoor is a network connection that breaks when the client asks for confirmations.
+// trapdoor is a network connection that breaks when the client asks for confirms.
 type trapdoor struct {
 	net.Conn
 	sprung *atomic.Bool
@@ -138,11 +138,11 @@ func neverUsesHalfOpen(t *testing.T, r *rabbit) {
 	require.Len(t, drain(t, channel, name), 1)
 }
 
-// clogged is a network connection that takes nothing more once it is told to: its buffers are full.
+// clogged is a network connection whose writes block once full is set, as if its buffers were full.
 type clogged struct {
 	net.Conn
 	full   *atomic.Bool
-	writes chan struct{} // gets a value from each Write that hangs
+	writes chan struct{} // receives a value from each Write that blocks
 	closed chan struct{}
 }
 
@@ -155,7 +155,8 @@ func (c clogged) Write(b []byte) (int, error) {
 	return 0, net.ErrClosed
 }
 
-// The client hangs with the channel here: a writer has its lock, which closing it takes, too. Only the connection tells that it is over.
+// The client hangs together with its channel here: a writer holds the lock that closing the channel
+// needs. Only the connection reports that it is closed.
 func leavesStuckBroker(t *testing.T, r *rabbit) {
 	network := clogged{full: &atomic.Bool{}, writes: make(chan struct{}, 100), closed: make(chan struct{})}
 	conn, err := r.connectThrough(t.Context(), func(conn net.Conn) net.Conn {
@@ -180,7 +181,8 @@ func leavesStuckBroker(t *testing.T, r *rabbit) {
 			assert.ErrorContains(t, p.Publish(t.Context(), somethingIn("thread-1")), "the channel was closed")
 		})
 	}
-	second := amqppub.New(conn, "", name, amqppub.WithReconnect(r.reconnect(t))) // has no channel yet, and cannot open one
+	// The second publisher cannot open its channel.
+	second := amqppub.New(conn, "", name, amqppub.WithReconnect(r.reconnect(t)))
 	wg.Go(func() {
 		assert.ErrorContains(t, second.Publish(t.Context(), somethingIn("thread-1")), "open a channel")
 	})

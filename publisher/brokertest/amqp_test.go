@@ -18,7 +18,8 @@ import (
 	"github.com/afterspan/afterspan/publisher/publishertest"
 )
 
-// All tests share a server: it takes seconds to start. The first kills it, and leaves the others connections that are dead.
+// All tests share a server, since it takes seconds to start. The first test kills the server, and
+// leaves dead connections to the other tests.
 func TestRabbitMQ(t *testing.T) {
 	r := startRabbit(t)
 	for _, test := range []struct {
@@ -27,19 +28,19 @@ func TestRabbitMQ(t *testing.T) {
 	}{
 		{"a stream is whole through kills", streamIsWhole},
 		{"the adapter passes the conformance kit", passesTheKit},
-		{"messages have the event's properties, and are persistent", hasProperties},
+		{"messages have the event's properties and are persistent", hasProperties},
 		{"the routing key is chosen for each event", routesEachEvent},
-		{"an event that no queue takes is an error, and its neighbours arrive", reportsUnroutable},
-		{"events that are given up leave nothing behind", leavesNothing},
-		{"an exchange that does not exist is the broker's error, and can be declared later", recoversFromMissingExchange},
-		{"a queue that is full refuses", reportsNack},
-		{"an id or a routing key that is too long is refused, and harms no other", refusesLongStrings},
-		{"one call of the hook serves all who wait", reconnectsOnce},
+		{"an unroutable event is an error, and the events around it arrive", reportsUnroutable},
+		{"events whose Publish gave up leave no goroutine and block nobody", leavesNothing},
+		{"a missing exchange is the broker's error, and can be declared later", recoversFromMissingExchange},
+		{"a full queue is an error", reportsNack},
+		{"an ID or routing key that is too long fails only its own event", refusesLongStrings},
+		{"one call of the hook serves all waiting events", reconnectsOnce},
 		{"a hook that fails is called again for the next event", callsHookAgain},
 		{"a hook's connection that is not open is an error", refusesClosedConnections},
 		{"a hook that hangs is not waited for", doesNotWaitForHook},
 		{"a channel that dies half open is never used", neverUsesHalfOpen},
-		{"a broker that is stuck for good is left", leavesStuckBroker},
+		{"a broker that stays stuck is replaced by a new connection", leavesStuckBroker},
 		{"the connection is never closed", leavesConnectionOpen},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, r) })
@@ -70,7 +71,7 @@ func passesTheKit(t *testing.T, r *rabbit) {
 	}
 }
 
-// killForAway is for a run of the kit alone.
+// killForAway provides the dead connections if the first test did not run.
 func (r *rabbit) killForAway(t *testing.T) {
 	for range 2 {
 		dead, _ := r.open(t)
@@ -101,7 +102,7 @@ func hasProperties(t *testing.T, r *rabbit) {
 	require.Equal(t, amqp.Persistent, d.DeliveryMode)
 	require.True(t, event.Timestamp.Equal(d.Timestamp), "%v", d.Timestamp)
 	require.Equal(t, "thread-1", d.Headers["cloudEvents_subject"])
-	require.NotContains(t, d.Headers, "content-type", "which is a property")
+	require.NotContains(t, d.Headers, "content-type", "AMQP has a property for it")
 }
 
 func routesEachEvent(t *testing.T, r *rabbit) {
@@ -129,14 +130,15 @@ func reportsUnroutable(t *testing.T, r *rabbit) {
 		wg.Go(func() { assert.NoError(t, p.Publish(t.Context(), somethingIn(name))) })
 		wg.Go(func() {
 			err := p.Publish(t.Context(), somethingIn(fmt.Sprint("nowhere-", i)))
-			assert.ErrorContains(t, err, fmt.Sprintf(`no queue takes the routing key "nowhere-%d": 312 NO_ROUTE`, i))
+			assert.ErrorContains(t, err, fmt.Sprintf(`no queue matches the routing key "nowhere-%d": %d `, i, amqp.NoRoute))
 		})
 	}
 	wg.Wait()
 	require.Len(t, drain(t, channel, name), each)
 }
 
-// What comes back from events whose Publish has given up is more than any buffer holds: nobody may have to wait for it.
+// The broker returns the messages of events whose Publish has given up. They are more than any
+// buffer holds, and they must not block the client.
 func leavesNothing(t *testing.T, r *rabbit) {
 	const rounds, each = 4, 250
 	conn, channel := r.open(t)
@@ -150,7 +152,7 @@ func leavesNothing(t *testing.T, r *rabbit) {
 		abandon(t, p, each)
 	}
 	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, 30*time.Second, time.Millisecond,
-		"goroutines, but for one that may be writing")
+		"goroutines, except for one that may be writing")
 
 	r.resume()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -161,7 +163,7 @@ func leavesNothing(t *testing.T, r *rabbit) {
 	require.Len(t, drain(t, channel, name), 21)
 }
 
-// abandon publishes n events that no queue takes to a broker that does not answer.
+// abandon publishes n unroutable events to a broker that does not answer.
 func abandon(t *testing.T, p publisher.Publisher, n int) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
@@ -178,12 +180,12 @@ func recoversFromMissingExchange(t *testing.T, r *rabbit) {
 	p := amqppub.New(conn, name, "")
 	for range 3 {
 		err := p.Publish(t.Context(), somethingIn("thread-1"))
-		require.ErrorContains(t, err, "NOT_FOUND - no exchange '"+name)
+		require.ErrorContains(t, err, fmt.Sprintf("to exchange %q: ", name))
 		var reason *amqp.Error
 		require.ErrorAs(t, err, &reason)
 		require.Equal(t, amqp.NotFound, reason.Code)
 	}
-	require.False(t, conn.IsClosed(), "the connection, of which only a channel was closed")
+	require.False(t, conn.IsClosed(), "the broker closes only the channel, not the connection")
 
 	require.NoError(t, channel.ExchangeDeclare(name, amqp.ExchangeFanout, true, false, false, false, nil))
 	require.NoError(t, channel.QueueBind(name, "", name, false, nil))
@@ -210,23 +212,23 @@ func refusesLongStrings(t *testing.T, r *rabbit) {
 		wg.Go(func() {
 			event := somethingIn(name)
 			event.ID = strings.Repeat("i", 256)
-			assert.ErrorContains(t, p.Publish(t.Context(), event), "its id has 256 bytes, and AMQP takes 255")
+			assert.ErrorContains(t, p.Publish(t.Context(), event), "the ID has 256 bytes; AMQP allows 255")
 			err := p.Publish(t.Context(), somethingIn(strings.Repeat("k", 256)))
-			assert.ErrorContains(t, err, "its routing key has 256 bytes, and AMQP takes 255")
+			assert.ErrorContains(t, err, "the routing key has 256 bytes; AMQP allows 255")
 		})
 		wg.Go(func() { assert.NoError(t, p.Publish(t.Context(), somethingIn(name))) })
 	}
 	wg.Wait()
 	long := somethingIn(strings.Repeat("k", 255))
 	long.ID = strings.Repeat("i", 255)
-	require.ErrorContains(t, p.Publish(t.Context(), long), "NO_ROUTE", "255 bytes, which the broker takes")
+	require.ErrorContains(t, p.Publish(t.Context(), long), "no queue matches the routing key", "the broker accepts 255 bytes")
 	require.Len(t, drain(t, channel, name), 20)
 }
 
 func TestAMQPNewPanicsOnMisuse(t *testing.T) {
 	conn := &amqp.Connection{}
 	require.PanicsWithValue(t, "amqppub: New: the connection is nil", func() { amqppub.New(nil, "", "events") })
-	require.PanicsWithValue(t, "amqppub: New: the exchange's name has 256 bytes, and AMQP takes 255",
+	require.PanicsWithValue(t, "amqppub: New: the name of the exchange has 256 bytes; AMQP allows 255",
 		func() { amqppub.New(conn, strings.Repeat("x", 256), "events") })
 	require.PanicsWithValue(t, "amqppub: WithRoutingKeyFunc: the function is nil", func() { amqppub.WithRoutingKeyFunc(nil) })
 }
@@ -242,5 +244,5 @@ func TestAMQPDecodeTakesHeadersInAnyCaseAndTheContentTypeFromItsProperty(t *test
 	require.Equal(t, publisher.KindStreaming, event.Kind)
 	require.Equal(t, traceparent, event.TraceParent)
 	_, err = amqppub.Decode(amqp.Delivery{})
-	require.Error(t, err, "a delivery that is empty")
+	require.Error(t, err, "an empty delivery")
 }

@@ -1,3 +1,4 @@
-// Package brokertest has the tests of the adapters, on real servers. It is a module of its own, and not for import, so that
-// nobody who imports an adapter gets the servers and tools that only its tests need.
+// Package brokertest tests the adapters with real servers. It is a separate module and is not
+// imported by others, so users of an adapter do not get the servers and tools that only its tests
+// need.
 package brokertest

@@ -13,7 +13,7 @@ import (
 	"github.com/afterspan/afterspan/publisher/kafkapub"
 )
 
-// Against the fake, so what is measured is the client and the way to it.
+// This benchmark uses the fake, so it measures the client and the adapter.
 func BenchmarkKafkaOrdered(b *testing.B) {
 	for _, keys := range []int{1, 10, 200} {
 		b.Run(fmt.Sprint(keys, " keys"), func(b *testing.B) {
@@ -24,7 +24,7 @@ func BenchmarkKafkaOrdered(b *testing.B) {
 			require.NoError(b, err)
 			defer client.Close()
 			p := kafkapub.New(client, "events")
-			require.NoError(b, p.Publish(b.Context(), about("thread-0"))) // it has connected, and knows the topic
+			require.NoError(b, p.Publish(b.Context(), about("thread-0"))) // connects the client
 			m := core.New()
 			ordered := publisher.NewOrdered(m, p, publisher.WithBuffer(0, 0))
 			b.ResetTimer()

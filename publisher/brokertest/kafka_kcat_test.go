@@ -16,7 +16,8 @@ import (
 	"github.com/afterspan/afterspan/publisher/kafkapub"
 )
 
-// kcat runs Debian's client, which is made of librdkafka and has nothing of franz-go, and returns what it prints.
+// kcat runs kcat and returns its output. kcat is built on librdkafka, and shares no code with
+// franz-go.
 func (k kafka) kcat(t *testing.T, input string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -29,11 +30,11 @@ func (k kafka) kcat(t *testing.T, input string, args ...string) string {
 	return string(out)
 }
 
-// kcatRecord is what kcat -J prints of a record.
+// kcatRecord is a record in the output of kcat -J.
 type kcatRecord struct {
 	Key     *string  `json:"key"`
 	Time    int64    `json:"ts"`
-	Headers []string `json:"headers"` // names and values, by turns
+	Headers []string `json:"headers"` // alternating names and values
 	Payload string   `json:"payload"`
 }
 
@@ -57,7 +58,7 @@ func TestKcatReadsWhatKafkapubWrites(t *testing.T) {
 	for _, test := range []struct {
 		encoding    publisher.Encoding
 		contentType string
-		id          string // in the header
+		id          string // in the header ce_id
 	}{
 		{publisher.Structured, "application/cloudevents+json; charset=UTF-8", ""},
 		{publisher.Binary, "application/json", event.ID},

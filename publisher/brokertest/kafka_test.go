@@ -24,7 +24,7 @@ import (
 // kafka is a cluster: the one that KAFKA_BROKERS names, or else franz-go's fake.
 type kafka struct {
 	brokers []string
-	fake    *kfake.Cluster // nil if it is real
+	fake    *kfake.Cluster // nil if the cluster is real
 }
 
 func startKafka(t *testing.T) kafka {
@@ -35,7 +35,8 @@ func startKafka(t *testing.T) kafka {
 	return startFakeKafka(t)
 }
 
-// startFakeKafka is for tests that make the brokers do what no real one does on demand.
+// startFakeKafka starts a fake cluster. Tests use it for failures that a real one does not produce
+// on demand.
 func startFakeKafka(t *testing.T, opts ...kfake.Opt) kafka {
 	t.Helper()
 	fake, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(3)}, opts...)...)
@@ -44,14 +45,15 @@ func startFakeKafka(t *testing.T, opts ...kfake.Opt) kafka {
 	return kafka{brokers: fake.ListenAddrs(), fake: fake}
 }
 
-// maxBytes is room for an event of a mebibyte: for the client's batches, the topic's, and the consumer's.
+// maxBytes is enough for an event of one mebibyte. It is the limit of the client's batches, of
+// topics and of consumers.
 const maxBytes = 4 << 20
 
 func (k kafka) client(t *testing.T, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
 	opts = append([]kgo.Opt{
 		kgo.SeedBrokers(k.brokers...), kgo.ProducerBatchMaxBytes(maxBytes),
-		// The client's own pauses of up to five seconds, after a failure, are no part of the tests.
+		// After a failure, the client would pause for up to five seconds. The tests need no pauses.
 		kgo.MetadataMinAge(20 * time.Millisecond),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 10 * time.Millisecond }),
 	}, opts...)
@@ -61,7 +63,7 @@ func (k kafka) client(t *testing.T, opts ...kgo.Opt) *kgo.Client {
 	return client
 }
 
-// topic makes a topic that nobody has used.
+// topic creates a new topic.
 func (k kafka) topic(t *testing.T, client *kgo.Client, partitions int32) string {
 	t.Helper()
 	topic := kmsg.NewCreateTopicsRequestTopic()
@@ -83,18 +85,18 @@ func (k kafka) topic(t *testing.T, client *kgo.Client, partitions int32) string 
 	return topic.Topic
 }
 
-// remove leaves a real cluster as it was.
+// remove deletes a topic of a real cluster.
 func (k kafka) remove(t *testing.T, topic string) {
 	name := kmsg.NewDeleteTopicsRequestTopic()
 	name.Topic = kmsg.StringPtr(topic)
 	req := kmsg.NewPtrDeleteTopicsRequest()
 	req.TopicNames, req.Topics = []string{topic}, append(req.Topics, name)
 	if _, err := req.RequestWith(context.WithoutCancel(t.Context()), k.client(t)); err != nil {
-		t.Logf("the topic %s is left: %v", topic, err)
+		t.Logf("the topic %s was not deleted: %v", topic, err)
 	}
 }
 
-// reader returns what waits for the next record of a topic, from its beginning.
+// reader returns a function that waits for the next record of a topic, from its beginning.
 func (k kafka) reader(t *testing.T, topic string) func(context.Context) (*kgo.Record, error) {
 	t.Helper()
 	client := k.client(t, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
@@ -126,7 +128,8 @@ func (k kafka) read(t *testing.T, topic string, n int) (records []*kgo.Record) {
 	return records
 }
 
-// hold makes the brokers leave each request of a kind unanswered until release is called. held gets a value when one has come.
+// hold makes the brokers leave each request of a kind unanswered until release is called. held
+// receives a value when a request has arrived.
 func (k kafka) hold(t *testing.T, key kmsg.Key) (held <-chan struct{}, release func()) {
 	come, released := make(chan struct{}, 1), make(chan struct{})
 	release = sync.OnceFunc(func() { close(released) })
@@ -220,7 +223,7 @@ func TestKafkaKeepsTheEventsOfAKeyInOnePartitionInOrder(t *testing.T) {
 		last[event.ThreadID] = event.Sequence
 		used[r.Partition] = true
 	}
-	require.Greater(t, len(used), 1, "partitions that have events")
+	require.Greater(t, len(used), 1, "partitions with events")
 }
 
 func TestKafkaRecordsHaveTheEventsKeyTimeAndHeaders(t *testing.T) {

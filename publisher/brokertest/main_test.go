@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestMain runs the tests, or a server of NATS if this process was started to be one.
+// TestMain runs the tests. If this process was started as a NATS server, it runs the server
+// instead.
 func TestMain(m *testing.M) {
 	if config := os.Getenv(natsConfig); config != "" {
 		serveNATS(config)

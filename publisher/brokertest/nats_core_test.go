@@ -23,27 +23,28 @@ func TestCoreNATS(t *testing.T) {
 	nc := connectNATS(t, url)
 	all := subscribe(t, connectNATS(t, url), ">")
 
-	t.Run("takes a context without a deadline", func(t *testing.T) {
+	t.Run("accepts a context without a deadline", func(t *testing.T) {
 		require.NoError(t, natspub.NewCore(nc, "events").Publish(context.Background(), progress("t-1")))
 		_, err := all.NextMsgWithContext(t.Context())
 		require.NoError(t, err)
 	})
 
-	t.Run("refuses what is not a subject, and sends nothing of it", func(t *testing.T) {
-		nc := connectNATS(t, url, nats.SkipSubjectValidation()) // as in the oldest client that we support
+	t.Run("refuses an invalid subject, and sends nothing", func(t *testing.T) {
+		// The oldest client that we support does not validate subjects.
+		nc := connectNATS(t, url, nats.SkipSubjectValidation())
 		for _, subject := range []string{
 			"", ".", "a.", ".a", "a..b", "a b", "a\tb", "a.*", "*", "a.>", "a\x00b", "a\x7fb",
 			"a\r\nb", "a 0\r\n\r\nPUB injected 2\r\nhi\r\nPUB a",
 		} {
 			p := natspub.NewCore(nc, "", natspub.WithSubjectFunc(func(publisher.Event) string { return subject }))
 			err := p.Publish(t.Context(), publisher.Event{ID: "e-1"})
-			require.EqualError(t, err, fmt.Sprintf("natspub: event e-1: %q is not a subject to publish to", subject))
+			require.EqualError(t, err, fmt.Sprintf("natspub: event e-1: %q is not a valid subject to publish to", subject))
 		}
 		require.NoError(t, nc.Flush())
 		requireNothing(t, all)
 	})
 
-	t.Run("tells of a subject that the user must not publish to", func(t *testing.T) {
+	t.Run("returns an error if the user has no permission for the subject", func(t *testing.T) {
 		nc := connectNATS(t, strings.Replace(url, "tester", "restricted", 1))
 		for range 2 {
 			err := natspub.NewCore(nc, "forbidden.x").Publish(t.Context(), publisher.Event{ID: "e-1"})
@@ -55,18 +56,18 @@ func TestCoreNATS(t *testing.T) {
 		}
 	})
 
-	t.Run("tells of an event that is too large", func(t *testing.T) {
+	t.Run("returns an error if the event is too large", func(t *testing.T) {
 		err := natspub.NewCore(nc, "events").Publish(t.Context(), publisher.Event{Content: strings.Repeat("x", 8<<20)})
 		require.ErrorIs(t, err, nats.ErrMaxPayload)
 		requireNothing(t, all)
 	})
 
-	t.Run("errors tell the state of the connection, and no password", func(t *testing.T) {
+	t.Run("has the state of the connection in its errors, and no password", func(t *testing.T) {
 		requireClearErrors(t, nc, server)
 	})
 }
 
-// requireNothing requires that the server has sent nothing to a subscription.
+// requireNothing requires that no message arrives at the subscription.
 func requireNothing(t *testing.T, s *nats.Subscription) {
 	t.Helper()
 	_, err := s.NextMsg(50 * time.Millisecond)
@@ -75,19 +76,19 @@ func requireNothing(t *testing.T, s *nats.Subscription) {
 
 func requireClearErrors(t *testing.T, nc *nats.Conn, server *process) {
 	publishers := []publisher.Publisher{natspub.New(jetStreamOf(t, nc), "events"), natspub.NewCore(nc, "events")}
-	requireError := func(state string) {
+	requireError := func(state nats.Status) {
 		t.Helper()
 		for _, p := range publishers {
 			err := p.Publish(t.Context(), progress("t-1"))
-			require.ErrorContains(t, err, "(the connection is "+state+")")
+			require.ErrorContains(t, err, "(the connection is "+strings.ToLower(state.String())+")")
 			require.NotContains(t, err.Error(), "secret")
 		}
 	}
 	server.kill(t)
 	require.Eventually(t, nc.IsReconnecting, time.Minute, time.Millisecond)
-	requireError("reconnecting")
+	requireError(nats.RECONNECTING)
 	nc.Close()
-	requireError("closed")
+	requireError(nats.CLOSED)
 }
 
 func TestNATSPublishReturnsInTimeThoughTheConnectionTakesNoMore(t *testing.T) {
@@ -101,7 +102,7 @@ func TestNATSPublishReturnsInTimeThoughTheConnectionTakesNoMore(t *testing.T) {
 	requireInTimeThoughBlocked(t, natspub.NewCore(nc, "events"))
 }
 
-// narrowDialer makes connections that a stopped server soon has no room in.
+// narrowDialer makes connections with a small write buffer, which a paused server soon leaves full.
 type narrowDialer struct{}
 
 func (narrowDialer) Dial(network, address string) (net.Conn, error) {
@@ -121,11 +122,11 @@ func requireInTimeThoughBlocked(t *testing.T, p publisher.Publisher) {
 		err := p.Publish(ctx, event)
 		cancel()
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.ErrorContains(t, err, "has not returned", "the client itself did not look at the context")
+		require.ErrorContains(t, err, "has not returned", "the client itself ignored the context")
 	}
 }
 
-// A PONG of the connection that came after it does not say that an event has arrived.
+// A PONG that comes over a new connection does not confirm an event that was sent over the old one.
 func TestCoreNATSAcknowledgesNothingThatIsLostWithAConnection(t *testing.T) {
 	_, url := startNATS(t)
 	reader := connectNATS(t, url)
@@ -135,7 +136,7 @@ func TestCoreNATSAcknowledgesNothingThatIsLostWithAConnection(t *testing.T) {
 	p := natspub.NewCore(nc, "events")
 
 	acknowledged := publishUntilBrokenOften(t, p, dialer)
-	require.NoError(t, reader.Flush()) // what the server had taken comes before its PONG
+	require.NoError(t, reader.Flush()) // the server delivers earlier events before its PONG
 	for n, _, _ := arrived.Pending(); n > 0; n-- {
 		msg, err := arrived.NextMsg(time.Minute)
 		require.NoError(t, err)
@@ -143,11 +144,11 @@ func TestCoreNATSAcknowledgesNothingThatIsLostWithAConnection(t *testing.T) {
 		require.NoError(t, err)
 		delete(acknowledged, event.ID)
 	}
-	require.Empty(t, acknowledged, "acknowledged, and lost")
+	require.Empty(t, acknowledged, "events that were acknowledged but lost")
 }
 
-// publishUntilBrokenOften publishes from many goroutines while the connection breaks again and again, and returns the ids of what was
-// acknowledged.
+// publishUntilBrokenOften publishes from many goroutines while the connection breaks again and
+// again. It returns the IDs of the acknowledged events.
 func publishUntilBrokenOften(t *testing.T, p publisher.Publisher, dialer *fragileDialer) map[string]bool {
 	const callers, breaks = 8, 300
 	var mu sync.Mutex
@@ -169,7 +170,7 @@ func publishUntilBrokenOften(t *testing.T, p publisher.Publisher, dialer *fragil
 		})
 	}
 	for range breaks {
-		time.Sleep(rand.N(5 * time.Millisecond)) // when it breaks is what is random
+		time.Sleep(rand.N(5 * time.Millisecond)) // break at a random moment
 		dialer.breakConn()
 	}
 	broken.Store(true)
@@ -179,7 +180,7 @@ func publishUntilBrokenOften(t *testing.T, p publisher.Publisher, dialer *fragil
 	return acknowledged
 }
 
-// fragileDialer makes connections that can be broken.
+// fragileDialer makes connections that the test can break.
 type fragileDialer struct {
 	mu   sync.Mutex
 	last net.Conn

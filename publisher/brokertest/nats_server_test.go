@@ -14,11 +14,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// natsConfig is the environment variable that makes this program a server of NATS: the name of its configuration. So there is one
-// to kill wherever the tests run.
+// natsConfig is the environment variable that makes this program a NATS server. Its value is the
+// name of the configuration file. The tests thus have a server to kill on every machine.
 const natsConfig = "AFTERSPAN_NATS_CONFIG"
 
-// serveNATS runs a server until it is killed, or its parent has ended.
+// serveNATS runs a server until it is killed or its parent process has ended.
 func serveNATS(config string) {
 	options, err := server.ProcessConfigFile(config)
 	if err != nil {
@@ -36,7 +36,7 @@ func serveNATS(config string) {
 	os.Exit(1)
 }
 
-// natsAccounts are the users of our servers, each with the password "secret".
+// natsAccounts are the users of the servers. Their password is "secret".
 const natsAccounts = `
 	authorization { users: [
 		{ user: tester, password: secret }
@@ -78,7 +78,7 @@ func pingJetStream(ctx context.Context, url string) error {
 	return err
 }
 
-// connectNATS connects as the README tells to.
+// connectNATS connects with the options that the README recommends.
 func connectNATS(t *testing.T, url string, options ...nats.Option) *nats.Conn {
 	t.Helper()
 	nc, err := nats.Connect(url, append([]nats.Option{
@@ -97,7 +97,7 @@ func jetStreamOf(t *testing.T, nc *nats.Conn) jetstream.JetStream {
 	return js
 }
 
-// createStream makes a stream for the subjects, and removes it at the end of the test.
+// createStream creates a stream for the subjects, and deletes it at the end of the test.
 func createStream(t *testing.T, js jetstream.JetStream, name string, subjects ...string) jetstream.Stream {
 	t.Helper()
 	stream, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: name, Subjects: subjects})
@@ -110,7 +110,7 @@ func createStream(t *testing.T, js jetstream.JetStream, name string, subjects ..
 	return stream
 }
 
-// storedIn returns how many messages a stream has.
+// storedIn returns the number of messages in a stream.
 func storedIn(t *testing.T, stream jetstream.Stream) uint64 {
 	t.Helper()
 	info, err := stream.Info(t.Context())

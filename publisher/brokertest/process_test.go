@@ -15,18 +15,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// process is a server of our own, that may be killed, stopped in its tracks, and started again on the same port and data.
+// process is a server of the tests. It can be killed, paused, and started again on the same port
+// and data.
 type process struct {
 	args  []string
 	env   []string
-	ready func(context.Context) error // whether it takes commands
+	ready func(context.Context) error // returns nil if the server takes commands
 
 	cmd    *exec.Cmd
 	output *output
 	exited chan struct{}
 }
 
-// requireProgram returns where a program is. Without it the test is skipped, or fails if all services must be there.
+// requireProgram returns the path of the first program that is installed. If there is none, it
+// skips the test, or fails it if AFTERSPAN_REQUIRE_SERVICES is set.
 func requireProgram(t *testing.T, names ...string) string {
 	t.Helper()
 	for _, name := range names {
@@ -41,7 +43,7 @@ func requireProgram(t *testing.T, names ...string) string {
 	return ""
 }
 
-// freeAddr returns an address on the loopback that nobody listens to.
+// freeAddr returns an address on the loopback interface with a free port.
 func freeAddr(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -63,8 +65,8 @@ func (p *process) start(t *testing.T) {
 	p.cmd = exec.Command(p.args[0], p.args[1:]...)
 	p.cmd.Env = append(os.Environ(), p.env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what it starts goes with it
-	p.cmd.WaitDelay = time.Second                           // not for the output of what it leaves behind
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // signals reach its children, too
+	p.cmd.WaitDelay = time.Second                           // a child may keep the output open
 	require.NoError(t, p.cmd.Start())
 	p.exited = make(chan struct{})
 	go func(cmd *exec.Cmd, exited chan struct{}) {
@@ -85,7 +87,7 @@ func (p *process) awaitReady(t *testing.T) {
 		}
 		select {
 		case <-p.exited:
-			t.Fatalf("%v has ended:\n%s", p.args, p.output)
+			t.Fatalf("%v ended:\n%s", p.args, p.output)
 		case <-ctx.Done():
 			t.Fatalf("%v takes no commands: %v\n%s", p.args, err, p.output)
 		case <-time.After(20 * time.Millisecond):
@@ -93,18 +95,18 @@ func (p *process) awaitReady(t *testing.T) {
 	}
 }
 
-// kill ends it at once, as kill -9 does.
+// kill ends the process at once, as kill -9 does.
 func (p *process) kill(t *testing.T) {
 	t.Helper()
 	p.signal(syscall.SIGKILL)
 	<-p.exited
 }
 
-// pause keeps it from running until it is resumed: its connections stay open, and nothing answers.
+// pause stops the process until it is resumed. Its connections stay open, and it answers nothing.
 func (p *process) pause(t *testing.T) {
 	t.Helper()
 	p.signal(syscall.SIGSTOP)
-	for { // until its threads stand still, which the signal does not wait for
+	for { // Kill does not wait until the threads have stopped; Wait4 does
 		_, err := syscall.Wait4(p.cmd.Process.Pid, nil, syscall.WUNTRACED, nil)
 		if !errors.Is(err, syscall.EINTR) {
 			require.NoError(t, err)
@@ -117,7 +119,7 @@ func (p *process) resume() { p.signal(syscall.SIGCONT) }
 
 func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.Pid, s) }
 
-// output keeps what a server prints.
+// output keeps the output of a server.
 type output struct {
 	mu  sync.Mutex
 	buf bytes.Buffer

@@ -19,18 +19,19 @@ import (
 	"github.com/afterspan/afterspan/publisher/publishertest"
 )
 
-// rabbit is a RabbitMQ server of our own.
+// rabbit is a RabbitMQ server that the tests have started.
 type rabbit struct {
 	*process
 	addr string
-	away []*amqp.Connection // that a kill of the server has closed
+	away []*amqp.Connection // connections that a kill of the server has closed
 }
 
-// startRabbit starts a server that shares nothing with another on this machine: its names are kept by an epmd of its own, and what
-// it writes and its cookie are in a directory of the test.
+// startRabbit starts a server that shares nothing with other servers on this machine. It has an
+// epmd of its own, and its cookie and all its files are in a directory of the test.
 func startRabbit(t *testing.T) *rabbit {
 	t.Helper()
-	// The script itself: Debian's in the PATH changes the user, and drops the environment.
+	// Run the script itself. Debian's wrapper in the PATH changes the user and drops the
+	// environment.
 	server := requireProgram(t, "/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server")
 	epmd := startEpmd(t)
 	r := &rabbit{addr: freeAddr(t)}
@@ -40,7 +41,8 @@ func startRabbit(t *testing.T) *rabbit {
 	r.process = startProcess(t, &process{
 		args: []string{server},
 		env: []string{
-			"RUNNING_UNDER_SYSTEMD=true", // the script becomes the server, and does not start it: so it is ours to wait for
+			// The script then becomes the server, instead of starting it, so we can wait for it.
+			"RUNNING_UNDER_SYSTEMD=true",
 			"HOME=" + dir, "ERL_EPMD_PORT=" + portOf(t, epmd),
 			"RABBITMQ_NODENAME=afterspan@localhost", "RABBITMQ_NODE_IP_ADDRESS=127.0.0.1",
 			"RABBITMQ_NODE_PORT=" + portOf(t, r.addr), "RABBITMQ_DIST_PORT=" + portOf(t, freeAddr(t)),
@@ -60,7 +62,8 @@ func startRabbit(t *testing.T) *rabbit {
 	return r
 }
 
-// startEpmd starts what Erlang's servers find each other by. A server that finds none would start one, which would stay.
+// startEpmd starts epmd, by which Erlang's servers find each other. Without it, a server would
+// start an epmd that outlives the test.
 func startEpmd(t *testing.T) (addr string) {
 	t.Helper()
 	addr = freeAddr(t)
@@ -84,15 +87,15 @@ func portOf(t *testing.T, addr string) string {
 	return port
 }
 
-// connect opens a connection. It is the hook that the README shows.
+// connect opens a connection, like the function in the README.
 func (r *rabbit) connect(ctx context.Context) (*amqp.Connection, error) {
 	return r.connectThrough(ctx, func(conn net.Conn) net.Conn { return conn })
 }
 
-// connectThrough opens a connection whose bytes go through what wrap makes of the network's.
+// connectThrough opens a connection through the network connection that wrap returns.
 func (r *rabbit) connectThrough(ctx context.Context, wrap func(net.Conn) net.Conn) (*amqp.Connection, error) {
 	return amqp.DialConfig("amqp://"+r.addr, amqp.Config{
-		Heartbeat: time.Second, // the shortest: a server that is stuck is found out after three
+		Heartbeat: time.Second, // the minimum: the client detects a stuck server after 3 s
 		Dial: func(network, addr string) (net.Conn, error) {
 			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 			if err != nil {
@@ -103,7 +106,7 @@ func (r *rabbit) connectThrough(ctx context.Context, wrap func(net.Conn) net.Con
 	})
 }
 
-// open opens a connection for a test, with a channel to look with.
+// open opens a connection for a test, and a channel to inspect the server.
 func (r *rabbit) open(t *testing.T) (*amqp.Connection, *amqp.Channel) {
 	t.Helper()
 	conn, err := r.connect(t.Context())
@@ -114,7 +117,7 @@ func (r *rabbit) open(t *testing.T) (*amqp.Connection, *amqp.Channel) {
 	return conn, channel
 }
 
-// reconnect is connect for a test, which closes it in the end.
+// reconnect returns connect as a function that closes its connections at the end of the test.
 func (r *rabbit) reconnect(t *testing.T) func(context.Context) (*amqp.Connection, error) {
 	return func(ctx context.Context) (*amqp.Connection, error) {
 		conn, err := r.connect(ctx)
@@ -127,7 +130,8 @@ func (r *rabbit) reconnect(t *testing.T) func(context.Context) (*amqp.Connection
 
 func closeQuietly(conn *amqp.Connection) { _ = conn.Close() } // it may be closed already
 
-// breakable opens a connection and returns what breaks it, as a network does.
+// breakable opens a connection. It also returns a function that breaks it, as a failing network
+// does.
 func (r *rabbit) breakable(t *testing.T) (*amqp.Connection, func()) {
 	t.Helper()
 	var network net.Conn
@@ -140,7 +144,7 @@ func (r *rabbit) breakable(t *testing.T) (*amqp.Connection, func()) {
 	return conn, func() {
 		closed := conn.NotifyClose(make(chan *amqp.Error, 1))
 		network.Close()
-		for range closed { // until it is
+		for range closed { // wait until the client has noticed
 		}
 	}
 }
@@ -154,7 +158,7 @@ func queue(t *testing.T, channel *amqp.Channel, args amqp.Table) string {
 	return q.Name
 }
 
-// drain takes all that is in a queue.
+// drain removes and returns all events of a queue.
 func drain(t *testing.T, channel *amqp.Channel, queue string) (events []publisher.Event) {
 	t.Helper()
 	for {
@@ -169,7 +173,7 @@ func drain(t *testing.T, channel *amqp.Channel, queue string) (events []publishe
 	}
 }
 
-// target is what the conformance kit tests.
+// target returns the target of the conformance kit.
 func (r *rabbit) target(t *testing.T, encoding publisher.Encoding) publishertest.Target {
 	t.Helper()
 	conn, channel := r.open(t)
@@ -192,7 +196,8 @@ func (r *rabbit) target(t *testing.T, encoding publisher.Encoding) publishertest
 	}
 }
 
-// publishAway publishes with connections that a kill has closed. All must fail.
+// publishAway publishes with two publishers whose connections a kill has closed. Both must fail: it
+// returns nil if either of them does.
 func (r *rabbit) publishAway(ctx context.Context, event publisher.Event) error {
 	fails := func(context.Context) (*amqp.Connection, error) { return nil, errors.New("the server is away") }
 	with := amqppub.New(r.away[0], "", "events", amqppub.WithReconnect(fails)).Publish(ctx, event)
@@ -203,7 +208,7 @@ func (r *rabbit) publishAway(ctx context.Context, event publisher.Event) error {
 	return errors.Join(with, without)
 }
 
-// stuck returns p with a server that runs no more from the first event on.
+// stuck returns a publisher that pauses the server before the first event.
 func (r *rabbit) stuck(t *testing.T, p publisher.Publisher) publisher.Publisher {
 	return publisher.Func(func(ctx context.Context, event publisher.Event) error {
 		r.pauseUntilEnd(t)
@@ -211,7 +216,7 @@ func (r *rabbit) stuck(t *testing.T, p publisher.Publisher) publisher.Publisher 
 	})
 }
 
-// pauseUntilEnd pauses the server until the test ends, if it is not resumed before.
+// pauseUntilEnd pauses the server until it is resumed, or until the end of the test.
 func (r *rabbit) pauseUntilEnd(t *testing.T) {
 	t.Cleanup(r.resume)
 	r.pause(t)

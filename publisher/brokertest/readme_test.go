@@ -11,7 +11,7 @@ import (
 
 var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
 
-// Every block of Go in an adapter's README stands in its example_test.go, line by line, and so compiles.
+// Every Go block of an adapter's README is in its example_test.go, line by line, and so compiles.
 func TestREADMEsShowCodeThatCompiles(t *testing.T) {
 	for _, adapter := range []string{"redispub", "natspub", "amqppub", "kafkapub"} {
 		page, err := os.ReadFile("../" + adapter + "/README.md")

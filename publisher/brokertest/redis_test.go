@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -43,7 +45,7 @@ func redisClientOf(t *testing.T, options *redis.Options) *redis.Client {
 	return client
 }
 
-// redisServers are the three kinds that the conformance kit wants, as options of their clients.
+// redisServers are client options for the three servers that the conformance kit needs.
 type redisServers struct {
 	here, away, stuck *redis.Options
 }
@@ -55,7 +57,7 @@ func startRedisServers(t *testing.T) redisServers {
 	t.Cleanup(hanging.resume)
 	return redisServers{
 		here:  &redis.Options{Addr: addr},
-		away:  &redis.Options{Addr: freeAddr(t), MaxRetries: -1}, // or each takes a second to give up
+		away:  &redis.Options{Addr: freeAddr(t), MaxRetries: -1}, // retries take a second
 		stuck: &redis.Options{Addr: stuck},
 	}
 }
@@ -81,7 +83,7 @@ func TestRedisStreamsPassTheConformanceKit(t *testing.T) {
 type redisReader struct {
 	client  *redis.Client
 	name    string
-	last    string // the id of the last entry read
+	last    string // the ID of the last entry that was read
 	entries []redis.XMessage
 }
 
@@ -101,7 +103,7 @@ func (r *redisReader) receive(ctx context.Context) (publishertest.Received, erro
 	return publishertest.Received{Event: event, Header: header}, err
 }
 
-// read waits a second for entries, as the client does not look at a ctx that is cancelled.
+// read waits a second for entries, since the client does not notice that ctx is cancelled.
 func (r *redisReader) read(ctx context.Context) error {
 	streams, err := r.client.XRead(ctx, &redis.XReadArgs{
 		Streams: []string{r.name, r.last}, Count: 1000, Block: time.Second,
@@ -134,11 +136,11 @@ func TestRedisPubSubPassesTheConformanceKit(t *testing.T) {
 	}
 }
 
-// subscribeRedis listens to the channel that is named after the test.
+// subscribeRedis subscribes to the channel that is named after the test.
 func subscribeRedis(t *testing.T, server *redis.Options) func(context.Context) (publishertest.Received, error) {
 	subscription := redisClientOf(t, server).Subscribe(t.Context(), t.Name())
 	t.Cleanup(func() { require.NoError(t, subscription.Close()) })
-	_, err := subscription.Receive(t.Context()) // that it listens now
+	_, err := subscription.Receive(t.Context()) // the confirmation of the subscription
 	require.NoError(t, err)
 	messages := subscription.Channel(redis.WithChannelSize(1000))
 	return func(ctx context.Context) (publishertest.Received, error) {
@@ -156,7 +158,7 @@ func TestRedisStream(t *testing.T) {
 	_, addr := startRedis(t)
 	client := redisClient(t, addr)
 
-	t.Run("keeps about as many entries as it is told to", func(t *testing.T) {
+	t.Run("keeps about as many entries as WithMaxLen says", func(t *testing.T) {
 		p := redispub.New(client, t.Name(), redispub.WithMaxLen(100))
 		for range 500 {
 			require.NoError(t, p.Publish(t.Context(), progress("t-1")))
@@ -166,7 +168,7 @@ func TestRedisStream(t *testing.T) {
 		require.Less(t, kept, int64(300), "about 100")
 	})
 
-	t.Run("keeps about 100,000 entries unless it is told otherwise", func(t *testing.T) {
+	t.Run("keeps about 100,000 entries by default", func(t *testing.T) {
 		fillStream(t, client, t.Name(), 101_000)
 		require.NoError(t, redispub.New(client, t.Name()).Publish(t.Context(), progress("t-1")))
 		kept := client.XLen(t.Context(), t.Name()).Val()
@@ -180,9 +182,9 @@ func TestRedisStream(t *testing.T) {
 		require.EqualValues(t, 101_001, client.XLen(t.Context(), t.Name()).Val())
 	})
 
-	t.Run("has fields that any client reads", func(t *testing.T) { requireRedisFields(t, client) })
+	t.Run("has fields that any client can read", func(t *testing.T) { requireRedisFields(t, client) })
 
-	t.Run("has one set of names for all entries, which Redis stores once", func(t *testing.T) {
+	t.Run("has the same field names in all entries, which Redis then stores once", func(t *testing.T) {
 		p := redispub.New(client, t.Name(), redispub.WithEncoding(publisher.Binary))
 		var names []any
 		for range 20 {
@@ -196,14 +198,14 @@ func TestRedisStream(t *testing.T) {
 		}
 	})
 
-	t.Run("whose key is of another type is a clear error", func(t *testing.T) {
+	t.Run("returns a clear error if the key has another type", func(t *testing.T) {
 		require.NoError(t, client.Set(t.Context(), "a string", "x", 0).Err())
 		err := redispub.New(client, "a string").Publish(t.Context(), publisher.Event{ID: "e-1"})
-		require.EqualError(t, err,
-			`redispub: event e-1 to "a string": WRONGTYPE Operation against a key holding the wrong kind of value`)
+		require.ErrorContains(t, err, `redispub: event e-1 to "a string": `)
+		requireRedisError(t, err, "WRONGTYPE")
 	})
 
-	t.Run("whose entry was trimmed while it was pending is a clear error", func(t *testing.T) {
+	t.Run("returns a clear error for an entry that was trimmed while it was pending", func(t *testing.T) {
 		require.NoError(t, redispub.New(client, t.Name()).Publish(t.Context(), progress("t-1")))
 		require.NoError(t, client.XGroupCreate(t.Context(), t.Name(), "group", "0").Err())
 		readGroup(t, client, t.Name(), ">")
@@ -219,7 +221,7 @@ func progress(thread string) publisher.Event {
 	return publisher.Event{Kind: publisher.KindNodeExecution, Type: publisher.TypeProgress, ThreadID: thread}
 }
 
-// fillStream adds n entries at once.
+// fillStream adds n entries with one command.
 func fillStream(t *testing.T, client *redis.Client, name string, n int) {
 	t.Helper()
 	const script = `for i = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'i', i) end`
@@ -237,9 +239,9 @@ func readGroup(t *testing.T, client *redis.Client, name, from string) redis.XMes
 	return streams[0].Messages[0]
 }
 
-// rawEntry is what redis-cli shows of an entry.
+// rawEntry is an entry with its field names in order.
 type rawEntry struct {
-	names  []any // in their order
+	names  []any // in order
 	fields map[any]any
 }
 
@@ -278,11 +280,19 @@ func requireRedisFields(t *testing.T, client *redis.Client) {
 		fields := rawEntries(t, client, name)[0].fields
 		require.True(t, json.Valid([]byte(fields["data"].(string))))
 		require.Equal(t, event.TraceParent, fields["traceparent"])
-		for _, other := range []any{"data", "traceparent", "ce_time"} { // of the time it is the name that counts
+		for _, other := range []any{"data", "traceparent", "ce_time"} { // data and ce_time vary
 			delete(fields, other)
 		}
 		require.Equal(t, want, fields, encoding)
 	}
+}
+
+// requireRedisError requires that err comes from the server. Its texts begin with the code of the error.
+func requireRedisError(t *testing.T, err error, code string) {
+	t.Helper()
+	var reply redis.Error
+	require.ErrorAs(t, err, &reply)
+	require.True(t, strings.HasPrefix(reply.Error(), code+" "), reply.Error())
 }
 
 func TestRedisErrorsTellNoPassword(t *testing.T) {
@@ -295,12 +305,12 @@ func TestRedisErrorsTellNoPassword(t *testing.T) {
 	options.MaxRetries = -1
 	p := redispub.New(redisClientOf(t, options), "events")
 	err = p.Publish(t.Context(), progress("t-1"))
-	require.ErrorContains(t, err, "WRONGPASS")
+	requireRedisError(t, err, "WRONGPASS")
 	require.NotContains(t, err.Error(), password)
 
 	server.kill(t)
 	err = p.Publish(t.Context(), progress("t-1"))
-	require.ErrorContains(t, err, "refused")
+	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 	require.NotContains(t, err.Error(), password)
 }
 
@@ -321,7 +331,7 @@ func TestRedisMisusePanics(t *testing.T) {
 	client := redisClient(t, "127.0.0.1:1")
 	require.PanicsWithValue(t, "redispub: New: the client is nil", func() { redispub.New(nil, "events") })
 	require.PanicsWithValue(t, "redispub: New: the name of the stream is empty", func() { redispub.New(client, "") })
-	require.PanicsWithValue(t, "redispub: New: Pub/Sub has no headers for publisher.Binary: use Structured or Plain", func() {
+	require.PanicsWithValue(t, "redispub: New: publisher.Binary needs headers, and Pub/Sub has none: use Structured or Plain", func() {
 		redispub.New(client, "events", redispub.WithPubSub(), redispub.WithEncoding(publisher.Binary))
 	})
 	require.NotPanics(t, func() { redispub.New(client, "events", nil) })

@@ -14,14 +14,15 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-// A stream of ordered events, during which a server is killed at random moments.
+// The stream has this many ordered events. Servers are killed at random moments while it is
+// published.
 const (
 	streamKeys   = 200
 	streamEvents = 10_000
 )
 
-// publishThroughKills publishes the stream with p, kills and restarts the server at random moments of it, and requires that each event is
-// acknowledged in the end.
+// publishThroughKills publishes the stream with p. It kills and restarts the server at random
+// moments of the stream, and requires that each event is acknowledged in the end.
 func publishThroughKills(t *testing.T, p publisher.Publisher, server *process, kills int) {
 	t.Helper()
 	m := core.New()
@@ -38,7 +39,7 @@ func publishThroughKills(t *testing.T, p publisher.Publisher, server *process, k
 	for _, moment := range randomMoments(kills) {
 		awaitCompleted(t, m, moment)
 		server.kill(t)
-		time.Sleep(rand.N(200 * time.Millisecond)) // how long it is away is part of what is random
+		time.Sleep(rand.N(200 * time.Millisecond)) // the server is away for a random time
 		server.start(t)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
@@ -49,10 +50,10 @@ func publishThroughKills(t *testing.T, p publisher.Publisher, server *process, k
 	t.Logf("%d events of %d keys acknowledged in %v, through %d kills", streamEvents, streamKeys, time.Since(began).Round(time.Millisecond), kills)
 }
 
-// untilDelivered tries again until an attempt succeeds, or ctx is done.
+// untilDelivered retries until an attempt succeeds or ctx is done.
 func untilDelivered(ctx context.Context, publish func(context.Context) error) error {
 	attempt := func() (struct{}, error) {
-		ctx, cancel := context.WithTimeout(ctx, 5*time.Second) // a connection that died in silence
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second) // a connection can die in silence
 		defer cancel()
 		return struct{}{}, publish(ctx)
 	}
@@ -62,7 +63,8 @@ func untilDelivered(ctx context.Context, publish func(context.Context) error) er
 	return err
 }
 
-// randomMoments returns moments, as counts of acknowledged events, spread over the stream.
+// randomMoments returns n moments, spread over the stream. A moment is a number of acknowledged
+// events.
 func randomMoments(n int) []uint64 {
 	moments := make([]uint64, n)
 	part := streamEvents * 9 / 10 / n
@@ -84,8 +86,8 @@ func awaitCompleted(t *testing.T, m *core.Manager, n uint64) {
 	}
 }
 
-// requireWhole requires that all of the stream is there, that what is there twice is so by its id, and that without the second ones
-// each key is in order.
+// requireWhole requires that the whole stream has arrived. Duplicates, which it knows by their ID,
+// are allowed. Without them, the events of each key must be in order.
 func requireWhole(t *testing.T, arrived []publisher.Event) {
 	t.Helper()
 	seen := make(map[string]bool)
@@ -104,6 +106,6 @@ func requireWhole(t *testing.T, arrived []publisher.Event) {
 		last[e.ThreadID] = n
 	}
 	t.Logf("%d arrived: %d lost, %d reordered, %d duplicates", len(arrived), streamEvents-len(seen), reordered, duplicates)
-	require.Len(t, seen, streamEvents, "events that were acknowledged, and are there")
+	require.Len(t, seen, streamEvents, "acknowledged events that arrived")
 	require.Zero(t, reordered)
 }

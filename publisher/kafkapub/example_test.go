@@ -37,9 +37,9 @@ func Example() {
 		Kind: publisher.KindNodeExecution, Type: publisher.TypeStart, NodeName: "plan", ThreadID: "t-42",
 	}, core.WithTimeout(10*time.Second))
 
-	stats, err := tasks.Shutdown(ctx) // delivers what was accepted, for as long as it may
+	stats, err := tasks.Shutdown(ctx) // delivers the accepted events, within ctx's deadline
 	if lost := stats.CancelledTasks + stats.RemainingTasks; lost > 0 || err != nil {
-		slog.Error("not all was delivered", "lost", lost, "error", err)
+		slog.Error("events were not delivered", "lost", lost, "error", err)
 	}
 }
 
@@ -68,11 +68,11 @@ func ExampleDecode() {
 			return
 		}
 		fetches.EachError(func(_ string, partition int32, err error) {
-			slog.Error("not read", "partition", partition, "error", err)
+			slog.Error("partition not read", "partition", partition, "error", err)
 		})
 		fetches.EachRecord(func(r *kgo.Record) {
 			if err := consume(r); err != nil {
-				slog.Error("not handled", "partition", r.Partition, "offset", r.Offset, "error", err)
+				slog.Error("event not handled", "partition", r.Partition, "offset", r.Offset, "error", err)
 			}
 			client.MarkCommitRecords(r)
 		})

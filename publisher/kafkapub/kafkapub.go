@@ -1,4 +1,4 @@
-// Package kafkapub publishes events to Kafka, with github.com/twmb/franz-go.
+// Package kafkapub publishes events to Kafka. Its client is github.com/twmb/franz-go.
 package kafkapub
 
 import (
@@ -12,25 +12,27 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-// Publisher is a [publisher.Publisher] that sends to Kafka. Make one with [New]. It is safe for concurrent use.
+// Publisher is a [publisher.Publisher] that sends to Kafka. Make one with [New]. It is safe for
+// concurrent use.
 type Publisher struct {
 	client   *kgo.Client
 	topic    string
 	encoding publisher.Encoding
 }
 
-// An Option configures a [Publisher]. A nil one does nothing.
+// An Option configures a [Publisher]. A nil option does nothing.
 type Option func(*Publisher)
 
-// WithEncoding sets the form of the events. The default is [publisher.Structured].
+// WithEncoding sets the encoding of the events. The default is [publisher.Structured].
 func WithEncoding(e publisher.Encoding) Option {
 	return func(p *Publisher) { p.encoding = e }
 }
 
-// New returns a publisher to the topic. The record's key is the event's key, so that the events of a key are in one
-// partition, in order; events without a key go where the client's partitioner likes. It never closes the client, whose
-// options say how many replicas must acknowledge (all of them in sync, by default), and how long it tries.
-// New panics if client is nil or topic empty.
+// New returns a publisher to the topic. The key of a record is the key of its event, so the events
+// of a key are in one partition, in order. The client's partitioner chooses a partition for events
+// without a key. The options of the client say how many replicas must acknowledge a record (by
+// default all replicas in sync) and how long it tries. The publisher never closes the client. New
+// panics if client is nil or topic is empty.
 func New(client *kgo.Client, topic string, opts ...Option) *Publisher {
 	switch {
 	case client == nil:
@@ -47,12 +49,13 @@ func New(client *kgo.Client, topic string, opts ...Option) *Publisher {
 	return p
 }
 
-// prefix is that of the attributes of CloudEvents among the headers.
+// prefix stands before the names of CloudEvents attributes in the headers.
 // https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
 const prefix = "ce_"
 
-// Publish sends the event, and returns when the brokers have acknowledged it, or ctx is done. A record that was on its way
-// then may still arrive: the client cannot take it back.
+// Publish sends the event, and returns when the brokers have acknowledged it or ctx is done. If ctx
+// is done while the record is being sent, the record may still arrive, since the client cannot
+// cancel it.
 func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 	m, err := p.encoding.Encode(ctx, event, prefix)
 	if err != nil {
@@ -65,11 +68,15 @@ func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 	return nil
 }
 
-// produce sends the record, and sends it again if it fell with another: when the first record that waits for a partition is
-// cancelled, the client fails all that wait behind it, with the first one's error. It is ProduceSync, as Produce would linger:
-// 10 ms by default, and Ordered sends the next event of a key only after that.
+// produce sends the record, and sends it again if it failed together with another: if the first
+// record that waits for a partition is cancelled, the client fails all records behind it with the
+// same error.
+//
+// produce calls ProduceSync, which does not linger. Produce lingers, by default for 10 ms, and
+// Ordered would send only one event of a key in that time.
 func (p *Publisher) produce(ctx context.Context, m publisher.Message, event publisher.Event) error {
-	record, cancel := context.WithCancel(context.WithoutCancel(ctx)) // so that it ends in no other way than Canceled
+	// Without ctx's deadline, the record's context can only end with Canceled.
+	record, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
 	for {
@@ -94,7 +101,7 @@ func (p *Publisher) record(m publisher.Message, event publisher.Event) *kgo.Reco
 	return r
 }
 
-// Decode returns the event that a record is, whatever its encoding.
+// Decode returns the event in a record, in any encoding.
 func Decode(r *kgo.Record) (publisher.Event, error) {
 	m := publisher.Message{Key: string(r.Key), Header: make(map[string]string), Body: r.Value}
 	for _, h := range r.Headers {

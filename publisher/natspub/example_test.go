@@ -49,9 +49,9 @@ func Example() {
 		Kind: publisher.KindNodeExecution, Type: publisher.TypeStart, NodeName: "plan", ThreadID: "t-42",
 	}, core.WithTimeout(10*time.Second))
 
-	stats, err := tasks.Shutdown(ctx) // delivers what was accepted, for as long as it may
+	stats, err := tasks.Shutdown(ctx) // delivers the accepted events, within ctx's deadline
 	if lost := stats.CancelledTasks + stats.RemainingTasks; lost > 0 || err != nil {
-		slog.Error("not all was delivered", "lost", lost, "error", err)
+		slog.Error("events were not delivered", "lost", lost, "error", err)
 	}
 }
 
@@ -79,7 +79,7 @@ func ExampleDecode() {
 
 	consuming, err := consumer.Consume(func(msg jetstream.Msg) {
 		if err := consume(msg); err != nil {
-			slog.Error("not handled, and delivered again", "error", err)
+			slog.Error("event not handled; it will be delivered again", "error", err)
 			_ = msg.Nak()
 			return
 		}

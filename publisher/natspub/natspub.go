@@ -1,4 +1,5 @@
-// Package natspub publishes events to NATS, with github.com/nats-io/nats.go: to a stream of JetStream, or by core NATS.
+// Package natspub publishes events to NATS, to a JetStream stream or over core NATS. Its client is
+// github.com/nats-io/nats.go.
 package natspub
 
 import (
@@ -14,24 +15,26 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-// Publisher is a [publisher.Publisher] that sends to NATS. Make one with [New] or [NewCore]. It is safe for concurrent use.
+// Publisher is a [publisher.Publisher] that sends to NATS. Make one with [New] or [NewCore]. It is
+// safe for concurrent use.
 type Publisher struct {
 	send     func(context.Context, *nats.Msg) error
 	subject  func(publisher.Event) string
 	encoding publisher.Encoding
 }
 
-// An Option configures a [Publisher]. A nil one does nothing.
+// An Option configures a [Publisher]. A nil option does nothing.
 type Option func(*Publisher)
 
-// WithEncoding sets the form of the events. The default is [publisher.Structured].
+// WithEncoding sets the encoding of the events. The default is [publisher.Structured].
 func WithEncoding(e publisher.Encoding) Option {
 	return func(p *Publisher) { p.encoding = e }
 }
 
-// WithSubjectFunc chooses the subject for each event, such as one for each thread. A stream keeps the order across all
-// of its subjects. An event whose subject has white space, a control character, a wildcard or an empty token is refused. The
-// default is the subject given to New. A nil f panics.
+// WithSubjectFunc makes f choose the subject of each event: one for each thread, for example. A
+// stream keeps its order across all of its subjects. An event is refused if its subject has white
+// space, a control character, a wildcard or an empty token. The default is the subject given to
+// [New] or [NewCore]. A nil f panics.
 func WithSubjectFunc(f func(publisher.Event) string) Option {
 	if f == nil {
 		panic("natspub: WithSubjectFunc: the function is nil")
@@ -39,12 +42,17 @@ func WithSubjectFunc(f func(publisher.Event) string) Option {
 	return func(p *Publisher) { p.subject = f }
 }
 
-// New returns a publisher to JetStream. A stream must listen to the subject: make it yourself, as only you know how long it is
-// to keep what. Publish waits for the stream's acknowledgement, for as long as ctx allows, or without a deadline as long as js does. The
-// event's id is the Nats-Msg-Id, by which the stream drops what comes a second time, on any of its subjects, within its window for duplicates
-// (two minutes, unless set otherwise). The connection under js is never closed.
+// New returns a publisher to JetStream. It creates no stream: create one with this subject
+// yourself, since only you know how long it has to keep messages. Publish waits for the
+// acknowledgement of the stream until ctx is done or, if ctx has no deadline, until the default
+// timeout of js. The publisher never closes the connection of js.
 //
-// New panics if js is nil, or the subject is not one to publish to. It may be empty if there is a [WithSubjectFunc].
+// The Nats-Msg-Id of a message is the event's ID. The stream drops a message whose ID it has seen
+// within its duplicate window, on any of its subjects. The window is two minutes unless set
+// otherwise.
+//
+// New panics if js is nil or the subject is not valid. A valid subject has no white space, control
+// characters, wildcards or empty tokens. The subject may be empty if there is a [WithSubjectFunc].
 func New(js jetstream.JetStream, subject string, opts ...Option) *Publisher {
 	if js == nil {
 		panic("natspub: New: the JetStream is nil")
@@ -52,16 +60,17 @@ func New(js jetstream.JetStream, subject string, opts ...Option) *Publisher {
 	return newPublisher("New", subject, opts, func(ctx context.Context, msg *nats.Msg) error {
 		_, err := js.PublishMsg(ctx, msg)
 		if errors.Is(err, jetstream.ErrNoStreamResponse) {
-			return fmt.Errorf("%w: no stream listens to this subject, or JetStream is off", err)
+			return fmt.Errorf("%w: no stream has this subject, or JetStream is disabled", err)
 		}
 		return explain(err, js.Conn())
 	})
 }
 
-// NewCore returns a publisher by core NATS: who subscribes at that moment gets the event, and nobody else. Publish returns when the
-// server has taken it, and waits for that for ten seconds if ctx has no deadline. While the connection is down the client
-// buffers; see the README for what to set. The connection is never closed. NewCore panics if it is nil, and
-// as New does.
+// NewCore returns a publisher over core NATS. An event reaches only the current subscribers.
+// Publish returns when the server has received the event, and waits ten seconds at most. While the
+// connection is down, the client buffers events; the README says which options to set. The
+// publisher never closes the connection. NewCore panics if nc is nil or, like New, if the subject
+// is not valid.
 func NewCore(nc *nats.Conn, subject string, opts ...Option) *Publisher {
 	if nc == nil {
 		panic("natspub: NewCore: the connection is nil")
@@ -83,19 +92,21 @@ func newPublisher(name, subject string, opts []Option, send func(context.Context
 	}
 	switch {
 	case p.subject == nil:
-		panic("natspub: " + name + ": the subject is empty, and there is no WithSubjectFunc")
+		panic("natspub: " + name + ": the subject is empty and WithSubjectFunc is not set")
 	case subject != "" && !valid(subject):
-		panic(fmt.Sprintf("natspub: %s: %q is not a subject to publish to", name, subject))
+		panic(fmt.Sprintf("natspub: %s: %q is not a valid subject to publish to", name, subject))
 	}
 	return p
 }
 
-// coreTimeout is how long a Publish without a deadline waits for the server: as nats.Conn.Flush does.
+// coreTimeout is how long Publish waits for the server at most. It is the timeout of
+// nats.Conn.Flush.
 const coreTimeout = 10 * time.Second
 
-// sendCore publishes, and asks the server for a PONG, which it sends once it has taken what came before.
+// sendCore publishes the message and waits for a PONG. The server answers with PONG after it has
+// processed everything that came before.
 func sendCore(ctx context.Context, nc *nats.Conn, msg *nats.Msg) error {
-	ctx, cancel := context.WithTimeout(ctx, coreTimeout) // a flush without a deadline is an error
+	ctx, cancel := context.WithTimeout(ctx, coreTimeout) // FlushWithContext requires a deadline
 	defer cancel()
 	reconnects, lastError := nc.Stats().Reconnects, nc.LastError()
 	if err := nc.PublishMsg(msg); err != nil {
@@ -104,8 +115,9 @@ func sendCore(ctx context.Context, nc *nats.Conn, msg *nats.Msg) error {
 	if err := nc.FlushWithContext(ctx); err != nil {
 		return err
 	}
-	if nc.Stats().Reconnects != reconnects { // the PONG may be of the new connection, and the event lost with the old
-		return errors.New("the connection was lost on the way")
+	// The PONG may belong to a new connection, and the event may be lost with the old one.
+	if nc.Stats().Reconnects != reconnects {
+		return errors.New("the connection was lost before the server confirmed the event")
 	}
 	if err := nc.LastError(); isRefusal(err, msg.Subject) && err != lastError {
 		return err
@@ -113,13 +125,14 @@ func sendCore(ctx context.Context, nc *nats.Conn, msg *nats.Msg) error {
 	return nil
 }
 
-// isRefusal tells whether err is what the server said of a subject that we must not publish to. It comes before the PONG, and
-// not as the error of any call.
+// isRefusal reports whether err is the server's refusal of this subject: the user has no permission
+// to publish to it. The server sends it before the PONG. No call of the client returns it.
 func isRefusal(err error, subject string) bool {
 	return errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), fmt.Sprintf("%q", subject))
 }
 
-// explain adds the state of the connection to an error, if that is why: the client's own text speaks of a buffer.
+// explain adds the state of the connection to err, if it is not connected. The client's own text
+// mentions only a buffer.
 func explain(err error, nc *nats.Conn) error {
 	if err != nil && nc != nil && !nc.IsConnected() {
 		return fmt.Errorf("%w (the connection is %s)", err, strings.ToLower(nc.Status().String()))
@@ -127,11 +140,12 @@ func explain(err error, nc *nats.Conn) error {
 	return err
 }
 
-// prefix is that of the attributes of CloudEvents among the headers. Binary mode came to this binding after v1.0.2.
+// prefix stands before the names of CloudEvents attributes in the headers. The binding for NATS got
+// its binary mode after v1.0.2 of the specification.
 // https://github.com/cloudevents/spec/blob/main/cloudevents/bindings/nats-protocol-binding.md#31-binary-content-mode
 const prefix = "ce-"
 
-// Publish sends the event, and returns when the server has acknowledged it, or ctx is done.
+// Publish sends the event, and returns when the server has acknowledged it or ctx is done.
 func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 	m, err := p.encoding.Encode(ctx, event, prefix)
 	if err != nil {
@@ -139,9 +153,9 @@ func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 	}
 	msg := &nats.Msg{Subject: p.subject(event), Header: p.header(m), Data: m.Body}
 	if !valid(msg.Subject) {
-		return fmt.Errorf("natspub: event %s: %q is not a subject to publish to", m.ID, msg.Subject)
+		return fmt.Errorf("natspub: event %s: %q is not a valid subject to publish to", m.ID, msg.Subject)
 	}
-	// On a goroutine of its own, since writing to a connection may block whatever ctx says.
+	// A write to the connection may block and ignores ctx, so it runs on a goroutine of its own.
 	err = publisher.Bound(ctx, func() error { return p.send(ctx, msg) })
 	if err != nil {
 		return fmt.Errorf("natspub: event %s to %q: %w", m.ID, msg.Subject, err)
@@ -149,7 +163,8 @@ func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 	return nil
 }
 
-// header returns the headers of a message, with the id by which JetStream knows a duplicate.
+// header returns the headers of a message, including the ID by which JetStream recognises
+// duplicates.
 func (p *Publisher) header(m publisher.Message) nats.Header {
 	header := nats.Header{jetstream.MsgIDHeader: {escape(m.ID)}}
 	for name, value := range m.Header {
@@ -158,13 +173,15 @@ func (p *Publisher) header(m publisher.Message) nats.Header {
 		}
 		header[name] = []string{value}
 	}
-	if p.encoding == publisher.Binary { // in this binding, unlike in others, an attribute as all are
+	// Unlike other bindings, this one has the content type among the attributes, too.
+	if p.encoding == publisher.Binary {
 		header[prefix+"datacontenttype"] = header["content-type"]
 	}
 	return header
 }
 
-// escape returns a value as the binding wants it: in printable ASCII, the rest in percent.
+// escape percent-encodes a value as the binding requires. Printable ASCII stays as it is, except
+// for spaces, double quotes and percent signs.
 func escape(value string) string {
 	var b strings.Builder
 	for _, c := range []byte(value) {
@@ -177,9 +194,9 @@ func escape(value string) string {
 	return b.String()
 }
 
-// valid tells whether it is a subject to publish to. The client's own check came later than the version that we require, and what
-// it does not check it writes to the connection: after a line break, as a command.
-// https://docs.nats.io/nats-concepts/subjects
+// valid reports whether messages can be published to the subject. The oldest client that we support
+// writes a subject to the connection without checking it, and the server would read the text after
+// a line break as a command. https://docs.nats.io/nats-concepts/subjects
 func valid(subject string) bool {
 	for token := range strings.SplitSeq(subject, ".") {
 		if token == "" || token == "*" || token == ">" || strings.ContainsFunc(token, isSpaceOrControl) {
@@ -191,8 +208,8 @@ func valid(subject string) bool {
 
 func isSpaceOrControl(r rune) bool { return r <= ' ' || r == 0x7f }
 
-// Decode returns the event that a message is, whatever its encoding: give it msg.Headers() and msg.Data() of a
-// [jetstream.Msg], Header and Data of a [nats.Msg].
+// Decode returns the event in a message of any encoding. For a [jetstream.Msg], pass msg.Headers()
+// and msg.Data(). For a [nats.Msg], pass msg.Header and msg.Data.
 func Decode(header nats.Header, data []byte) (publisher.Event, error) {
 	m := publisher.Message{Header: make(map[string]string), Body: data}
 	for name := range header {

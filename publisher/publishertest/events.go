@@ -12,7 +12,7 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-// numbered returns event i of a thread, always the same.
+// numbered returns event i of a thread. It is the same event for the same arguments.
 func numbered(thread string, i int) publisher.Event {
 	return publisher.Event{
 		ID:   fmt.Sprintf("%s/%d", thread, i),
@@ -21,7 +21,7 @@ func numbered(thread string, i int) publisher.Event {
 	}
 }
 
-// fullEvent returns an event with all fields set.
+// fullEvent returns an event with all fields set, except for its trace context.
 func fullEvent() publisher.Event {
 	return publisher.Event{
 		ID: "0192d7a0-0000-7000-8000-000000000001", Sequence: 7,
@@ -37,7 +37,7 @@ func fullEvent() publisher.Event {
 	}
 }
 
-// requireEqual compares events by what a consumer can see of them.
+// requireEqual compares two events by their JSON, which is what a consumer sees.
 func (k *kit) requireEqual(want, got publisher.Event) {
 	k.Helper()
 	wantJSON, err := json.Marshal(want)
@@ -49,11 +49,11 @@ func (k *kit) requireEqual(want, got publisher.Event) {
 		k.Fatal(err)
 	}
 	if string(wantJSON) != string(gotJSON) {
-		k.Errorf("the event is\n%s, not\n%s", gotJSON, wantJSON)
+		k.Errorf("the event is\n%s\nand should be\n%s", gotJSON, wantJSON)
 	}
 }
 
-// spanContext returns a sampled span with a state, always the same for a seed.
+// spanContext returns a sampled span context with a trace state, determined by seed.
 func spanContext(seed byte) trace.SpanContext {
 	state, err := trace.ParseTraceState(fmt.Sprintf("vendor=%d", seed))
 	if err != nil {
@@ -68,11 +68,12 @@ func spanContext(seed byte) trace.SpanContext {
 func (k *kit) requireSpan(want trace.SpanContext, e publisher.Event) {
 	k.Helper()
 	if got := e.SpanContext(); !got.Equal(want.WithRemote(true)) {
-		k.Errorf("the event is of the span %v, not %v", got, want)
+		k.Errorf("the event has the span %v, want %v", got, want)
 	}
 }
 
-// requireNoLeak fails the test if, after all its cleanup functions, there are more goroutines than before.
+// requireNoLeak fails the test if there are more goroutines after its cleanup functions than before
+// the test.
 func requireNoLeak(t *testing.T) {
 	before := runtime.NumGoroutine()
 	t.Cleanup(func() {
@@ -80,11 +81,11 @@ func requireNoLeak(t *testing.T) {
 		for runtime.NumGoroutine() > before {
 			if time.Now().After(deadline) {
 				stacks := make([]byte, 1<<20)
-				t.Errorf("%d goroutines are left of what the test started:\n%s",
+				t.Errorf("the test leaked %d goroutines:\n%s",
 					runtime.NumGoroutine()-before, stacks[:runtime.Stack(stacks, true)])
 				return
 			}
-			time.Sleep(time.Millisecond) // others end now; nothing tells when
+			time.Sleep(time.Millisecond) // a goroutine that is ending gives no signal
 		}
 	})
 }

@@ -1,6 +1,6 @@
-// Package publishertest tests a [publisher.Publisher] against what is promised of every one of them, as
-// package testing/slogtest does for handlers of log/slog. The adapters of this repository pass it on the real servers; run it on
-// one of your own.
+// Package publishertest tests a [publisher.Publisher] against the promises that every publisher
+// makes, as package testing/slogtest does for handlers of log/slog. The adapters of this repository
+// pass it with real servers. Run it on a publisher of your own.
 package publishertest
 
 import (
@@ -11,49 +11,51 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-// patience is how long a test waits for what must come.
+// patience is how long a test waits for an event or for the end of a goroutine.
 const patience = 30 * time.Second
 
-// A Target is a publisher to test, and the other side of it.
+// A Target is a publisher to test, and its destination.
 type Target struct {
-	// Publisher sends to a destination where nothing has been sent yet.
+	// Publisher sends to a destination that is still empty.
 	Publisher publisher.Publisher
-	// Receive returns what arrived next at that destination. It waits for it until ctx is done.
+	// Receive returns the next event that arrives at that destination. It waits until ctx is done.
 	Receive func(ctx context.Context) (Received, error)
-	// Away is a publisher like it whose server cannot be reached. nil if there is no server.
+	// Away is a publisher of the same kind whose server cannot be reached. It is nil if there is no
+	// server.
 	Away publisher.Publisher
-	// Stuck is a publisher like it whose server, or writer, takes what is sent and never answers. nil if that cannot be.
+	// Stuck is a publisher of the same kind whose server, or writer, accepts data and never
+	// answers. It is nil if that cannot happen.
 	Stuck publisher.Publisher
 }
 
-// Received is an event that has arrived, decoded by the adapter.
+// Received is an event that arrived, as the adapter decoded it.
 type Received struct {
 	Event  publisher.Event
-	Header map[string]string // with names in lower case; nil if the destination has no headers
+	Header map[string]string // names are in lower case; nil if the destination has no headers
 }
 
-// Run tests the publishers that open makes, a new one for each subtest. All that open and the publisher start must have
-// ended when the cleanup functions that open registers have run.
+// Run tests the publishers that open returns. It calls open once for each subtest. Everything that
+// open and its publisher start must have ended after the cleanup functions that open registers.
 func Run(t *testing.T, open func(t *testing.T) Target) {
 	for _, test := range []struct {
 		name string
 		run  func(*kit)
 	}{
 		{"an event arrives as it was sent", (*kit).delivers},
-		{"the smallest event is completed", (*kit).completes},
+		{"missing fields are filled in", (*kit).completes},
 		{"the caller's event is not changed", (*kit).leavesTheEventAlone},
 		{"events of one caller arrive in order", (*kit).keepsOrder},
 		{"Ordered keeps the order of each key", (*kit).keepsOrderOfKeys},
-		{"many callers at once", (*kit).takesManyCallers},
-		{"the trace travels", (*kit).carriesTheTrace},
-		{"the trace of the origin stays", (*kit).keepsTheOrigin},
-		{"a mebibyte", (*kit).takesBigEvents},
-		{"odd text", (*kit).takesOddText},
+		{"many callers publish at the same time", (*kit).takesManyCallers},
+		{"an event carries the trace of its context", (*kit).carriesTheTrace},
+		{"an event keeps the trace of its origin", (*kit).keepsTheOrigin},
+		{"an event of one mebibyte arrives", (*kit).takesBigEvents},
+		{"control characters and other odd text arrive", (*kit).takesOddText},
 		{"invalid UTF-8 is replaced", (*kit).replacesInvalidUTF8},
-		{"what cannot be marshalled is refused", (*kit).refusesTheUnserialisable},
-		{"a context that is done", (*kit).refusesADoneContext},
-		{"a server that is away", (*kit).failsWhenAway},
-		{"a server that hangs", (*kit).returnsInTime},
+		{"data that does not marshal is refused", (*kit).refusesTheUnserialisable},
+		{"a context that is done is refused", (*kit).refusesADoneContext},
+		{"an unreachable server is an error", (*kit).failsWhenAway},
+		{"a server that hangs is not waited for", (*kit).returnsInTime},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			requireNoLeak(t)
@@ -62,14 +64,14 @@ func Run(t *testing.T, open func(t *testing.T) Target) {
 	}
 }
 
-// kit is one subtest.
+// kit is the state of one subtest.
 type kit struct {
 	*testing.T
 	Target
 	received int
 }
 
-// context returns a context that ends when a test has waited long enough.
+// context returns a context that ends when the test has waited long enough.
 func (k *kit) context() context.Context {
 	ctx, cancel := context.WithTimeout(k.Context(), patience)
 	k.Cleanup(cancel)
@@ -87,7 +89,7 @@ func (k *kit) receive() Received {
 	k.Helper()
 	got, err := k.Receive(k.context())
 	if err != nil {
-		k.Fatalf("%d events have arrived, and not one more: %v", k.received, err)
+		k.Fatalf("no event after the first %d: %v", k.received, err)
 	}
 	k.received++
 	return got

@@ -37,9 +37,9 @@ func Example() {
 		Kind: publisher.KindNodeExecution, Type: publisher.TypeStart, NodeName: "plan", ThreadID: "t-42",
 	}, core.WithTimeout(10*time.Second))
 
-	stats, err := tasks.Shutdown(ctx) // delivers what was accepted, for as long as it may
+	stats, err := tasks.Shutdown(ctx) // delivers the accepted events, within ctx's deadline
 	if lost := stats.CancelledTasks + stats.RemainingTasks; lost > 0 || err != nil {
-		slog.Error("not all was delivered", "lost", lost, "error", err)
+		slog.Error("events were not delivered", "lost", lost, "error", err)
 	}
 }
 
@@ -71,14 +71,14 @@ func ExampleDecode() {
 			Group: "billing", Consumer: "billing-1", Streams: []string{"agent.events", ">"}, Block: time.Second,
 		}).Result()
 		if errors.Is(err, redis.Nil) {
-			continue // nothing came
+			continue // there is no new entry
 		}
 		if err != nil {
 			return
 		}
 		for _, entry := range streams[0].Messages {
 			if err := consume(entry); err != nil {
-				slog.Error("not handled, and left pending", "entry", entry.ID, "error", err)
+				slog.Error("event not handled; its entry stays pending", "entry", entry.ID, "error", err)
 				continue
 			}
 			client.XAck(ctx, "agent.events", "billing", entry.ID)

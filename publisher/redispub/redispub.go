@@ -1,4 +1,5 @@
-// Package redispub publishes events to Redis, with github.com/redis/go-redis: to a stream, or by Pub/Sub.
+// Package redispub publishes events to Redis, to a stream or over Pub/Sub. Its client is
+// github.com/redis/go-redis.
 package redispub
 
 import (
@@ -12,7 +13,8 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-// Publisher is a [publisher.Publisher] that sends to Redis. Make one with [New]. It is safe for concurrent use.
+// Publisher is a [publisher.Publisher] that sends to Redis. Make one with [New]. It is safe for
+// concurrent use.
 type Publisher struct {
 	client   redis.UniversalClient
 	name     string
@@ -21,31 +23,34 @@ type Publisher struct {
 	encoding publisher.Encoding
 }
 
-// An Option configures a [Publisher]. A nil one does nothing.
+// An Option configures a [Publisher]. A nil option does nothing.
 type Option func(*Publisher)
 
-// WithMaxLen sets how many entries the stream keeps, about: XADD trims older ones, read or not. The default is
-// 100,000; 0 or less is no limit, and then what has been read must be trimmed by others.
+// WithMaxLen sets how many entries the stream keeps, approximately. XADD trims older entries,
+// whether they were read or not. The default is 100,000. 0 or less means no limit; then somebody
+// else must trim the entries that have been read.
 func WithMaxLen(n int64) Option {
 	return func(p *Publisher) { p.maxLen = max(n, 0) }
 }
 
-// WithPubSub makes it PUBLISH to a channel. Only who listens at that moment gets the event: it is lost for everybody
-// else, and no error says so. The default is a stream.
+// WithPubSub makes the publisher send to a Pub/Sub channel, with PUBLISH. An event reaches only the
+// current subscribers. If there are none, it is lost and no error says so. The default is a stream.
 func WithPubSub() Option {
 	return func(p *Publisher) { p.pubSub = true }
 }
 
-// WithEncoding sets the form of the events. The default is [publisher.Structured].
+// WithEncoding sets the encoding of the events. The default is [publisher.Structured].
 func WithEncoding(e publisher.Encoding) Option {
 	return func(p *Publisher) { p.encoding = e }
 }
 
-// New returns a publisher that appends each event to the stream of that name. It never closes the client, which connects,
-// and connects anew, by itself. A command whose answer is lost the client sends again, as its MaxRetries says, so an event may be
-// there twice, with the same ID.
+// New returns a publisher that appends each event to the stream of that name or, with [WithPubSub],
+// sends it to the channel of that name. It never closes the client, which connects and reconnects
+// by itself. If the answer to a command is lost, the client sends the command again, up to
+// MaxRetries times. An event may therefore be in the stream twice, with the same ID.
 //
-// New panics if client is nil, name empty, or [publisher.Binary] asked for with Pub/Sub, which has no headers.
+// New panics if client is nil or name is empty. It also panics if [publisher.Binary] is combined
+// with Pub/Sub, which has no headers.
 func New(client redis.UniversalClient, name string, opts ...Option) *Publisher {
 	p := &Publisher{client: client, name: name, maxLen: 100_000}
 	for _, opt := range opts {
@@ -59,19 +64,21 @@ func New(client redis.UniversalClient, name string, opts ...Option) *Publisher {
 	case name == "":
 		panic("redispub: New: the name of the stream is empty")
 	case p.pubSub && p.encoding == publisher.Binary:
-		panic("redispub: New: Pub/Sub has no headers for publisher.Binary: use Structured or Plain")
+		panic("redispub: New: publisher.Binary needs headers, and Pub/Sub has none: use Structured or Plain")
 	}
 	return p
 }
 
-// The fields of an entry: the event, beside the headers of the message. Attributes of CloudEvents have a prefix, as in Kafka.
+// An entry has a field for the body of the message and a field for each header. The attributes of
+// CloudEvents have the prefix that they have in Kafka.
 const (
 	dataField = "data"
 	prefix    = "ce_"
 )
 
-// Publish sends the event, and returns when Redis has answered, or ctx is done. The client may go on for as long as its own
-// timeouts say, unless its ContextTimeoutEnabled is set.
+// Publish sends the event, and returns when Redis has answered or ctx is done. If ctx is done
+// first, the client may continue until its own timeouts expire, unless its ContextTimeoutEnabled is
+// set.
 func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 	m, err := p.encoding.Encode(ctx, event, prefix)
 	if err != nil {
@@ -89,14 +96,16 @@ func (p *Publisher) send(ctx context.Context, m publisher.Message) error {
 		return p.client.Publish(ctx, p.name, m.Body).Err()
 	}
 	values := []any{dataField, m.Body}
-	for _, name := range slices.Sorted(maps.Keys(m.Header)) { // Redis stores names once for entries that have the same, in the same order
+	// Redis stores the names of fields once for entries that have the same names in the same order.
+	for _, name := range slices.Sorted(maps.Keys(m.Header)) {
 		values = append(values, name, m.Header[name])
 	}
 	return p.client.XAdd(ctx, &redis.XAddArgs{Stream: p.name, MaxLen: p.maxLen, Approx: true, Values: values}).Err()
 }
 
-// Decode returns the event that an entry of the stream is, whatever its encoding. An entry without the field data is an error:
-// one that was trimmed while a consumer group had it pending comes so.
+// Decode returns the event in an entry of the stream, in any encoding. An entry without the field
+// data is an error. A consumer group can deliver such an entry, if it was trimmed while it was
+// pending.
 func Decode(entry redis.XMessage) (publisher.Event, error) {
 	m := publisher.Message{Header: make(map[string]string)}
 	for name, value := range entry.Values {
@@ -110,7 +119,7 @@ func Decode(entry redis.XMessage) (publisher.Event, error) {
 	return publisher.Decode(m)
 }
 
-// DecodePubSub returns the event that a message of Pub/Sub is.
+// DecodePubSub returns the event in a message of Pub/Sub.
 func DecodePubSub(msg *redis.Message) (publisher.Event, error) {
 	return publisher.Decode(publisher.Message{Body: []byte(msg.Payload)})
 }
