@@ -26,11 +26,15 @@ type (
 	nodeKey struct{}
 )
 
+// withRun also makes the ids attributes of every task that is started with the context.
 func withRun(ctx context.Context, ids runIDs) context.Context {
+	ctx = core.ContextWithAttrs(ctx, slog.String("thread_id", ids.thread), slog.String("run_id", ids.run))
 	return context.WithValue(ctx, runKey{}, ids)
 }
 
+// withNode does the same for the name of a node.
 func withNode(ctx context.Context, name string) context.Context {
+	ctx = core.ContextWithAttrs(ctx, slog.String("node_name", name))
 	return context.WithValue(ctx, nodeKey{}, name)
 }
 
@@ -41,16 +45,14 @@ func whereabouts(ctx context.Context) (ids runIDs, node string) {
 	return ids, node
 }
 
-// background starts a task of the node that ctx belongs to, with the manager that is in ctx. What becomes of the task is
-// traced, logged and counted, so its handle is dropped.
+// background starts a task of the node that ctx belongs to, with the manager that is in ctx. The task's end is traced, logged
+// and counted, so its handle is dropped.
 func background(ctx context.Context, name string, fn core.Func, opts ...core.TaskOption) error {
 	tasks, ok := core.FromContext(ctx)
 	if !ok {
 		return fmt.Errorf("%s: %w", name, errNoManager)
 	}
-	ids, node := whereabouts(ctx)
-	attrs := core.WithAttrs(slog.String("thread_id", ids.thread), slog.String("run_id", ids.run), slog.String("node_name", node))
-	tasks.Go(ctx, name, fn, append(opts, attrs)...)
+	tasks.Go(ctx, name, fn, opts...)
 	return nil
 }
 
@@ -62,8 +64,7 @@ func (a *agent) publish(ctx context.Context, kind publisher.Kind, what publisher
 		Kind: kind, Type: what, Content: content, IsError: what == publisher.TypeError,
 		ThreadID: ids.thread, RunID: ids.run, NodeName: node,
 	}
-	// The task has the event's thread_id of itself.
-	a.events.Publish(ctx, event, core.WithAttrs(slog.String("run_id", ids.run), slog.String("node_name", node)))
+	a.events.Publish(ctx, event)
 }
 
 // progress streams the answer, part by part.

@@ -57,8 +57,8 @@ func TestCloseInTime(t *testing.T) {
 		stats, err := f.Close(ctx)
 		var left *core.ShutdownError
 		require.ErrorAs(t, err, &left)
-		require.Len(t, left.Tasks, 1)
-		assert.Equal(t, "notify", left.Tasks[0].Name)
+		require.Len(t, left.Remaining, 1)
+		assert.Equal(t, "notify", left.Remaining[0].Name)
 		assert.Equal(t, 4*time.Second, time.Since(began))
 		assert.Equal(t, "timeout", stats.BackgroundTasks.Status)
 		assert.Equal(t, 1, stats.BackgroundTasks.RemainingTasks)

@@ -78,9 +78,10 @@ type closeStats struct {
 	TotalDuration   float64            `json:"total_duration_seconds"`
 }
 
-// Close lets the background tasks finish, cancels what does not in time, and says what became of them. It is
-// [core.Manager.Shutdown] that does so, and its error that is returned. Let the runs end first: the tasks of one that
-// goes on are refused. A second Close changes nothing: its status is already_shutdown, its figures are those of the first.
+// Close lets the background tasks finish, cancels those that do not finish in time, and says what became of them. It
+// calls [core.Manager.Shutdown] and returns its error: a [*core.ShutdownError] that names the tasks that were cancelled or did
+// not stop. Let the runs end first: the tasks of a run that goes on are refused. A second Close changes nothing: its
+// status is already_shutdown, and its figures are those of the first.
 func (c *compiled) Close(ctx context.Context) (closeStats, error) {
 	c.closed.Store(true)
 	began := time.Now()

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/core/coretest"
 	"github.com/afterspan/afterspan/otelmw"
 	"github.com/afterspan/afterspan/publisher"
 )
@@ -78,11 +79,10 @@ type fixture struct {
 func newFixture(t *testing.T, change func(*config)) fixture {
 	t.Helper()
 	f := fixture{telemetry: newTelemetry(), sink: new(sink), logs: new(bytes.Buffer)}
-	tasks := core.New(
+	tasks := coretest.New(t, coretest.AllowFailures(),
 		core.WithMiddleware(otelmw.New(otelmw.WithTracerProvider(f.tp), otelmw.WithMeterProvider(f.mp))),
 		core.WithLogger(slog.New(slog.NewTextHandler(&lockedWriter{w: f.logs}, &slog.HandlerOptions{Level: slog.LevelWarn}))),
 	)
-	t.Cleanup(func() { _ = tasks.Close() })
 	c := config{
 		sources: testSources, publisher: f.sink, notifyURL: "http://webhook.test", notifyTimeout: 10 * time.Second,
 		client: &http.Client{Transport: transport(func(*http.Request) error { return nil })},
@@ -119,7 +119,7 @@ func requireSums(t *testing.T, stats closeStats) {
 	t.Helper()
 	s, all := stats.BackgroundTasks, stats.AllTasks
 	require.Equal(t, s.InitialTasks+s.SpawnedTasks,
-		s.CompletedTasks+s.FailedTasks+s.CancelledTasks+s.TimedOutTasks+s.RemainingTasks, "%+v", s)
+		s.CompletedTasks+s.FailedTasks+s.CancelledTasks+s.TimedOutTasks+s.RejectedTasks+s.RemainingTasks, "%+v", s)
 	require.Equal(t, all.Created,
-		all.Completed+all.Failed+all.Cancelled+all.TimedOut+uint64(all.Running+all.Queued), "%+v", all)
+		all.Completed+all.Failed+all.Cancelled+all.TimedOut+all.Rejected+uint64(all.Running+all.Queued), "%+v", all)
 }

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/fx/fxtest"
 
 	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/core/coretest"
 )
 
 // safeBuffer may be read while others, a request that was cut off say, still log.
@@ -107,8 +108,9 @@ func TestTaskThatDoesNotStop(t *testing.T) {
 		defer cancel()
 		var left *core.ShutdownError
 		require.ErrorAs(t, app.Stop(ctx), &left)
-		assert.Equal(t, "stuck", left.Tasks[0].Name)
-		assert.Len(t, left.Tasks, 1)
+		require.Len(t, left.Remaining, 1)
+		assert.Equal(t, "stuck", left.Remaining[0].Name)
+		assert.Empty(t, left.Cancelled)
 		assert.Equal(t, 12*time.Second, time.Since(began))
 		inOrderOf(t, log.String(), atTheStop...)
 		assert.Equal(t, 4, strings.Count(log.String(), "msg=span"))
@@ -158,26 +160,30 @@ func TestRequestThatDoesNotEnd(t *testing.T) {
 
 // A value group comes in any order. The chain is always the same.
 func TestChainIsInOrder(t *testing.T) {
-	outer, inner := new(middlewareOfTest), new(middlewareOfTest)
+	var called []string
+	mark := func(name string) core.Middleware {
+		return core.MiddlewareFunc(func(next core.Handler) core.Handler {
+			return func(ctx context.Context, task *core.Task) error {
+				called = append(called, name)
+				return next(ctx, task)
+			}
+		})
+	}
 	for range 10 {
+		called = nil
 		var all []placed
 		app := fxtest.New(t,
 			fx.Provide(
-				func() placedOut { return placedOut{Middleware: placed{innermost, inner}} },
-				func() placedOut { return placedOut{Middleware: placed{outermost, outer}} },
+				func() placedOut { return placedOut{Middleware: placed{innermost, mark("inner")}} },
+				func() placedOut { return placedOut{Middleware: placed{outermost, mark("outer")}} },
 			),
 			fx.Invoke(fx.Annotate(func(in []placed) { all = in }, fx.ParamTags(`group:"middlewares"`))))
 		require.NoError(t, app.Err())
-		chain := inOrder(all)
-		require.Len(t, chain, 2)
-		assert.Same(t, outer, chain[0])
-		assert.Same(t, inner, chain[1])
+		tasks := coretest.New(t, core.WithMiddleware(inOrder(all)...))
+		task := tasks.Go(t.Context(), "task", func(context.Context) error { return nil })
+		require.NoError(t, task.Wait(t.Context()))
+		assert.Equal(t, []string{"outer", "inner"}, called)
 	}
-}
-
-type middlewareOfTest struct {
-	core.Middleware
-	_ byte // so that each has an address of its own
 }
 
 func TestShareWithoutADeadline(t *testing.T) {

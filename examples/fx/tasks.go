@@ -36,8 +36,8 @@ func newTasks(in tasksIn) *core.Manager {
 		// What is left is for the provider: the manager may need all that it gets.
 		ctx, cancel := share(ctx, 3, 4)
 		defer cancel()
-		_, err := tasks.Shutdown(ctx) // it logs its figures, and its error names what did not stop
-		return err
+		_, err := tasks.Shutdown(ctx)
+		return err // a *core.ShutdownError names the tasks that were cancelled or did not stop: fx logs it
 	}})
 	return tasks
 }

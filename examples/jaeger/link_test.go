@@ -23,7 +23,7 @@ var expected = []struct {
 	{name: "index_documents", node: "search", outcome: "completed", inside: []string{"embed"}},
 	{name: "write_transcript", node: "answer", outcome: "failed", errorType: "syscall.Errno", message: "open "},
 	{name: "score_sources", node: "answer", outcome: "failed", errorType: "panic", message: "panic: runtime error: index out of range"},
-	{name: "notify", node: "answer", outcome: "timed_out", errorType: "timeout", message: "core: task timed out"},
+	{name: "notify", node: "answer", outcome: "timed_out", errorType: "timeout", message: "afterspan: task timed out"},
 	{name: "await_feedback", node: "answer", outcome: "cancelled"},
 }
 

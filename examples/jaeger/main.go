@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	tasks := core.New(
 		core.WithMiddleware(otelmw.New(otelmw.WithTracerProvider(tp), otelmw.WithRelation(o.relation))),
 		core.WithLogger(newLogger(stderr)),
-		core.WithShutdownTimeout(time.Second), // half of it for what still runs to finish, and half to be cancelled
+		core.WithShutdownTimeout(time.Second), // half of it to finish, and half to end after a cancel
 	)
 	err = ask(ctx, o, newAgent(o, tp, tasks), stdout)
 

@@ -66,9 +66,9 @@ func (c *conversation) notify(ctx context.Context) {
 	c.background(ctx, "notify", untilDone, core.WithTimeout(100*time.Millisecond))
 }
 
-// awaitFeedback is cancelled by the shutdown: the user has none.
+// awaitFeedback is cancelled as soon as the shutdown begins: the user gives none, and nothing is lost.
 func (c *conversation) awaitFeedback(ctx context.Context) {
-	c.background(ctx, "await_feedback", untilDone)
+	c.background(ctx, "await_feedback", untilDone, core.UntilShutdown())
 }
 
 func untilDone(ctx context.Context) error {

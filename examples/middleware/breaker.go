@@ -10,18 +10,23 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// Breaker fails tasks at once while those of the same name keep failing. Each name has a breaker of its own: names are few, so
-// none is ever thrown away, and a mail server that is down does not stop the tasks that write to a disk.
+// Breaker refuses tasks while tasks of the same name keep failing. Each name has its own breaker, so a
+// mail server that is down does not stop the tasks that write to a disk. Names are few, so breakers
+// are never dropped.
 //
-// It is written on gobreaker, which needs nothing but the standard library; failsafe-go does as well, and lists gRPC and
-// protocol buffers in its go.mod. Of gobreaker it takes the breaker in two steps: after Execute, which counts when its
-// function returns or panics, a Goexit while it is half open would be missing for ever, and the breaker never close again.
+// It is written on gobreaker, which needs only the standard library. It uses the two-step breaker:
+// Execute counts when its function returns or panics, so a Goexit in the half-open state would never
+// be counted, and the breaker would never close again.
 //
-// In the chain: the innermost, next to what it protects. It may not call next at all, and otelmw sees only what passes it: from
-// outside, otelmw still makes a span of a task that was turned away, failed, with error.type circuit_open.
+// In the chain: innermost, next to what it protects. It may not call next at all, and otelmw sees only
+// what passes it. From outside, otelmw still makes a span of a refused task, with outcome rejected.
 //
-// A panic, a Goexit and the task's own timeout are failures. A task that was cancelled says nothing about the other side and
-// is not counted.
+// The refusal is a [*CircuitOpenError], which matches [core.ErrRejected]. The outcome is rejected, if
+// the task was not tried before. With a retry outside, a task that is refused after a failed attempt
+// has failed.
+//
+// A panic, a Goexit and the task's own timeout are failures. A cancelled task says nothing about the
+// other side and is not counted.
 func Breaker(settings gobreaker.Settings) core.Middleware {
 	var breakers sync.Map // by the name of the task
 	excluded := settings.IsExcluded
@@ -48,26 +53,29 @@ func Breaker(settings gobreaker.Settings) core.Middleware {
 
 var errNotCounted = errors.New("neither a success nor a failure")
 
-// verdict returns what a breaker is to make of err.
+// verdict returns the error that a breaker counts for err.
 func verdict(t *core.Task, err error) error {
-	if t.OutcomeOf(err) == core.Cancelled {
+	switch t.OutcomeOf(err) {
+	case core.Cancelled, core.Rejected:
 		return errNotCounted
+	default:
+		return err
 	}
-	return err
 }
 
-// CircuitOpenError is the error of a task that was turned away. It is a type, and not gobreaker's sentinel alone, for its
-// ErrorType: spans and metrics could not tell that sentinel from any other.
+// CircuitOpenError is the error of a refused task. It matches [core.ErrRejected] and gobreaker's
+// error. It is a type of its own for its ErrorType, which spans and metrics show for a task that is
+// refused after a failed attempt.
 type CircuitOpenError struct {
 	Name string // of the task
 	err  error
 }
 
-// Error says whose circuit is open.
+// Error names the task whose circuit is open.
 func (e *CircuitOpenError) Error() string { return e.Name + ": " + e.err.Error() }
 
-// Unwrap returns gobreaker's error: ErrOpenState or ErrTooManyRequests.
-func (e *CircuitOpenError) Unwrap() error { return e.err }
+// Unwrap returns core.ErrRejected and gobreaker's error, ErrOpenState or ErrTooManyRequests.
+func (e *CircuitOpenError) Unwrap() []error { return []error{core.ErrRejected, e.err} }
 
-// ErrorType is what otelmw calls it.
+// ErrorType returns the error.type of spans and metrics.
 func (e *CircuitOpenError) ErrorType() string { return "circuit_open" }

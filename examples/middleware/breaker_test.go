@@ -24,7 +24,7 @@ func settings() gobreaker.Settings {
 
 func breaker() core.Middleware { return Breaker(settings()) }
 
-// otelmw is outside, and sees what was turned away, too.
+// otelmw is outside, so the refused task has a span, too.
 func ExampleBreaker() {
 	tel := newTelemetry()
 	settings := settings()
@@ -49,7 +49,7 @@ func ExampleBreaker() {
 	// error: <nil>
 	// span send_receipt afterspan.task.outcome=failed error.type=*errors.errorString
 	// span send_receipt afterspan.task.outcome=failed error.type=*errors.errorString
-	// span send_receipt afterspan.task.outcome=failed error.type=circuit_open
+	// span send_receipt afterspan.task.outcome=rejected
 	// span reindex afterspan.task.outcome=completed
 }
 
@@ -62,7 +62,8 @@ func TestBreakerClosesAgain(t *testing.T) {
 	}, breaker)
 }
 
-// Whoever tries while it is half open and does not come back, by return, must not keep it half open for ever.
+// A task that tries while it is half open, and does not return normally, must not keep it half open
+// forever.
 func TestBreakerThatIsHalfOpen(t *testing.T) {
 	for name, fn := range map[string]core.Func{"panic": crash, "goexit": quit, "error": fail} {
 		t.Run(name, func(t *testing.T) {
@@ -78,7 +79,7 @@ func TestBreakerThatIsHalfOpen(t *testing.T) {
 	}
 }
 
-// open fails tasks until one is turned away.
+// open fails tasks until one is refused.
 func open(t *testing.T, tasks *core.Manager, fn core.Func) {
 	t.Helper()
 	for range 2 {
@@ -86,7 +87,8 @@ func open(t *testing.T, tasks *core.Manager, fn core.Func) {
 	}
 	away := tasks.Go(background, "send_receipt", succeed)
 	assert.ErrorIs(t, away.Wait(background), gobreaker.ErrOpenState)
-	assert.Equal(t, core.Failed, away.Outcome())
+	assert.ErrorIs(t, away.Err(), core.ErrRejected)
+	assert.Equal(t, core.Rejected, away.Outcome())
 }
 
 func TestBreakerCountsTimeouts(t *testing.T) {
@@ -114,7 +116,7 @@ func TestBreakerDoesNotCountCancels(t *testing.T) {
 func TestBreakerAndItsSettings(t *testing.T) {
 	settings := settings()
 	settings.IsExcluded = func(err error) bool { return errors.Is(err, errMail) }
-	tasks := newManager(Breaker(settings))
+	tasks := newTestManager(t, Breaker(settings))
 	for range 5 {
 		assert.ErrorIs(t, tasks.Go(background, "send_receipt", fail).Wait(background), errMail)
 	}

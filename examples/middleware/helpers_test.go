@@ -10,11 +10,12 @@ import (
 	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/core/coretest"
 	"github.com/afterspan/afterspan/otelmw"
 )
 
@@ -33,12 +34,18 @@ func untilDone(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// newManager returns a manager with that chain, that does not log.
+// newManager returns a manager with that chain for an Example. It does not log.
 func newManager(chain ...core.Middleware) *core.Manager {
 	return core.New(core.WithMiddleware(chain...), core.WithLogger(slog.New(slog.DiscardHandler)))
 }
 
-// inBubble runs test with a manager of that chain, where time costs nothing, and all goroutines have to end.
+// newTestManager returns a manager with that chain for a test whose tasks may fail.
+func newTestManager(t *testing.T, chain ...core.Middleware) *core.Manager {
+	return coretest.New(t, coretest.AllowFailures(), core.WithMiddleware(chain...))
+}
+
+// inBubble runs test with a manager of that chain in a bubble: time costs nothing, and all goroutines
+// have to end.
 func inBubble(t *testing.T, test func(t *testing.T, tasks *core.Manager), chain ...func() core.Middleware) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -46,9 +53,7 @@ func inBubble(t *testing.T, test func(t *testing.T, tasks *core.Manager), chain 
 		for _, mw := range chain {
 			made = append(made, mw())
 		}
-		tasks := newManager(made...)
-		test(t, tasks)
-		require.NoError(t, tasks.Close())
+		test(t, newTestManager(t, made...))
 	})
 }
 
@@ -70,11 +75,10 @@ func (tel telemetry) middleware() core.Middleware {
 // lines returns a line for each span, in the order in which they ended.
 func (tel telemetry) lines() (lines []string) {
 	for _, span := range tel.exporter.GetSpans() {
-		line := "span " + span.Name
-		for _, kv := range span.Attributes {
-			switch kv.Key {
-			case "afterspan.task.attempt", "afterspan.task.outcome", "error.type":
-				line += fmt.Sprintf(" %s=%s", kv.Key, kv.Value.String())
+		line, attrs := "span "+span.Name, attribute.NewSet(span.Attributes...)
+		for _, key := range []attribute.Key{"afterspan.task.attempt", "afterspan.task.outcome", "error.type"} {
+			if value, ok := attrs.Value(key); ok {
+				line += fmt.Sprintf(" %s=%s", key, value.String())
 			}
 		}
 		lines = append(lines, line)
@@ -88,7 +92,8 @@ func (tel telemetry) print() {
 	}
 }
 
-// checkEveryEnding checks that a middleware changes nothing of how tasks end, whatever they do, and that tasks still run after.
+// checkEveryEnding checks that a middleware does not change how tasks end, whatever they do, and that
+// further tasks still run.
 func checkEveryEnding(t *testing.T, mw func() core.Middleware) {
 	t.Helper()
 	inBubble(t, func(t *testing.T, tasks *core.Manager) {

@@ -8,14 +8,15 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// Limit runs at most n tasks at a time that have the same value of an attribute, such as a tenant's id. The others wait, in
-// the order in which they came. Tasks without the attribute are not limited. Where the caller of Go can say what the task
-// belongs to, take [core.WithSerial] and a Serial of that Width instead: it waits in the manager's queue, without what the
-// next paragraph says.
+// Limit runs at most n tasks at a time that have the same value of an attribute, such as a tenant's id.
+// The others wait, in the order in which they came. Tasks without the attribute are not limited. Where
+// the caller of Go knows the key, use [core.WithKey] with Keyed{Running: n} instead: tasks then wait in
+// the manager's queue, which avoids the drawbacks of the next paragraph.
 //
-// What waits here holds a goroutine and a slot of the manager: where [core.WithLimit] is set, one busy tenant can fill all slots
-// with tasks that wait, and hold up the other tenants. So set no limit of the manager, or one far above n times the tenants
-// that are busy at once. And the wait is a part of the run, so it uses up the task's timeout.
+// A task that waits here holds a goroutine and a slot of the manager. With [core.WithLimit], one busy
+// tenant can fill all slots with waiting tasks and hold up the other tenants. So set no limit of the
+// manager, or one far above n times the number of busy tenants. The wait is also part of the run, so
+// it uses up the task's timeout.
 //
 // In the chain: further in than otelmw, so that the span shows the wait; further in than a retry, so that its pauses hold no
 // slot of the tenant; outside of a rate limit, so that no token is spent on a task that then waits.

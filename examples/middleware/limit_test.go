@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/core/coretest"
 )
 
 func tenant(id string) core.TaskOption { return core.WithAttrs(slog.String("tenant", id)) }
@@ -116,17 +117,17 @@ func TestLimitForgetsValues(t *testing.T) {
 	assert.Empty(t, l.byValue)
 }
 
-// What waits here holds a slot of the manager: so one tenant holds up the others where the manager has a limit, too.
+// A task that waits here holds a slot of the manager. If the manager has a limit, one tenant holds up
+// the others.
 func TestLimitHoldsTheManagersSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tasks := core.New(core.WithMiddleware(onePerTenant()), core.WithLimit(2, -1), core.WithLogger(slog.New(slog.DiscardHandler)))
+		tasks := coretest.New(t, core.WithMiddleware(onePerTenant()), core.WithLimit(2, -1))
 		for range 2 {
 			tasks.Go(background, "export", untilDone, tenant("ada"))
 		}
 		others := tasks.Go(background, "export", succeed, tenant("bob"))
 		synctest.Wait()
 		assert.Equal(t, core.Pending, others.Outcome())
-		assert.NoError(t, tasks.Close())
 	})
 }
 

@@ -55,7 +55,7 @@ func ExamplePprofLabels() {
 func TestPprofLabelsOfAGoroutineOfATask(t *testing.T) {
 	var left sync.WaitGroup
 	release := make(chan struct{})
-	err := newManager(PprofLabels()).Go(background, "export", func(context.Context) error {
+	err := newTestManager(t, PprofLabels()).Go(background, "export", func(context.Context) error {
 		left.Go(func() { <-release })
 		return nil
 	}).Wait(background)
@@ -71,7 +71,7 @@ func TestPprofLabelsAreGone(t *testing.T) {
 	for name, fn := range map[string]core.Func{"succeeds": succeed, "fails": fail, "crashes": crash, "quits": quit} {
 		t.Run(name, func(t *testing.T) {
 			seen, left := false, true
-			tasks := newManager(
+			tasks := newTestManager(t,
 				after(func() { left = profiled("task", name) }),
 				PprofLabels(),
 				after(func() { seen = profiled("task", name) }))
@@ -85,7 +85,7 @@ func TestPprofLabelsAreGone(t *testing.T) {
 // The labels of the request that started the task are there inside, and again outside.
 func TestPprofLabelsOfARequest(t *testing.T) {
 	inside, outside := "", ""
-	tasks := newManager(after(func() { outside = fmt.Sprint(profiled("task", "export"), profiled("route", "/orders")) }), PprofLabels())
+	tasks := newTestManager(t, after(func() { outside = fmt.Sprint(profiled("task", "export"), profiled("route", "/orders")) }), PprofLabels())
 	pprof.Do(background, pprof.Labels("route", "/orders"), func(ctx context.Context) {
 		_ = tasks.Go(ctx, "export", func(ctx context.Context) error {
 			inside = fmt.Sprint(profiled("task", "export"), profiled("route", "/orders"))

@@ -1,7 +1,6 @@
 package middleware
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 
@@ -10,22 +9,27 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// RateLimit lets tasks begin no faster than limiter allows. The others wait for their turn, in the order in which they came.
+// RateLimit lets tasks begin no faster than limiter allows. The others wait, in the order in which they
+// came.
 //
-// In the chain: further in than otelmw, whose span then shows the wait as a part of the run; further in than a retry, so
-// that an attempt takes a token, too; outside of a circuit breaker, so that what it lets through to try is not held up after.
+// In the chain: inside otelmw, whose span then shows the wait as part of the run. Inside a retry, so
+// that each attempt takes a token. Outside a circuit breaker, so that a task that a half-open breaker
+// lets through is not held up after that.
 //
-// A cancel or the task's timeout ends the wait. Where the limiter knows that the timeout comes first, it says so at once instead
-// of waiting in vain: the task has not timed out yet, and so it fails. A token is spent when the task begins: one that
-// panics or ends by Goexit has had it.
+// A cancel or the task's timeout ends the wait. If the timeout would come before the task's turn,
+// RateLimit does not wait: it refuses the task, with an error that matches [core.ErrRejected]. A token
+// is spent when the task begins, even if it panics or ends by Goexit.
 func RateLimit(limiter *rate.Limiter) core.Middleware {
 	return core.MiddlewareFunc(func(next core.Handler) core.Handler {
 		return func(ctx context.Context, t *core.Task) error {
-			if err := limiter.Wait(ctx); err != nil {
-				// The cause tells a shutdown from a Cancel. There is none where the limiter did not want to wait.
-				return fmt.Errorf("waiting for the rate limit: %w", cmp.Or(context.Cause(ctx), err))
+			err := limiter.Wait(ctx)
+			if err == nil {
+				return next(ctx, t)
 			}
-			return next(ctx, t)
+			if cause := context.Cause(ctx); cause != nil { // it tells a shutdown from a Cancel
+				return fmt.Errorf("waiting for the rate limit: %w", cause)
+			}
+			return fmt.Errorf("%w: %w", core.ErrRejected, err)
 		}
 	})
 }

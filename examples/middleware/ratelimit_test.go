@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -13,7 +14,7 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// Two an hour, and the third could not begin before its timeout.
+// Two tasks an hour. The third could not begin before its timeout, so it is refused.
 func ExampleRateLimit() {
 	tel := newTelemetry()
 	tasks := newManager(tel.middleware(), RateLimit(rate.NewLimiter(rate.Every(time.Hour), 2)))
@@ -22,18 +23,18 @@ func ExampleRateLimit() {
 			fmt.Println("task", i, "runs")
 			return nil
 		}, core.WithTimeout(time.Minute)).Wait(background)
-		fmt.Println("task", i, "error:", err)
+		fmt.Println("task", i, "refused:", errors.Is(err, core.ErrRejected))
 	}
 	tel.print()
 	// Output:
 	// task 0 runs
-	// task 0 error: <nil>
+	// task 0 refused: false
 	// task 1 runs
-	// task 1 error: <nil>
-	// task 2 error: waiting for the rate limit: rate: Wait(n=1) would exceed context deadline
+	// task 1 refused: false
+	// task 2 refused: true
 	// span task_0 afterspan.task.outcome=completed
 	// span task_1 afterspan.task.outcome=completed
-	// span task_2 afterspan.task.outcome=failed error.type=*errors.errorString
+	// span task_2 afterspan.task.outcome=rejected
 }
 
 func oneAMinute() core.Middleware { return RateLimit(rate.NewLimiter(rate.Every(time.Minute), 1)) }
@@ -67,15 +68,15 @@ func TestRateLimitIsCancelledInItsWait(t *testing.T) {
 	}, oneAMinute)
 }
 
-// It does not wait for what would come too late.
+// It does not wait for a turn that would come after the timeout.
 func TestRateLimitAndATimeout(t *testing.T) {
 	inBubble(t, func(t *testing.T, tasks *core.Manager) {
 		began := time.Now()
 		assert.NoError(t, tasks.Go(background, "first", succeed).Wait(background))
 		late := tasks.Go(background, "late", succeed, core.WithTimeout(time.Second))
-		assert.ErrorContains(t, late.Wait(background), "would exceed context deadline")
+		assert.ErrorIs(t, late.Wait(background), core.ErrRejected)
 		assert.Zero(t, time.Since(began))
-		assert.Equal(t, core.Failed, late.Outcome(), "its time was not up yet")
+		assert.Equal(t, core.Rejected, late.Outcome(), "its timeout has not passed yet")
 		inTime := tasks.Go(background, "in_time", succeed, core.WithTimeout(time.Hour))
 		assert.NoError(t, inTime.Wait(background))
 	}, oneAMinute)

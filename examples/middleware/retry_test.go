@@ -76,7 +76,7 @@ func TestRetryPauses(t *testing.T) {
 
 func TestRetryGivesUp(t *testing.T) {
 	tries := 0
-	task := newManager(Retry(2, noPauses)).Go(background, "send_receipt", func(context.Context) error {
+	task := newTestManager(t, Retry(2, noPauses)).Go(background, "send_receipt", func(context.Context) error {
 		tries++
 		return errMail
 	})
@@ -92,7 +92,7 @@ func TestRetryDoesNotTryAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tries := 0
-			task := newManager(Retry(3, noPauses)).Go(background, name, func(ctx context.Context) error {
+			task := newTestManager(t, Retry(3, noPauses)).Go(background, name, func(ctx context.Context) error {
 				tries++
 				return fn(ctx)
 			})
@@ -142,7 +142,7 @@ func TestRetryOfATaskThatTimedOut(t *testing.T) {
 // Each attempt is a span of its own also where the attempts end in a panic.
 func TestRetryOutsideOfTheSpanAndAPanic(t *testing.T) {
 	tel := newTelemetry()
-	tasks := newManager(Retry(3, noPauses), tel.middleware())
+	tasks := newTestManager(t, Retry(3, noPauses), tel.middleware())
 	tries := 0
 	err := tasks.Go(background, "send_receipt", func(context.Context) error {
 		if tries++; tries == 2 {

@@ -43,7 +43,7 @@ func ExampleSlogAttrs() {
 func TestSlogAttrsOfATaskThatATaskStarts(t *testing.T) {
 	var out bytes.Buffer
 	logger := slog.New(ContextHandler{newHandler(&out)})
-	tasks := newManager(SlogAttrs())
+	tasks := newTestManager(t, SlogAttrs())
 	_ = tasks.Go(background, "outer", func(ctx context.Context) error {
 		inner := tasks.Go(ctx, "inner", func(ctx context.Context) error {
 			logger.InfoContext(ctx, "inside")
@@ -57,7 +57,7 @@ func TestSlogAttrsOfATaskThatATaskStarts(t *testing.T) {
 func TestSlogAttrsAndLoggersMadeOfTheLogger(t *testing.T) {
 	var out bytes.Buffer
 	logger := slog.New(ContextHandler{newHandler(&out)})
-	_ = newManager(SlogAttrs()).Go(background, "export", func(ctx context.Context) error {
+	_ = newTestManager(t, SlogAttrs()).Go(background, "export", func(ctx context.Context) error {
 		logger.With("host", "db-1").InfoContext(ctx, "with")
 		logger.WithGroup("db").InfoContext(ctx, "group", "host", "db-1")
 		return nil
@@ -77,7 +77,7 @@ func TestSlogAttrsAfterAPanic(t *testing.T) {
 			return err
 		}
 	})
-	_ = newManager(SlogAttrs(), sayWhy).Go(background, "export", crash).Wait(background)
+	_ = newTestManager(t, SlogAttrs(), sayWhy).Go(background, "export", crash).Wait(background)
 	assert.Equal(t, "level=WARN msg=\"it failed\" error=\"panic: a bug\" task.name=export task.id=1\n", out.String())
 }
 

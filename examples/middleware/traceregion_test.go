@@ -87,7 +87,7 @@ func ExampleTraceRegion() {
 func TestTraceRegionEnds(t *testing.T) {
 	for outcome, fn := range map[string]core.Func{"completed": succeed, "failed": fail, "crashed": crash, "quit": quit} {
 		t.Run(outcome, func(t *testing.T) {
-			tasks := newManager(TraceRegion())
+			tasks := newTestManager(t, TraceRegion())
 			entries, err := record(func() { _ = tasks.Go(background, "reindex", fn).Wait(background) })
 			require.NoError(t, err)
 			require.Len(t, entries, 5)
@@ -109,7 +109,7 @@ func TestTraceRegionAndAnotherGoroutine(t *testing.T) {
 			return <-result
 		}
 	})
-	tasks := newManager(TraceRegion(), elsewhere)
+	tasks := newTestManager(t, TraceRegion(), elsewhere)
 	entries, err := record(func() {
 		_ = tasks.Go(background, "reindex", func(ctx context.Context) error {
 			defer trace.StartRegion(ctx, "read").End()
@@ -125,7 +125,7 @@ func TestTraceRegionAndAnotherGoroutine(t *testing.T) {
 }
 
 func TestTraceRegionOfEachAttempt(t *testing.T) {
-	tasks := newManager(Retry(3, noPauses), TraceRegion())
+	tasks := newTestManager(t, Retry(3, noPauses), TraceRegion())
 	entries, err := record(func() { _ = tasks.Go(background, "reindex", failsTwice()).Wait(background) })
 	require.NoError(t, err)
 	require.Len(t, entries, 15)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"slices"
 	"testing"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/core/coretest"
 	"github.com/afterspan/afterspan/publisher"
 )
 
@@ -21,21 +21,24 @@ func TestAnswerDoesNotWaitForTheNotification(t *testing.T) {
 	r, err := openResources(options{folder: testFolder, outDir: t.TempDir()})
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, r.close()) }()
-	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
+	var rec coretest.Recorder
+	tasks := coretest.New(t, coretest.AllowFailures(), core.WithMiddleware(rec.Middleware()))
 	a := newAgent(r, noop.NewTracerProvider(), tasks)
 	a.notifyTimeout = time.Hour
 
 	_, err = a.invoke(t.Context(), testQuestion)
 	require.NoError(t, err)
-	assert.True(t, slices.ContainsFunc(tasks.Tasks(), func(i core.TaskInfo) bool { return i.Name == "notify" }))
+	notifies := rec.Tasks("notify", slog.String("thread_id", "thread-1"))
+	require.Len(t, notifies, 1)
+	assert.Equal(t, core.Pending, notifies[0].Outcome())
 	require.NoError(t, tasks.Close())
-	assert.Positive(t, tasks.Stats().Cancelled)
+	assert.Equal(t, core.Cancelled, notifies[0].Outcome())
 }
 
 // The index is the one task whose result the agent needs, so its error is the agent's.
 func TestAgentNeedsItsIndex(t *testing.T) {
 	t.Parallel()
-	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
+	tasks := coretest.New(t)
 	require.NoError(t, tasks.Close())
 	a := &agent{
 		docs: os.DirFS(testFolder), tracer: noop.NewTracerProvider().Tracer(""), tasks: tasks, events: publisher.NewOrdered(tasks, publisher.Console(failing{})),
@@ -46,11 +49,13 @@ func TestAgentNeedsItsIndex(t *testing.T) {
 
 func TestFailedPublishIsAFailedTask(t *testing.T) {
 	t.Parallel()
-	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
+	var rec coretest.Recorder
+	tasks := coretest.New(t, coretest.AllowFailures(), core.WithMiddleware(rec.Middleware()))
 	a := &agent{tasks: tasks, events: publisher.NewOrdered(tasks, publisher.Console(failing{}))}
 	a.publishEvent(t.Context(), "plan", publisher.TypeStart, "")
 	require.NoError(t, tasks.Wait(t.Context()))
-	assert.Equal(t, core.Stats{Created: 1, Failed: 1}, tasks.Stats())
+	require.Len(t, rec.Tasks("publish_event"), 1)
+	assert.Equal(t, core.Failed, rec.Tasks("publish_event")[0].Outcome())
 }
 
 type failing struct{}

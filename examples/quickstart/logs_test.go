@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/core/coretest"
 )
 
 func TestTraceHandler(t *testing.T) {
@@ -29,7 +30,7 @@ level=INFO msg=grouped thread_id=thread-1 task.trace_id=ab0000000000000000000000
 }
 
 func TestPanicSite(t *testing.T) {
-	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
+	tasks := coretest.New(t, coretest.AllowFailures())
 	var list []int
 	var names map[string]int
 	for name, bug := range map[string]func(int){

@@ -60,6 +60,7 @@ func answerQuestion(
 
 	// First the tasks, then the provider: the other way round, the spans of all that still runs are lost.
 	// Ctrl-C ends the agent, but not this. Each has its own bound, so that slow tasks leave time to export.
+	// shutdownErr names the tasks that had to be cancelled, or did not stop.
 	ctx = context.WithoutCancel(ctx)
 	stats, shutdownErr := tasks.Shutdown(ctx)
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)

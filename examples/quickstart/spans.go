@@ -64,13 +64,14 @@ func readSpans(r io.Reader) ([]span, error) {
 func (s span) took() time.Duration { return s.EndTime.Sub(s.StartTime) }
 
 // isTask reports whether it is the span of a background task.
-func (s span) isTask() bool { return s.outcome() != "" }
+func (s span) isTask() bool { return s.SpanKind == trace.SpanKindConsumer }
 
+// outcome returns the outcome of a task, also on its spawn span, if that has it.
 func (s span) outcome() string { return s.Attributes.get("afterspan.task.outcome") }
 
 // errors says what went wrong, and where if it was a panic.
 func (s span) errors() string {
-	if s.Status.Code != "Error" {
+	if s.Status.Code != "Error" || s.SpanKind == trace.SpanKindProducer { // the task's row says it
 		return ""
 	}
 	text := fmt.Sprintf("error.type=%s  %s", s.Attributes.get("error.type"), s.Status.Description)

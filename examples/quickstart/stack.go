@@ -5,17 +5,13 @@ import (
 	"strings"
 )
 
-// panicSite returns the file:line that a stack's panic came from. That is the first frame after the one of
-// panic itself which is not the runtime's.
+// panicSite returns the file:line that a panic came from: the first frame of the Stack of a
+// core.PanicError. A frame is two lines, the function and its position.
 func panicSite(stack string) string {
-	_, frames, _ := strings.Cut(stack, "\npanic(")
-	lines := strings.Split(frames, "\n")
-	for i := 2; i+1 < len(lines); i += 2 { // a frame is two lines: function, then position
-		if strings.HasPrefix(lines[i], "runtime.") {
-			continue
-		}
-		position, _, _ := strings.Cut(filepath.Base(lines[i+1]), " ")
-		return position
+	_, rest, _ := strings.Cut(stack, "\n")
+	position, _, _ := strings.Cut(rest, "\n")
+	if position == "" {
+		return "unknown"
 	}
-	return "unknown"
+	return filepath.Base(strings.TrimSpace(position))
 }

@@ -39,7 +39,11 @@ func (f forest) note(s span) string {
 	case ok && s.isTask():
 		return fmt.Sprintf("← %s, trace %s", other.Name, shortID(other.SpanContext.TraceID))
 	case ok:
-		return "→ trace " + shortID(other.SpanContext.TraceID)
+		note := "→ trace " + shortID(other.SpanContext.TraceID)
+		if outcome := s.outcome(); outcome != "" {
+			note += ", " + outcome
+		}
+		return note
 	default:
 		return ""
 	}

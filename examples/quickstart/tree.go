@@ -88,7 +88,7 @@ func tracesText(spans []span) string {
 	late, all := tasks.endedAfter(root.EndTime)
 
 	var out strings.Builder
-	fmt.Fprintf(&out, "The agent's trace, of conversation %s. A spawn span lasts until its task starts.\n",
+	fmt.Fprintf(&out, "The agent's trace, of conversation %s. Each spawn span leads to the trace of its task.\n",
 		root.Attributes.get(string(conversationIDKey)))
 	agent.write(&out, "SPAN", width, root.StartTime)
 	fmt.Fprintf(&out, "\nIts background tasks, each with a trace of its own. %d of %d ended after the agent's span had.\n",

@@ -66,8 +66,8 @@ func (s *service) takeOrder(w http.ResponseWriter, r *http.Request) {
 		info := task.Info()
 		answer.Tasks = append(answer.Tasks, startedTask{ID: info.ID, Name: info.Name, State: info.State})
 	}
-	if err := tasks[0].Err(); errors.Is(err, core.ErrFull) || errors.Is(err, core.ErrClosed) {
-		// The receipt must not be lost, so the customer has to hear of it. The manager's own line has no room for each order.
+	if err := tasks[0].Err(); errors.Is(err, core.ErrRejected) {
+		// The receipt must not be lost, so the customer has to know. The manager does not log each refusal.
 		s.log.WarnContext(ctx, "order refused", "order_id", o.ID, "error", err)
 		w.Header().Set("Retry-After", "1")
 		s.answer(w, http.StatusServiceUnavailable, answer)

@@ -97,13 +97,30 @@ func (s *service) stopAll() error {
 		}),
 		s.stopOne("tasks", s.stop.tasks, func(ctx context.Context) error {
 			_, err := s.tasks.Shutdown(ctx) // it logs its figures
-			return err
+			return s.logLost(err)
 		}),
 		s.stopOne("partner", time.Second, s.partner.shutdown),
 		s.stopOne("ops", s.stop.ops, s.ops.Shutdown),
 		s.observe.Unregister(),
 		s.stopOne("telemetry", s.stop.telemetry, s.tel.shutdown),
 	)
+}
+
+// logLost logs each task that the shutdown of the tasks cancelled, with its attributes, so that somebody can do its work. The stop
+// is in order then. It is not if tasks did not stop: the error is returned.
+func (s *service) logLost(err error) error {
+	var lost *core.ShutdownError
+	if !errors.As(err, &lost) {
+		return err
+	}
+	for _, task := range lost.Cancelled {
+		s.log.LogAttrs(context.Background(), slog.LevelError, "task to be done by hand",
+			append(task.Attrs, slog.String("name", task.Name))...)
+	}
+	if len(lost.Remaining) == 0 {
+		return nil
+	}
+	return err
 }
 
 // stopOne stops one of the parts, and says so. The line about the telemetry is on stdout alone: it is too late for OTLP.

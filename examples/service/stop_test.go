@@ -68,7 +68,7 @@ func (p *process) checkDrain() {
 	assert.Contains(p.t, metrics, "afterspan_manager_tasks")
 }
 
-// What takes too long is cancelled in time to end, and that is in order.
+// A task that takes too long is cancelled in time to end. That is in order, and the log says what is left to do.
 func TestStopCancelsWhatIsSlow(t *testing.T) {
 	t.Parallel()
 	r := startReceiver(t)
@@ -77,6 +77,9 @@ func TestStopCancelsWhatIsSlow(t *testing.T) {
 	p.await(func(l line) bool { return l.msg() == "sending the receipt" })
 	p.stop()
 	assert.Equal(t, parts, p.stopped())
+	lost := p.await(func(l line) bool { return l.msg() == "task to be done by hand" })
+	assert.Equal(t, "send_receipt", lost["name"])
+	assert.Equal(t, "o-1", lost["order_id"])
 	assert.Equal(t, "cancelled", attr(r.one("send_receipt").GetAttributes(), "afterspan.task.outcome"))
 }
 
@@ -98,7 +101,7 @@ func TestTaskThatDoesNotStop(t *testing.T) {
 	assert.Equal(t, "o-1", left["order_id"])
 	assert.Contains(t, left["stack"], "archiveOrder")
 	wrong := p.await(func(l line) bool { return l.msg() == "did not stop in order" })
-	assert.Contains(t, wrong["error"], "1 task(s) did not stop within")
+	assert.Contains(t, wrong["error"], "left 1 task(s) running")
 	assert.Contains(t, p.stderr.String(), "archive_order")
 
 	for _, name := range append([]string{"POST /orders", "spawn archive_order"}, usualTasks...) {

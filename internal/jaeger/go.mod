@@ -8,7 +8,7 @@
 // go.mod and go.sum, and let "GOWORK=off go mod tidy" throw out what is not needed.
 module github.com/afterspan/afterspan/internal/jaeger
 
-go 1.25.0
+go 1.26.0
 
 tool github.com/jaegertracing/jaeger/cmd/jaeger
 

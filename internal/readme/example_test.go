@@ -13,6 +13,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"testing"
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -20,6 +21,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/core/coretest"
 	"github.com/afterspan/afterspan/otelmw"
 	"github.com/afterspan/afterspan/otelmw/linksampler"
 	"github.com/afterspan/afterspan/publisher"
@@ -93,7 +95,7 @@ func serve(srv *http.Server, tp *sdktrace.TracerProvider) error {
 	return errors.Join(err,
 		within(5*time.Second, srv.Shutdown), // no new requests
 		within(15*time.Second, func(ctx context.Context) error {
-			stats, err := tasks.Shutdown(ctx) // their tasks finish, or are in the figures, or in the error
+			stats, err := tasks.Shutdown(ctx) // their tasks finish, or the error names them
 			slog.Info("background tasks ended", "stats", stats)
 			return err
 		}),
@@ -136,7 +138,7 @@ func Example_context() {
 }
 
 func Example_refused() {
-	// Four at a time, a hundred waiting in order, and the next is refused: its handle is done already.
+	// Four run at a time, and a hundred wait in order. The next is refused: its handle is done already.
 	tasks := core.New(core.WithLimit(4, 100))
 	_ = tasks.Close()
 	task := tasks.Go(context.Background(), "too_late", reindex)
@@ -144,11 +146,11 @@ func Example_refused() {
 	// Output: rejected true
 }
 
-func Example_serial() {
+func Example_keyed() {
 	ctx := context.Background()
-	// What concerns one conversation is done in order. Other conversations are not held up.
-	conversations := &core.Serial{PerKey: 100} // and no more than 100 of one conversation at a time
-	task := tasks.Go(ctx, "reindex", reindex, core.WithSerial(conversations, threadID))
+	// Tasks of one conversation run in order. Other conversations are not held up.
+	conversations := &core.Keyed{PerKey: 100} // and no more than 100 of one conversation at a time
+	task := tasks.Go(ctx, "reindex", reindex, core.WithKey(conversations, threadID))
 	_ = task.Wait(ctx)
 	fmt.Println(task.Outcome())
 	// Output: completed
@@ -236,16 +238,14 @@ func Example_middleware() {
 }
 
 // Snapshot gives a task the user's session as it was at the spawn: the request goes on to change it.
-type Snapshot struct{}
-
-func (Snapshot) Spawn(ctx context.Context, t *core.Task) context.Context {
-	if s, ok := ctx.Value(sessionKey{}).(*Session); ok {
-		ctx = context.WithValue(ctx, sessionKey{}, s.Clone())
-	}
-	return ctx
+func Snapshot() core.Middleware {
+	return core.Middleware{Spawn: func(ctx context.Context, _ *core.Task) context.Context {
+		if s, ok := ctx.Value(sessionKey{}).(*Session); ok {
+			ctx = context.WithValue(ctx, sessionKey{}, s.Clone())
+		}
+		return ctx
+	}}
 }
-
-func (Snapshot) Wrap(next core.Handler) core.Handler { return next }
 
 // Session is what a user has done so far.
 type Session struct{ Cart []string }
@@ -256,7 +256,7 @@ func (s *Session) Clone() *Session { return &Session{Cart: slices.Clone(s.Cart)}
 type sessionKey struct{}
 
 func ExampleSnapshot() {
-	tasks := core.New(core.WithMiddleware(Snapshot{}))
+	tasks := core.New(core.WithMiddleware(Snapshot()))
 	session := &Session{Cart: []string{"tea"}}
 	ctx := context.WithValue(context.Background(), sessionKey{}, session)
 
@@ -270,6 +270,24 @@ func ExampleSnapshot() {
 	close(paid)
 	_ = task.Wait(ctx)
 	// Output: [tea]
+}
+
+// PlaceOrder is the code under test.
+func PlaceOrder(ctx context.Context, tasks *core.Manager, id string) {
+	tasks.Go(ctx, "send_receipt", func(ctx context.Context) error { return mail.Send(ctx, r) },
+		core.WithAttrs(slog.String("order", id)))
+}
+
+func TestPlaceOrder(t *testing.T) {
+	var rec coretest.Recorder
+	tasks := coretest.New(t, core.WithMiddleware(rec.Middleware()))
+	PlaceOrder(t.Context(), tasks, "o-1") // starts a task and returns
+
+	_ = tasks.Wait(t.Context())
+	sent := rec.Tasks("send_receipt", slog.String("order", "o-1"))
+	if len(sent) != 1 || sent[0].Outcome() != core.Completed {
+		t.Errorf("the receipts of the order: %v", sent)
+	}
 }
 
 // Outcomes counts how tasks end, also those whose goroutine ends by runtime.Goexit.
