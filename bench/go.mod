@@ -1,6 +1,6 @@
 module github.com/afterspan/afterspan/bench
 
-go 1.25.0
+go 1.26.0
 
 require (
 	github.com/afterspan/afterspan v0.1.0
