@@ -8,6 +8,7 @@ require (
 	github.com/afterspan/afterspan/publisher/redispub v0.1.0
 	github.com/cenkalti/backoff/v5 v5.0.3
 	github.com/cloudwego/eino v0.7.36
+	github.com/google/pprof v0.0.0-20261105003125-4bf881d7fb0b
 	github.com/google/uuid v1.6.0
 	github.com/nats-io/nats-server/v2 v2.14.5
 	github.com/nats-io/nats.go v1.53.1

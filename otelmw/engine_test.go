@@ -43,13 +43,13 @@ func TestEngineWithoutSpawn(t *testing.T) {
 			"afterspan.task.name": "job", "afterspan.task.id": int64(0),
 			"afterspan.task.queue_time":  3.0, // such a task does not say when it starts: since it was made
 			"afterspan.task.outcome":     "failed",
-			"error.type":                 "*errors.errorString",
+			"error.type":                 plainError,
 			"afterspan.spawner.trace_id": sc.TraceID().String(),
 			"afterspan.spawner.span_id":  sc.SpanID().String(),
 		}, values(t, job.Attributes()))
 		name := attribute.String("afterspan.task.name", "job")
 		assertMetrics(t, tel, queueDuration(point(3, 8, name)), active(0, "job"), duration(point(0, 0, name,
-			attribute.String("afterspan.task.outcome", "failed"), attribute.String("error.type", "*errors.errorString"))))
+			attribute.String("afterspan.task.outcome", "failed"), attribute.String("error.type", plainError))))
 	})
 }
 
@@ -219,7 +219,7 @@ func TestOutcomeOfAnEnginesTask(t *testing.T) {
 		"timeout":                           {fmt.Errorf("river: %w", core.ErrTimeout), "timed_out", "timeout"},
 		"cancelled":                         {core.ErrCancelled, "cancelled", nil},
 		"shutdown":                          {core.ErrShutdown, "cancelled", nil},
-		"failed":                            {context.DeadlineExceeded, "failed", "context.deadlineExceededError"},
+		"failed":                            {context.DeadlineExceeded, "failed", fmt.Sprintf("%T", context.DeadlineExceeded)},
 		"goexit":                            {core.ErrGoexit, "failed", "goexit"},
 		"a panic that the engine recovered": {&core.PanicError{Value: "boom"}, "failed", "panic"},
 	} {

@@ -88,7 +88,7 @@ func TestMetricsWithoutTraces(t *testing.T) {
 		assert.Equal(t, []string{"agent"}, tel.names())
 		name := attribute.String("afterspan.task.name", "job")
 		assertMetrics(t, tel, queueDuration(point(0, 0, name)), active(0, "job"), duration(point(0, 0, name,
-			attribute.String("afterspan.task.outcome", "failed"), attribute.String("error.type", "*errors.errorString"))))
+			attribute.String("afterspan.task.outcome", "failed"), attribute.String("error.type", plainError))))
 	})
 }
 

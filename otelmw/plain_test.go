@@ -117,7 +117,7 @@ func TestSpanIsThatOfThePlainForm(t *testing.T) {
 		"failed": {fn: fail, want: func(trace.SpanContext) plain {
 			return plain{
 				options: []trace.SpanStartOption{trace.WithNewRoot()}, start: ours, status: errTask.Error(),
-				end: []attribute.KeyValue{outcome.String("failed"), semconv.ErrorTypeKey.String("*errors.errorString")},
+				end: []attribute.KeyValue{outcome.String("failed"), semconv.ErrorTypeKey.String(plainError)},
 			}
 		}},
 		"timed out": {task: []core.TaskOption{core.WithTimeout(time.Second)}, fn: obey, want: func(trace.SpanContext) plain {

@@ -123,7 +123,8 @@ func TestProgramThatFails(t *testing.T) {
 
 	_, errs, err = execute(t, "-nonsense")
 	require.Error(t, err)
-	assert.Contains(t, errs, "flag provided but not defined: -nonsense")
+	assert.Contains(t, errs, "agentgraph: ")
+	assert.Contains(t, errs, "-nonsense")
 
 	_, errs, err = execute(t, "-h")
 	require.NoError(t, err)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,7 +120,7 @@ func TestFailingNotify(t *testing.T) {
 	defer broken.Close()
 	gone := httptest.NewServer(nil)
 	gone.Close()
-	for url, want := range map[string]string{broken.URL: "500 Internal Server Error", gone.URL: "refused"} {
+	for url, want := range map[string]string{broken.URL: "notifying: 500", gone.URL: syscall.ECONNREFUSED.Error()} {
 		f := newFixture(t, func(c *config) { c.client, c.notifyURL = nil, url })
 		f.ask(t, t.Context())
 		stats := f.close(t)

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -127,7 +128,7 @@ func TestStartThatFails(t *testing.T) {
 	var log safeBuffer
 	var tasks *core.Manager
 	app := fxtest.New(t, fx.Populate(&tasks), service(options{addr: taken.Addr().String(), stopTimeout: time.Minute}, &log))
-	assert.ErrorContains(t, app.Start(t.Context()), "address already in use")
+	assert.ErrorIs(t, app.Start(t.Context()), syscall.EADDRINUSE)
 	inOrderOf(t, log.String(), atTheStop[1:]...)
 	task := tasks.Go(t.Context(), "late", func(context.Context) error { return nil })
 	assert.ErrorIs(t, task.Err(), core.ErrClosed)

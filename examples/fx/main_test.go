@@ -68,15 +68,20 @@ func TestProgramThatCannotStart(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer taken.Close()
-	for want, args := range map[string][]string{
-		"address already in use": {"-addr", taken.Addr().String()},
-		"not defined: -unknown":  {"-unknown"},
+	for _, tt := range []struct {
+		args []string
+		want string
+		code int
+	}{
+		{[]string{"-addr", taken.Addr().String()}, syscall.EADDRINUSE.Error(), 1},
+		{[]string{"-unknown"}, "-unknown", 2},
 	} {
-		out, err := program(t, args...).CombinedOutput()
+		out, err := program(t, tt.args...).CombinedOutput()
 		var exit *exec.ExitError
 		require.True(t, errors.As(err, &exit), string(out))
-		assert.Contains(t, string(out), want)
-		assert.NotContains(t, string(out), "goroutine ")
+		assert.Equal(t, tt.code, exit.ExitCode(), string(out))
+		assert.Contains(t, string(out), tt.want)
+		assert.NotContains(t, string(out), "main.main", "the stack of a panic")
 	}
 }
 

@@ -28,28 +28,28 @@ func breaker() core.Middleware { return Breaker(settings()) }
 func ExampleBreaker() {
 	tel := newTelemetry()
 	settings := settings()
-	settings.OnStateChange = func(name string, from, to gobreaker.State) { fmt.Println(name, "goes from", from, "to", to) }
+	settings.OnStateChange = func(name string, _, to gobreaker.State) { fmt.Println(name, "is open:", to == gobreaker.StateOpen) }
 	tasks := newManager(tel.middleware(), Breaker(settings))
 	for range 3 {
 		err := tasks.Go(background, "send_receipt", func(context.Context) error {
 			fmt.Println("calls the mail server")
 			return errMail
 		}).Wait(background)
-		fmt.Println("error:", err)
+		fmt.Println("turned away:", errors.As(err, new(*CircuitOpenError)))
 	}
 	fmt.Println("error:", tasks.Go(background, "reindex", succeed).Wait(background))
 	tel.print()
 	// Output:
 	// calls the mail server
-	// error: the mail server is away
+	// turned away: false
 	// calls the mail server
-	// send_receipt goes from closed to open
-	// error: the mail server is away
-	// error: send_receipt: circuit breaker is open
+	// send_receipt is open: true
+	// turned away: false
+	// turned away: true
 	// error: <nil>
-	// span send_receipt afterspan.task.outcome=failed error.type=*errors.errorString
-	// span send_receipt afterspan.task.outcome=failed error.type=*errors.errorString
-	// span send_receipt afterspan.task.outcome=rejected
+	// span send_receipt afterspan.task.outcome=failed error.type=*middleware.mailError
+	// span send_receipt afterspan.task.outcome=failed error.type=*middleware.mailError
+	// span send_receipt afterspan.task.outcome=failed error.type=circuit_open
 	// span reindex afterspan.task.outcome=completed
 }
 

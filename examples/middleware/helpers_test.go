@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -19,10 +18,14 @@ import (
 	"github.com/afterspan/afterspan/otelmw"
 )
 
-var (
-	errMail    = errors.New("the mail server is away")
-	background = context.Background()
-)
+var background = context.Background()
+
+// mailError is a type of its own, so that the error.type in a span is a name of ours.
+type mailError struct{}
+
+func (*mailError) Error() string { return "the mail server is away" }
+
+var errMail error = &mailError{}
 
 func succeed(context.Context) error { return nil }
 func fail(context.Context) error    { return errMail }

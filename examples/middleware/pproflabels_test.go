@@ -5,10 +5,11 @@ import (
 	"context"
 	"fmt"
 	"runtime/pprof"
-	"strings"
+	"slices"
 	"sync"
 	"testing"
 
+	"github.com/google/pprof/profile"
 	"github.com/stretchr/testify/assert"
 
 	"github.com/afterspan/afterspan/core"
@@ -16,16 +17,17 @@ import (
 
 // profiled reports whether the goroutine profile has a goroutine with that label now.
 func profiled(key, value string) bool {
-	var profile bytes.Buffer
-	if err := pprof.Lookup("goroutine").WriteTo(&profile, 1); err != nil {
+	var out bytes.Buffer
+	if err := pprof.Lookup("goroutine").WriteTo(&out, 0); err != nil {
 		panic(err)
 	}
-	for line := range strings.Lines(profile.String()) {
-		if strings.HasPrefix(line, "# labels:") && strings.Contains(line, fmt.Sprintf("%q:%q", key, value)) {
-			return true
-		}
+	goroutines, err := profile.Parse(&out)
+	if err != nil {
+		panic(err)
 	}
-	return false
+	return slices.ContainsFunc(goroutines.Sample, func(s *profile.Sample) bool {
+		return slices.Contains(s.Label[key], value)
+	})
 }
 
 // after calls f on the way back, on every way out.

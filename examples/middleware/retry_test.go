@@ -60,8 +60,8 @@ func ExampleRetry_outside() {
 	tel.print()
 	fmt.Println("the task:", task.Outcome())
 	// Output:
-	// span send_receipt afterspan.task.outcome=failed error.type=*errors.errorString
-	// span send_receipt afterspan.task.attempt=2 afterspan.task.outcome=failed error.type=*errors.errorString
+	// span send_receipt afterspan.task.outcome=failed error.type=*middleware.mailError
+	// span send_receipt afterspan.task.attempt=2 afterspan.task.outcome=failed error.type=*middleware.mailError
 	// span send_receipt afterspan.task.attempt=3 afterspan.task.outcome=completed
 	// the task: completed
 }
@@ -152,7 +152,7 @@ func TestRetryOutsideOfTheSpanAndAPanic(t *testing.T) {
 	}).Wait(background)
 	assert.ErrorAs(t, err, new(*core.PanicError))
 	assert.Equal(t, []string{
-		"span send_receipt afterspan.task.outcome=failed error.type=*errors.errorString",
+		"span send_receipt afterspan.task.outcome=failed error.type=*middleware.mailError",
 		"span send_receipt afterspan.task.attempt=2 afterspan.task.outcome=failed error.type=panic",
 	}, tel.lines())
 }

@@ -44,6 +44,15 @@ func record(f func()) (entries []entry, err error) {
 	return entries, err
 }
 
+// kinds are the names of the events that count here.
+var kinds = map[tracereader.EventKind]string{
+	tracereader.EventTaskBegin:   "TaskBegin",
+	tracereader.EventTaskEnd:     "TaskEnd",
+	tracereader.EventRegionBegin: "RegionBegin",
+	tracereader.EventRegionEnd:   "RegionEnd",
+	tracereader.EventLog:         "Log",
+}
+
 func appendEntry(entries []entry, e tracereader.Event) []entry {
 	var what string
 	var id tracereader.TaskID
@@ -57,7 +66,7 @@ func appendEntry(entries []entry, e tracereader.Event) []entry {
 	default:
 		return entries
 	}
-	return append(entries, entry{fmt.Sprint(e.Kind(), " ", what), id, e.Goroutine()})
+	return append(entries, entry{kinds[e.Kind()] + " " + what, id, e.Goroutine()})
 }
 
 func ExampleTraceRegion() {

@@ -148,7 +148,7 @@ func TestPortThatIsTaken(t *testing.T) {
 	for _, flag := range []string{"-addr", "-ops-addr"} {
 		other := startProcess(t, nil, "-addr", "127.0.0.1:0", "-ops-addr", "127.0.0.1:0", flag, strings.TrimPrefix(p.public, "http://"))
 		assert.Equal(t, 1, other.exitCode())
-		assert.Contains(t, other.stderr.String(), "address already in use")
+		assert.Contains(t, other.stderr.String(), syscall.EADDRINUSE.Error())
 		assert.Equal(t, parts, other.stopped())
 	}
 }
