@@ -19,9 +19,9 @@ var (
 	errGoexit    = errors.New("the goroutine ended")
 )
 
-// registry is what a careful engineer writes by hand, once go statements have cost a weekend: a task outlives
-// the request, can be cancelled with a cause, has a timeout, does not take the process down with a panic, is in a
-// list and in a counter, and is waited for at the end.
+// registry is what a careful engineer writes by hand. A task outlives the request, can be cancelled
+// with a cause, has a timeout, does not end the process by a panic, is in a list and in a counter,
+// and is waited for at the end.
 type registry struct {
 	mu      sync.Mutex
 	closed  bool
@@ -46,7 +46,8 @@ func newRegistry(l *slog.Logger) *registry {
 	return &registry{running: map[uint64]*entry{}, logger: l}
 }
 
-// Go runs fn in the background, with the values of ctx and without its cancellation. timeout <= 0 is none.
+// Go runs fn in the background, with the values of ctx and without its cancellation. A timeout <= 0
+// is none.
 func (r *registry) Go(ctx context.Context, name string, timeout time.Duration, fn work) error {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	e := &entry{name: name, started: time.Now(), cancel: cancel}
@@ -84,7 +85,7 @@ func (r *registry) run(ctx context.Context, e *entry, timeout time.Duration, fn 
 	err = call(ctx, fn)
 }
 
-// call makes an error of a panic.
+// call calls fn and makes an error of a panic.
 func call(ctx context.Context, fn work) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -118,7 +119,7 @@ func (r *registry) remove(e *entry, cause, err error) {
 	}
 }
 
-// info is what the list says of a task.
+// info is what the list says about a task.
 type info struct {
 	ID   uint64
 	Name string
@@ -160,49 +161,19 @@ func (r *registry) shutdown() {
 	r.wg.Wait()
 }
 
-// engineOf returns the engine that starts tasks with starterOf.
-func engineOf(r *registry, starterOf func(j job) starter) engine {
-	return engine{
-		starter: starterOf,
-		wait:    r.wg.Wait,
-		close: func(tasks int) error {
-			r.shutdown()
-			if want := (counters{completed: tasks}); r.ended != want {
-				return fmt.Errorf("by hand: %+v, want %+v", r.ended, want)
-			}
-			return nil
-		},
-	}
-}
-
-// byHand is a registry, with the timeout or 0.
+// byHand is an engine with a registry. A timeout of 0 is none.
 func byHand(timeout time.Duration) func() engine {
 	return func() engine {
-		r := newRegistry(slog.Default())
-		return engineOf(r, func(j job) starter {
-			fn := j.marked()
-			return func(n int) {
-				for range n {
-					j.wg.Add(1)
-					_ = r.Go(j.ctx, taskName, timeout, fn)
-				}
-			}
-		})
-	}
-}
-
-// byHandOwn is byHand with a value of its own for each task.
-func byHandOwn() engine {
-	r := newRegistry(slog.Default())
-	return engineOf(r, func(j job) starter {
-		return func(n int) {
-			for i := range n {
-				j.wg.Add(1)
-				_ = r.Go(j.ctx, taskName, 0, func(ctx context.Context) error {
-					defer j.wg.Done()
-					return send(ctx, j.fn, i)
-				})
-			}
+		r := newRegistry(quiet)
+		return engine{
+			starter: func(j job) func() {
+				ctx, fn := j.ctx, j.marked()
+				return func() { must(r.Go(ctx, taskName, timeout, fn)) }
+			},
+			cancel:    r.cancelAll,
+			wait:      r.wg.Wait,
+			close:     r.shutdown,
+			completed: func() int { return r.ended.completed },
 		}
-	})
+	}
 }

@@ -2,31 +2,34 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"runtime"
 	"sync"
-	"time"
+	"sync/atomic"
 )
 
-// taskName is the name of every task, where a task can have one.
-const taskName = "send_receipt"
+// An engine is one way to run tasks.
+type engine struct {
+	starter func(j job) (start func()) // start starts one task of j
 
-// timeout is that of every task that has one. None ever fires.
-const timeout = time.Minute
+	// The others are nil where there is nothing to do.
+	cancel    func()     // cancels all tasks
+	wait      func()     // waits until the engine is done with all tasks
+	close     func()     // ends the engine
+	completed func() int // is the engine's own count
+}
 
-// poolSize is that of every pool with a fixed size.
-const poolSize = 64
+// A job is what one goroutine starts, again and again.
+type job struct {
+	ctx context.Context
+	fn  work
+	wg  *sync.WaitGroup // counts the tasks in flight
+}
 
 // A work is what a task does.
 type work = func(context.Context) error
 
-// A job is what one submitter starts, again and again.
-type job struct {
-	ctx context.Context
-	fn  work
-	wg  *sync.WaitGroup // what the submitter waits for
-}
-
-// marked returns the function of the job with the mark at its end that the submitter waits for. It is made once
-// for each submitter, for every engine that takes a function.
+// marked returns fn with the call of wg.Done at its end.
 func (j job) marked() work {
 	wg, fn := j.wg, j.fn
 	return func(ctx context.Context) error {
@@ -35,46 +38,88 @@ func (j job) marked() work {
 	}
 }
 
-// thunk is marked for engines that know no context and no error.
+// thunk returns marked for an engine that knows no context and no error.
 func (j job) thunk() func() {
 	ctx, fn := j.ctx, j.marked()
 	return func() { _ = fn(ctx) }
 }
 
-// thunkErr is marked for engines that know no context.
-func (j job) thunkErr() func() error {
-	ctx, fn := j.ctx, j.marked()
-	return func() error { return fn(ctx) }
+// A mode is how tasks are submitted: by how many goroutines, and how many tasks each of them starts
+// before it waits for them.
+type mode struct {
+	name       string
+	submitters int
+	batch      int
 }
 
-// A starter starts n tasks, one after the other, and does not wait for them.
-type starter func(n int)
+var (
+	oneGoroutine = mode{"one goroutine", 1, 256}
+	allCores     = mode{"all cores", runtime.GOMAXPROCS(0), 256}
+	oneAtATime   = mode{"one at a time", 1, 1}
+	modes        = []mode{oneGoroutine, allCores, oneAtATime}
+)
 
-// An engine is one way to run tasks, set up, and shared by all submitters.
-type engine struct {
-	starter func(j job) starter
-	wait    func()                // until the engine has done what it does after a task; it is measured. nil: nothing
-	close   func(tasks int) error // ends it, and says what went wrong; it is not measured. nil: nothing
-}
-
-// within returns fn with the standard library's timeout around it: how a timeout comes to those that have none.
-func within(fn work) work {
-	return func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, timeout)
-		defer cancel()
-		return fn(ctx)
+// submit runs n tasks, and returns when they and the engine are done. A lost task makes it hang,
+// until the watchdog ends the program. A task that runs twice makes a WaitGroup panic.
+func (e engine) submit(ctx context.Context, m mode, fn work, n int) {
+	var all sync.WaitGroup
+	for i := range m.submitters {
+		share := n*(i+1)/m.submitters - n*i/m.submitters
+		all.Go(func() {
+			var wg sync.WaitGroup
+			start := e.starter(job{ctx, fn, &wg})
+			for left := share; left > 0; left -= m.batch {
+				for range min(m.batch, left) {
+					wg.Add(1)
+					start()
+				}
+				wg.Wait()
+			}
+		})
+	}
+	all.Wait()
+	if e.wait != nil {
+		e.wait()
 	}
 }
 
-// timed returns an engine that runs every task within the timeout.
-func timed(open func() engine) func() engine {
-	return func() engine {
-		e := open()
-		inner := e.starter
-		e.starter = func(j job) starter {
-			j.fn = within(j.fn)
-			return inner(j)
+const warmTasks = 1024
+
+// warmUp runs some tasks, which count themselves.
+func (e engine) warmUp(ctx context.Context, m mode, fn work) error {
+	var live atomic.Int64
+	e.submit(ctx, m, func(ctx context.Context) error {
+		if ctx.Err() == nil {
+			live.Add(1)
 		}
-		return e
+		return fn(ctx)
+	}, warmTasks)
+	if n := live.Load(); n != warmTasks {
+		return fmt.Errorf("%d tasks ran with a live context, want %d", n, warmTasks)
 	}
+	return nil
+}
+
+// finish closes the engine, and checks that so many tasks have completed.
+func (e engine) finish(tasks int) error {
+	if e.close != nil {
+		e.close()
+	}
+	if e.completed != nil && e.completed() != tasks {
+		return fmt.Errorf("%d tasks completed, want %d", e.completed(), tasks)
+	}
+	return nil
+}
+
+// bareGo is the floor: a go statement and a WaitGroup.
+func bareGo() engine {
+	return engine{starter: func(j job) func() {
+		ctx, fn, wg := j.ctx, j.fn, j.wg
+		return func() {
+			go func() {
+				defer wg.Done()
+				_ = fn(ctx)
+			}()
+		}
+	}}
 }

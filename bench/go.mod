@@ -1,14 +1,11 @@
 module github.com/afterspan/afterspan/bench
 
-go 1.26.0
+go 1.25.0
 
 require (
 	github.com/afterspan/afterspan v0.1.0
 	github.com/alitto/pond/v2 v2.7.1
-	github.com/bytedance/gopkg v0.1.4
-	github.com/creachadair/taskgroup v0.14.4
 	github.com/panjf2000/ants/v2 v2.12.1
-	github.com/sourcegraph/conc v0.3.0
 	github.com/stretchr/testify v1.12.1
 	go.opentelemetry.io/otel v1.46.0
 	go.opentelemetry.io/otel/metric v1.46.0
@@ -24,8 +21,6 @@ require (
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
-	go.uber.org/atomic v1.7.0 // indirect
-	go.uber.org/multierr v1.9.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 )

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"log/slog"
 	"sync"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -20,13 +19,14 @@ import (
 
 var (
 	sampled   = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(nowhere{}))
-	unsampled = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(nowhere{}), sdktrace.WithSampler(sdktrace.NeverSample()))
+	unsampled = sdktrace.NewTracerProvider(
+		sdktrace.WithSpanProcessor(nowhere{}), sdktrace.WithSampler(sdktrace.NeverSample()))
 	noTraces  = tracenoop.NewTracerProvider()
 	meters    = sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))
 	noMetrics = metricnoop.NewMeterProvider()
 )
 
-// nowhere is a span processor that drops everything: exporting is not what is measured.
+// nowhere is a span processor that drops every span: the export is not measured.
 type nowhere struct{}
 
 func (nowhere) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
@@ -40,32 +40,26 @@ func spawner(tp trace.TracerProvider) context.Context {
 	return ctx
 }
 
-// A receipt is what the three attributes of a task are made of, anew for each.
-type receipt struct {
+// example has the values of the three attributes, which are made anew for each task.
+var example = struct {
 	thread      string
 	attachments int
 	template    string
-}
+}{"t-1", 3, "thanks"}
 
-var example = receipt{"t-1", 3, "thanks"}
-
-// spanByHand is a go statement with a span written by hand: a root with a link to the spawner and three attributes.
+// spanByHand is a go statement with a span around the task.
 func spanByHand(tp trace.TracerProvider) func() engine {
 	return func() engine {
 		tracer := tp.Tracer("service")
-		return engine{starter: func(j job) starter {
-			ctx, fn, wg, r := j.ctx, j.fn, j.wg, example
-			return func(n int) {
-				for range n {
-					wg.Add(1)
-					goWithSpan(ctx, tracer, r, wg, fn)
-				}
-			}
+		return engine{starter: func(j job) func() {
+			ctx, fn, wg := j.ctx, j.fn, j.wg
+			return func() { goWithSpan(ctx, tracer, wg, fn) }
 		}}
 	}
 }
 
-func goWithSpan(ctx context.Context, tracer trace.Tracer, r receipt, wg *sync.WaitGroup, fn work) {
+// goWithSpan runs fn within a root span that has a link to the spawner and three attributes.
+func goWithSpan(ctx context.Context, tracer trace.Tracer, wg *sync.WaitGroup, fn work) {
 	link := trace.LinkFromContext(ctx)
 	ctx = context.WithoutCancel(ctx)
 	go func() {
@@ -75,9 +69,9 @@ func goWithSpan(ctx context.Context, tracer trace.Tracer, r receipt, wg *sync.Wa
 			trace.WithLinks(link),
 			trace.WithSpanKind(trace.SpanKindConsumer),
 			trace.WithAttributes(
-				attribute.String("thread_id", r.thread),
-				attribute.Int("attachments", r.attachments),
-				attribute.String("template", r.template),
+				attribute.String("thread_id", example.thread),
+				attribute.Int("attachments", example.attachments),
+				attribute.String("template", example.template),
 			))
 		defer span.End()
 		if err := fn(ctx); err != nil {
@@ -86,31 +80,10 @@ func goWithSpan(ctx context.Context, tracer trace.Tracer, r receipt, wg *sync.Wa
 	}()
 }
 
-// oursTraced is a manager whose tasks have three attributes. mw nil is no middleware.
-func oursTraced(mw core.Middleware) func() engine {
-	return func() engine {
-		var opts []core.Option
-		if mw != nil {
-			opts = append(opts, core.WithMiddleware(mw))
-		}
-		m := core.New(opts...)
-		return engineOn(m, func(j job) starter {
-			ctx, fn, wg, r := j.ctx, j.marked(), j.wg, example
-			return func(n int) {
-				for range n {
-					wg.Add(1)
-					m.Go(ctx, taskName, fn, core.WithAttrs(
-						slog.String("thread_id", r.thread),
-						slog.Int("attachments", r.attachments),
-						slog.String("template", r.template),
-					))
-				}
-			}
-		})
-	}
+// traced returns a manager with otelmw, whose tasks have the three attributes.
+func traced(tp trace.TracerProvider, mp metric.MeterProvider, opts ...otelmw.Option) func() engine {
+	opts = append(opts, otelmw.WithTracerProvider(tp), otelmw.WithMeterProvider(mp))
+	return ours(withAttrs, core.WithMiddleware(otelmw.New(opts...)))
 }
 
-// traced is otelmw with these providers.
-func traced(tp trace.TracerProvider, mp metric.MeterProvider, opts ...otelmw.Option) core.Middleware {
-	return otelmw.New(append(opts, otelmw.WithTracerProvider(tp), otelmw.WithMeterProvider(mp))...)
-}
+func never(context.Context, *core.Task) bool { return false }
