@@ -167,6 +167,6 @@ func (m *Manager) refuse(ctx context.Context, t *Task, err error) {
 	m.mu.Unlock()
 	t.close()
 	m.logRefused(ctx, t, err)
-	m.call("Refused", m.refuseds, ctx, t)
+	m.call(ctx, "Refused", m.refuseds, t)
 	t.leaveGroup()
 }

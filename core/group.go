@@ -46,27 +46,27 @@ func (g *Group) join(o *taskOptions) { o.group, o.attached = g, true }
 // Do not call Wait from inside a task of the group: it would wait for that task.
 func (g *Group) Wait() error {
 	for {
-		idle := g.untilIdle()
+		idle, err := g.end()
 		if idle == nil {
-			return g.err
+			return err
 		}
 		<-idle
 	}
 }
 
-// untilIdle returns a channel that is closed when nothing is unfinished; nil if nothing is now, and
-// then it ends the group.
-func (g *Group) untilIdle() <-chan struct{} {
+// end ends the group if nothing is unfinished, and returns its error. Else it returns a channel that is
+// closed when nothing is.
+func (g *Group) end() (idle <-chan struct{}, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.unfinished == 0 {
 		g.cancel(g.err)
-		return nil
+		return nil, g.err
 	}
 	if g.idle == nil {
 		g.idle = make(chan struct{})
 	}
-	return g.idle
+	return g.idle, nil
 }
 
 // Cancel cancels the tasks of the group. The cause matches [ErrCancelled].

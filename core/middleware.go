@@ -131,13 +131,13 @@ func guard(h Handler) Handler {
 }
 
 // call calls hooks, each in turn. A panic in one must not harm t.
-func (m *Manager) call(what string, hooks []hook, ctx context.Context, t *Task) {
+func (m *Manager) call(ctx context.Context, what string, hooks []hook, t *Task) {
 	for _, h := range hooks {
-		m.callOne(what, h, ctx, t)
+		m.callOne(ctx, what, h, t)
 	}
 }
 
-func (m *Manager) callOne(what string, h hook, ctx context.Context, t *Task) {
+func (m *Manager) callOne(ctx context.Context, what string, h hook, t *Task) {
 	defer func() {
 		if v := recover(); v != nil {
 			err := recovered(v, t)

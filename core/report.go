@@ -99,7 +99,6 @@ func (m *Manager) report(began time.Time, first bool, err error) (ShutdownStats,
 	now := time.Now()
 	stats := m.shutdownStats()
 	lost, left := m.lost(now), m.left(now)
-	idle := m.isIdle()
 	m.mu.Unlock()
 
 	stats.Duration = now.Sub(began)
@@ -115,7 +114,7 @@ func (m *Manager) report(began time.Time, first bool, err error) (ShutdownStats,
 	}
 	return stats, &ShutdownError{
 		Stats: stats, Cancelled: infos(lost), Remaining: infos(left),
-		lost: lost, left: left, idle: idle, err: err,
+		lost: lost, left: left, idle: err == nil, err: err,
 	}
 }
 
@@ -194,9 +193,9 @@ func levelFor(work bool) slog.Level {
 func (m *Manager) logShutdownEnd(ctx context.Context, report *ShutdownError, work bool) {
 	m.logLeftOver(report)
 	m.mu.Lock()
-	named, names := m.shutdown.named, m.shutdown.names
+	named, naming := m.shutdown.named, m.shutdown.names
 	m.mu.Unlock()
-	if lost := len(report.Cancelled); names && lost > named {
+	if lost := len(report.Cancelled); naming && lost > named {
 		m.line(ctx, slog.LevelWarn, "background tasks cancelled by the shutdown", func() []slog.Attr {
 			return []slog.Attr{slog.Int("cancelled_tasks", lost), slog.Int("named", named)}
 		})

@@ -103,10 +103,11 @@ func (r *run) attachTo(ctx context.Context) {
 }
 
 // goneCause returns the cause of the context of an attached task, if that is done.
-func (r *run) goneCause() error {
+func (r *run) goneCause() (cause error) {
 	if r.spawner == nil {
 		return nil
 	}
+	defer contain() // the context is the user's
 	return context.Cause(r.spawner)
 }
 
@@ -191,7 +192,7 @@ func (m *Manager) conclude(t *Task, end *ending) {
 // callEnded makes the outcome known, and calls the Ended hooks.
 func (m *Manager) callEnded(t *Task, end *ending) {
 	t.settle(end.outcome, end.err, end.cause)
-	m.call("Ended", m.endeds, t.logContext(), t)
+	m.call(t.logContext(), "Ended", m.endeds, t)
 }
 
 // finish takes t out, and returns the task that its goroutine is to run next, if the goroutine goes

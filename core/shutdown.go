@@ -223,5 +223,5 @@ func (m *Manager) abandonTask(bound context.Context, t *Task) {
 	deadline, _ := bound.Deadline()
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(t.logContext()), deadline)
 	defer cancel()
-	m.call("Abandoned", m.abandoneds, ctx, t)
+	m.call(ctx, "Abandoned", m.abandoneds, t)
 }
