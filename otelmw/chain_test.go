@@ -117,13 +117,13 @@ func TestMiddlewareInsideThatSwallowsAnErrorMakesTheRunCompleted(t *testing.T) {
 
 // A Spawn further in panics: the task is not called, the chain is, so that the span "spawn NAME" ends. Once.
 func TestPanicOfALaterSpawnEndsTheSpawnSpan(t *testing.T) {
-	for name, broken := range map[string]spawnFunc{
+	for name, broken := range map[string]func(context.Context, *core.Task) context.Context{
 		"panic":       func(context.Context, *core.Task) context.Context { panic("no connection") },
 		"nil context": func(context.Context, *core.Task) context.Context { return nil },
 	} {
 		inBubble(t, name, func(t *testing.T) {
 			tel := newTelemetry(t)
-			m := newManager(core.WithMiddleware(tel.middleware(), broken))
+			m := newManager(core.WithMiddleware(tel.middleware(), spawnFunc(broken)))
 			ctx, agent := tel.start("agent")
 			task := m.Go(ctx, "job", func(context.Context) error { assert.Fail(t, "not called"); return nil })
 			agent.End()

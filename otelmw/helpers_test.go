@@ -229,11 +229,10 @@ func until(release <-chan struct{}) core.Func {
 	return func(context.Context) error { <-release; return nil }
 }
 
-// spawnFunc is a middleware that only sees the spawn.
-type spawnFunc func(context.Context, *core.Task) context.Context
-
-func (f spawnFunc) Spawn(ctx context.Context, t *core.Task) context.Context { return f(ctx, t) }
-func (f spawnFunc) Wrap(next core.Handler) core.Handler                     { return next }
+// spawnFunc returns a middleware that only sees the spawn.
+func spawnFunc(f func(context.Context, *core.Task) context.Context) core.Middleware {
+	return core.Middleware{Spawn: f}
+}
 
 // around is a middleware that only sees the run.
 func around(h func(ctx context.Context, t *core.Task, next core.Handler) error) core.Middleware {
