@@ -168,12 +168,19 @@ type ending struct {
 	outcome  Outcome
 	cause    error // what had cancelled the context
 	returned bool  // the chain has: if not, runtime.Goexit is ending the goroutine
+	goesOn   bool  // the goroutine does
 }
 
 //go:noinline
 func (m *Manager) endTask(running **Task, end *ending, next **Task) {
 	t := *running
 	defer func() { *next = m.finish(t, end) }() // what comes before may end the goroutine
+	m.decide(t, end)
+	end.goesOn = end.returned
+}
+
+// decide decides the outcome and makes it known, whatever a log handler does.
+func (m *Manager) decide(t *Task, end *ending) {
 	defer m.callEnded(t, end)
 	m.conclude(t, end)
 }
@@ -211,7 +218,7 @@ func (m *Manager) finish(t *Task, end *ending) (next *Task) {
 	m.unwatch(t)
 	m.advance(m.sched.End(&t.item))
 	t.close()
-	if end.returned {
+	if end.goesOn {
 		next = m.workers.take()
 	}
 	m.wakeIfIdle()
