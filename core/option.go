@@ -194,7 +194,8 @@ func ContextWithAttrs(ctx context.Context, attrs ...slog.Attr) context.Context {
 	return context.WithValue(ctx, attrsKey{}, append(before[:len(before):len(before)], attrs...))
 }
 
-func attrsFrom(ctx context.Context) []slog.Attr {
-	attrs, _ := ctx.Value(attrsKey{}).([]slog.Attr)
+func attrsFrom(ctx context.Context) (attrs []slog.Attr) {
+	defer contain() // ctx may be the user's code
+	attrs, _ = ctx.Value(attrsKey{}).([]slog.Attr)
 	return attrs
 }
