@@ -47,7 +47,7 @@ func ExamplePublish_unserialisable() {
 		fmt.Print(strings.TrimSuffix(err.Error(), cause.Error()), cause.Type)
 	}
 	// Output:
-	// publisher: event e-1 cannot be sent: put only what marshals to JSON into Event.Data: ["conn"]: chan int
+	// publisher: event e-1 cannot be sent: put only values that marshal to JSON into Event.Data: ["conn"]: chan int
 }
 
 // The events of one thread arrive in order, although the first takes longest.
@@ -247,7 +247,7 @@ func ExampleBound() {
 	text, _, _ := strings.Cut(err.Error(), ":")
 	fmt.Println(text, errors.Is(err, context.DeadlineExceeded))
 	// Output:
-	// has not returned true
+	// the call has not returned true
 }
 
 func ExampleRedact() {

@@ -77,7 +77,7 @@ func settled() int {
 	return own
 }
 
-// within is a context that is done after d.
+// within returns a context that is done after d.
 func within(t *testing.T, d time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), d)

@@ -98,7 +98,7 @@ func TestASinkThatHangsHoldsUpTheOthersNoLongerThanTheContext(t *testing.T) {
 		err := publisher.Multi(hang(release), sink, publisher.Func(obey)).Publish(within(t, time.Minute), full())
 		assert.Equal(t, time.Minute, time.Since(began))
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.ErrorContains(t, err, "sink 0 (publisher.Func): has not returned: ")
+		require.ErrorContains(t, err, "sink 0 (publisher.Func): the call has not returned: ")
 		require.ErrorContains(t, err, "sink 2 (publisher.Func): ")
 		require.NotContains(t, err.Error(), "sink 1")
 		assert.Len(t, sink.all(), 1)

@@ -15,14 +15,14 @@ import (
 var expected = []struct {
 	name, node string
 	outcome    string
-	errorType  string // "": its span is no error
-	message    string
+	errorType  string   // "": its span is no error
+	message    string   // how the text of the error begins, if that is ours
 	inside     []string // the spans that it has in its trace
 }{
 	{name: "load_profile", node: "plan", outcome: "completed"},
 	{name: "index_documents", node: "search", outcome: "completed", inside: []string{"embed"}},
-	{name: "write_transcript", node: "answer", outcome: "failed", errorType: "syscall.Errno", message: "open "},
-	{name: "score_sources", node: "answer", outcome: "failed", errorType: "panic", message: "panic: runtime error: index out of range"},
+	{name: "write_transcript", node: "answer", outcome: "failed", errorType: "syscall.Errno"},
+	{name: "score_sources", node: "answer", outcome: "failed", errorType: "panic", message: "panic: "},
 	{name: "notify", node: "answer", outcome: "timed_out", errorType: "timeout", message: "afterspan: task timed out"},
 	{name: "await_feedback", node: "answer", outcome: "cancelled"},
 }
@@ -104,7 +104,7 @@ func TestLinkedTasksInJaeger(t *testing.T) {
 		logs := j.search(t, "score_sources", spawned, 1)[0].root(t).Logs
 		require.Len(t, logs, 1)
 		assert.Equal(t, "exception", valueOf(logs[0].Fields, "event"))
-		assert.Contains(t, valueOf(logs[0].Fields, "exception.message"), "index out of range [3] with length 3")
+		assert.NotEmpty(t, valueOf(logs[0].Fields, "exception.message"))
 		assert.Contains(t, valueOf(logs[0].Fields, "exception.stacktrace"), "examples/jaeger/tasks.go:")
 	})
 	t.Run("the printed pages show the agent and its tasks", func(t *testing.T) {

@@ -49,7 +49,7 @@ func ExampleBreaker() {
 	// error: <nil>
 	// span send_receipt afterspan.task.outcome=failed error.type=*middleware.mailError
 	// span send_receipt afterspan.task.outcome=failed error.type=*middleware.mailError
-	// span send_receipt afterspan.task.outcome=failed error.type=circuit_open
+	// span send_receipt afterspan.task.outcome=rejected
 	// span reindex afterspan.task.outcome=completed
 }
 

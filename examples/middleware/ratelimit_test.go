@@ -16,21 +16,25 @@ import (
 
 // Two tasks an hour. The third could not begin before its timeout, so it is refused.
 func ExampleRateLimit() {
-	tasks := newManager(RateLimit(rate.NewLimiter(rate.Every(time.Hour), 2)))
+	tel := newTelemetry()
+	tasks := newManager(tel.middleware(), RateLimit(rate.NewLimiter(rate.Every(time.Hour), 2)))
 	for i := range 3 {
-		task := tasks.Go(background, fmt.Sprint("task_", i), func(context.Context) error {
+		err := tasks.Go(background, fmt.Sprint("task_", i), func(context.Context) error {
 			fmt.Println("task", i, "runs")
 			return nil
-		}, core.WithTimeout(time.Minute))
-		_ = task.Wait(background)
-		fmt.Println("task", i, task.Outcome())
+		}, core.WithTimeout(time.Minute)).Wait(background)
+		fmt.Println("task", i, "refused:", errors.Is(err, core.ErrRejected))
 	}
+	tel.print()
 	// Output:
 	// task 0 runs
-	// task 0 completed
+	// task 0 refused: false
 	// task 1 runs
-	// task 1 completed
-	// task 2 failed
+	// task 1 refused: false
+	// task 2 refused: true
+	// span task_0 afterspan.task.outcome=completed
+	// span task_1 afterspan.task.outcome=completed
+	// span task_2 afterspan.task.outcome=rejected
 }
 
 func oneAMinute() core.Middleware { return RateLimit(rate.NewLimiter(rate.Every(time.Minute), 1)) }
@@ -70,7 +74,7 @@ func TestRateLimitAndATimeout(t *testing.T) {
 		began := time.Now()
 		assert.NoError(t, tasks.Go(background, "first", succeed).Wait(background))
 		late := tasks.Go(background, "late", succeed, core.WithTimeout(time.Second))
-		assert.ErrorContains(t, late.Wait(background), "waiting for the rate limit: ")
+		assert.ErrorIs(t, late.Wait(background), core.ErrRejected)
 		assert.Zero(t, time.Since(began))
 		assert.Equal(t, core.Rejected, late.Outcome(), "its timeout has not passed yet")
 		inTime := tasks.Go(background, "in_time", succeed, core.WithTimeout(time.Hour))

@@ -130,7 +130,7 @@ func reportsUnroutable(t *testing.T, r *rabbit) {
 		wg.Go(func() { assert.NoError(t, p.Publish(t.Context(), somethingIn(name))) })
 		wg.Go(func() {
 			err := p.Publish(t.Context(), somethingIn(fmt.Sprint("nowhere-", i)))
-			assert.ErrorContains(t, err, fmt.Sprintf(`no queue takes the routing key "nowhere-%d": %d `, i, amqp.NoRoute))
+			assert.ErrorContains(t, err, fmt.Sprintf(`no queue matches the routing key "nowhere-%d": %d `, i, amqp.NoRoute))
 		})
 	}
 	wg.Wait()
@@ -221,7 +221,7 @@ func refusesLongStrings(t *testing.T, r *rabbit) {
 	wg.Wait()
 	long := somethingIn(strings.Repeat("k", 255))
 	long.ID = strings.Repeat("i", 255)
-	require.ErrorContains(t, p.Publish(t.Context(), long), "no queue takes the routing key", "255 bytes, which the broker takes")
+	require.ErrorContains(t, p.Publish(t.Context(), long), "no queue matches the routing key", "the broker accepts 255 bytes")
 	require.Len(t, drain(t, channel, name), 20)
 }
 

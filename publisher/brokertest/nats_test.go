@@ -212,7 +212,7 @@ func TestJetStream(t *testing.T) {
 		err := natspub.New(js, "nobody").Publish(t.Context(), publisher.Event{ID: "e-1"})
 		require.ErrorIs(t, err, jetstream.ErrNoStreamResponse)
 		require.ErrorContains(t, err, `natspub: event e-1 to "nobody": `)
-		require.ErrorContains(t, err, ": no stream listens to this subject, or JetStream is off")
+		require.ErrorContains(t, err, ": no stream has this subject, or JetStream is disabled")
 	})
 
 	t.Run("returns an error if the stream refuses an event", func(t *testing.T) {

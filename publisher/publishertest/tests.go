@@ -167,7 +167,7 @@ func (k *kit) refusesTheUnserialisable() {
 	err := k.Publisher.Publish(k.context(), bad)
 	var unsupported *json.UnsupportedTypeError
 	if !errors.As(err, &unsupported) {
-		k.Errorf("Publish of a channel: %v", err)
+		k.Errorf("Publish of an event with a channel returned %v", err)
 	}
 	k.publish(k.context(), numbered("t-1", 1))
 	if got := k.receive().Event; got.ID != numbered("t-1", 1).ID {
