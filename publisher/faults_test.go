@@ -16,8 +16,8 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-// Each test shows that a fault of Agentflow does not occur here. The adapters have the test for its
-// client, which is reused after it failed to connect.
+// Each test shows that a fault of Agentflow does not occur here. One fault is tested with the
+// adapters: Agentflow reuses its client after the client failed to connect.
 
 // Agentflow calls datetime.now() once, when its module is imported, and uses the result as the
 // default timestamp. Every event of a process has the time at which the process started.

@@ -67,8 +67,8 @@ func goroutines() (count int) {
 	return count
 }
 
-// settled waits until the goroutines of earlier tests have ended. It returns how many a bubble has
-// from the beginning: the one of the test, and the one that started the bubble.
+// settled waits until the goroutines of earlier tests have ended. It returns how many goroutines a
+// bubble starts with: the test's own, and the one that started the bubble.
 func settled() int {
 	const own = 2
 	for goroutines() > own {

@@ -71,7 +71,7 @@ func TestShutdownAccountsForEveryEvent(t *testing.T) {
 	}
 }
 
-// assertLost asserts that err, of a Shutdown, names that many tasks that it did not let finish.
+// assertLost asserts that err, the error of a Shutdown, names want tasks that did not finish.
 func assertLost(t *testing.T, err error, want int) {
 	t.Helper()
 	if want == 0 {

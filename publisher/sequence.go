@@ -8,7 +8,7 @@ const maxKeys = 1 << 16
 // sequence numbers events by their key. The zero value is ready for use.
 type sequence struct {
 	mu           sync.Mutex
-	recent, past map[string]uint64 // the last number of each key; a key that is used goes to recent
+	recent, past map[string]uint64 // the last number of each key; using a key adds it to recent
 }
 
 // number gives the event the next number of its key, unless the event has a number or has no key.

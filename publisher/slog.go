@@ -60,8 +60,8 @@ func attrsOf(e Event) ([]slog.Attr, error) {
 	return attrs, nil
 }
 
-// jsonText is a field that is marshalled already, so that the log does not keep the event's maps.
-// Package slog's JSON handler prints it as JSON, and its text handler as a quoted string.
+// jsonText is a marshalled field, so the log keeps nothing of the event's maps. Package slog's JSON
+// handler prints it as JSON, and its text handler as a quoted string.
 type jsonText json.RawMessage
 
 func (j jsonText) MarshalJSON() ([]byte, error) { return j, nil }

@@ -49,8 +49,8 @@ func newLink(conn *amqp.Connection, gone <-chan *amqp.Error) (*link, error) {
 		closed:  make(chan struct{}),
 		flights: make(map[string]*flight),
 	}
-	// The client delivers a return before it handles the confirmation that follows. The channel has
-	// no buffer, so watch has the return by then.
+	// The client delivers a return before it handles the confirmation that follows. The Go channel
+	// has no buffer, so watch has received the return by then.
 	returns := channel.NotifyReturn(make(chan amqp.Return))
 	go l.watch(returns, channel.NotifyClose(make(chan *amqp.Error, 1)), gone)
 	return l, nil

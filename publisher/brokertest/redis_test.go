@@ -287,7 +287,8 @@ func requireRedisFields(t *testing.T, client *redis.Client) {
 	}
 }
 
-// requireRedisError requires that err comes from the server. Its texts begin with the code of the error.
+// requireRedisError requires that err comes from the server. The text of a server's error begins
+// with its code.
 func requireRedisError(t *testing.T, err error, code string) {
 	t.Helper()
 	var reply redis.Error

@@ -126,7 +126,7 @@ func sendCore(ctx context.Context, nc *nats.Conn, msg *nats.Msg) error {
 }
 
 // isRefusal reports whether err is the server's refusal of this subject: the user has no permission
-// to publish to it. The server sends it before the PONG. No call of the client returns it.
+// to publish to it. The server sends it before the PONG, and the client keeps it as its LastError.
 func isRefusal(err error, subject string) bool {
 	return errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), fmt.Sprintf("%q", subject))
 }
