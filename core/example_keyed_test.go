@@ -39,7 +39,7 @@ func ExampleWithKey() {
 }
 
 // One conversation may have two tasks that run or wait, and all together a hundred. The next is refused.
-func ExampleSerial() {
+func ExampleKeyed() {
 	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
 	threads := &core.Keyed{PerKey: 2, Total: 100}
 	release := make(chan struct{})

@@ -12,9 +12,9 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// What random programs do with keys: two Serials, with two keys each that are called the same in both.
+// What random programs do with keys: two Keyeds, with two keys each that are called the same in both.
 
-// A seat is one key of one Serial. The first is that of the tasks that have none.
+// A seat is one key of one Keyed. The first is that of the tasks that have none.
 type seat struct {
 	inside int    // Funcs that are running
 	last   uint64 // the ID of the last one that has begun
@@ -105,7 +105,7 @@ func (x *machine) checkWaiting(stats core.Stats, live []liveTask) {
 	}
 }
 
-// count returns how many of them belong to a Serial, and to each key.
+// count returns how many of them belong to a Keyed, and to each key.
 func (x *machine) count(live []liveTask, serial int) (all int, of [seats]int) {
 	for _, l := range live {
 		if l.plan.seat > 0 && serialOf(l.plan.seat) == serial {

@@ -13,9 +13,9 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// Serial: what there is room for, and who waits for room.
+// Keyed: what there is room for, and who waits for room.
 
-func TestSerialBoundsWhatRunsAndWaits(t *testing.T) {
+func TestKeyedBoundsWhatRunsAndWaits(t *testing.T) {
 	for name, tc := range map[string]struct {
 		serial          core.Keyed
 		opts            []core.Option
@@ -120,11 +120,11 @@ func TestBlockingGoWaitsForRoomOfItsKey(t *testing.T) {
 		serial core.Keyed
 		opts   []core.Option
 	}{
-		"a Serial that blocks, per key":      {core.Keyed{PerKey: 2, Blocking: true}, nil},
-		"a Serial that blocks, in all":       {core.Keyed{Total: 2, Blocking: true}, nil},
-		"a Serial that blocks, of a manager": {core.Keyed{Blocking: true}, []core.Option{core.WithLimit(1, 1)}},
-		"a manager that blocks":              {core.Keyed{PerKey: 2}, []core.Option{core.WithBlocking()}},
-		"both":                               {core.Keyed{PerKey: 2, Blocking: true}, []core.Option{core.WithLimit(1, 1), core.WithBlocking()}},
+		"a Keyed that blocks, per key":      {core.Keyed{PerKey: 2, Blocking: true}, nil},
+		"a Keyed that blocks, in all":       {core.Keyed{Total: 2, Blocking: true}, nil},
+		"a Keyed that blocks, of a manager": {core.Keyed{Blocking: true}, []core.Option{core.WithLimit(1, 1)}},
+		"a manager that blocks":             {core.Keyed{PerKey: 2}, []core.Option{core.WithBlocking()}},
+		"both":                              {core.Keyed{PerKey: 2, Blocking: true}, []core.Option{core.WithLimit(1, 1), core.WithBlocking()}},
 	} {
 		inBubble(t, name, func(t *testing.T) {
 			m := newManager(tc.opts...)
@@ -214,7 +214,7 @@ func TestRoomThatComesFreeIsForTheFirstWhoCanTakeIt(t *testing.T) {
 	})
 }
 
-// The one takes the place in the queue, the other a slot that was free before, but not to its Serial.
+// The one takes the place in the queue, the other a slot that was free before, but not to its Keyed.
 func TestOneEndMayMakeRoomForTwo(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(3, 1), core.WithBlocking(), lingering("cancelled"))
@@ -233,7 +233,7 @@ func TestOneEndMayMakeRoomForTwo(t *testing.T) {
 	})
 }
 
-func TestSerialThatBlocksKeepsNobodyOutsideForEver(t *testing.T) {
+func TestKeyedThatBlocksKeepsNobodyOutsideForEver(t *testing.T) {
 	option := core.WithKey(&core.Keyed{PerKey: 1, Blocking: true}, "k")
 	for name, stop := range map[string]func(*core.Manager){
 		"Shutdown": func(m *core.Manager) { _, _ = m.Shutdown(context.Background()) },

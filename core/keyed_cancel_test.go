@@ -12,7 +12,7 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// Serial, and the ends of those who wait for their turn.
+// Keyed, and the ends of those who wait for their turn.
 
 // lingering is a middleware whose Handler takes another hour for the tasks of that name, also where they are skipped.
 func lingering(name string) core.Option {

@@ -18,7 +18,7 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// Serial: who waits for whom, and until when. What there is room for is in serial_bounds_test.go.
+// Keyed: who waits for whom, and until when. What there is room for is in keyed_bounds_test.go.
 
 // noting is a Func that writes its name down, and takes a second.
 func noting(j *journal, name string) core.Func {
@@ -148,7 +148,7 @@ func TestOnlyTasksOfOneKeyWaitForEachOther(t *testing.T) {
 	for name, second := range map[string][]core.TaskOption{
 		"another key":                        {core.WithKey(s, "l")},
 		"a key that is empty":                {core.WithKey(s, "")},
-		"the same key of another Serial":     {core.WithKey(other, "k")},
+		"the same key of another Keyed":      {core.WithKey(other, "k")},
 		"no key":                             nil,
 		"where a later option takes it back": {core.WithKey(s, "k"), core.WithKey(s, "l")},
 	} {
@@ -164,7 +164,7 @@ func TestOnlyTasksOfOneKeyWaitForEachOther(t *testing.T) {
 	}
 }
 
-func TestOneSerialOfTwoManagersKeepsAnOrderForEach(t *testing.T) {
+func TestOneKeyedOfTwoManagersKeepsAnOrderForEach(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		option := core.WithKey(&core.Keyed{PerKey: 2, Total: 2}, "k")
 		m, n := newManager(core.WithTaskDefaults(option)), newManager(core.WithTaskDefaults(option))
@@ -251,7 +251,7 @@ func TestFollowUpOfTheSameKeyRunsAfterwards(t *testing.T) {
 }
 
 // The memory of a service with a million conversations is that of the few that are busy.
-func TestIdleKeysAndIdleSerialsAreForgotten(t *testing.T) {
+func TestIdleKeysAndIdleKeyedsAreForgotten(t *testing.T) {
 	const megabyte = 1 << 20
 	m, s := newManager(), &core.Keyed{}
 	release := make(chan struct{})

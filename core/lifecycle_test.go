@@ -258,10 +258,10 @@ func TestEverythingIsSettledWhenDoneIsClosed(t *testing.T) {
 	})
 }
 
-// The same for those who watch from another afterspan: who sees one part of it sees all.
+// The same for those who watch from another goroutine: who sees that the task is done sees all of it.
 func TestEverythingIsSettledAtOnce(t *testing.T) {
 	for name, ended := range map[string]func(*core.Manager, *core.Task) bool{
-		"in the handle": func(_ *core.Manager, task *core.Task) bool { return task.Outcome() != core.Pending },
+		"in the handle": func(_ *core.Manager, task *core.Task) bool { return task.Info().Done },
 		"in Stats":      func(m *core.Manager, _ *core.Task) bool { return m.Stats().Running == 0 },
 		"in Tasks":      func(m *core.Manager, _ *core.Task) bool { return len(m.Tasks()) == 0 },
 		"by Wait":       func(m *core.Manager, _ *core.Task) bool { return m.Wait(over) == nil },

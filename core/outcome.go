@@ -34,7 +34,8 @@ func (o Outcome) String() string {
 //
 //   - nil is Completed, however late.
 //   - A panic of the task's own (see [Task.PanicOf]) and [ErrGoexit] are Failed.
-//   - An error that matches [ErrRejected] is Rejected if the Func was never called.
+//   - An error that matches [ErrRejected] is Rejected if the Func was never called and it is not the
+//     cause of a cancel, as in a [Group] with a refused task.
 //   - Another error after the task's own timeout is TimedOut. After a cancel, or the end of the context
 //     of an [Attached] task or a [Group], it is Cancelled. Of the two, the first counts.
 //   - Any other error is Failed.
@@ -68,7 +69,7 @@ func (t *Task) judge(err error) (outcome Outcome, cause error) {
 		return Completed, cause
 	case panicked, errors.Is(err, ErrGoexit):
 		return Failed, cause
-	case rejected && errors.Is(err, ErrRejected):
+	case rejected && errors.Is(err, ErrRejected) && (cause == nil || !errors.Is(err, cause)):
 		return Rejected, cause
 	case cause == nil:
 		return Failed, nil
