@@ -6,16 +6,31 @@ import (
 	"github.com/afterspan/afterspan/core/internal/sched"
 )
 
-// cancelWith cancels t, unless it has ended, for that cause.
-func (t *Task) cancelWith(cause error) {
-	if m := t.manager; m != nil {
-		m.mu.Lock()
-		m.cancelTask(t, cause)
-		m.mu.Unlock()
-		t.cancelContext()
+// Cancel cancels the task's context with [ErrCancelled] as its cause, and does not wait. The Func
+// of a queued task is not called. A task that is done stays as it is.
+func (t *Task) Cancel() {
+	m := t.manager
+	if m == nil {
+		t.markCancelled(ErrCancelled)
 		return
 	}
-	t.markCancelled(cause)
+	m.mu.Lock()
+	m.cancelTask(t, ErrCancelled)
+	m.mu.Unlock()
+	t.cancelContext()
+}
+
+// contextEnded cancels t, which is attached to the context given to Go, with that one's cause.
+func (t *Task) contextEnded(cause error) {
+	m := t.manager
+	m.mu.Lock()
+	if m.cancelTask(t, cause) {
+		t.mu.Lock()
+		t.byContext = true
+		t.mu.Unlock()
+	}
+	m.mu.Unlock()
+	t.cancelContext()
 }
 
 // cancelAll marks all tasks as cancelled and returns them, so that their contexts can be cancelled
@@ -65,6 +80,29 @@ func (t *Task) dequeue(cause error) {
 	t.dequeued = true
 	if t.run.skip == nil {
 		t.run.skip = cause
+	}
+}
+
+// isByContext reports whether cause, which cancelled t, is that of the context given to Go. The
+// cause itself cannot tell: that context may be another task's, and have ended with ErrTimeout.
+func (t *Task) isByContext(cause error) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.byContext && (cause != ErrTimeout || t.cause == ErrTimeout)
+}
+
+// causeWord returns a cause that cancelled t as log lines and spans show it.
+func (t *Task) causeWord(cause error) string {
+	if t.isByContext(cause) {
+		return "context"
+	}
+	switch cause {
+	case nil, ErrTimeout:
+		return "timeout"
+	case ErrShutdown:
+		return "shutdown"
+	default:
+		return "cancel"
 	}
 }
 

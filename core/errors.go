@@ -37,17 +37,3 @@ var ErrGoexit = errors.New("afterspan: task called runtime.Goexit")
 
 // errGroupCancelled is the cause after Group.Cancel.
 var errGroupCancelled = fmt.Errorf("afterspan: group cancelled: %w", ErrCancelled)
-
-// causeWord returns a cause as log lines and spans show it.
-func causeWord(cause error) string {
-	switch cause {
-	case ErrTimeout:
-		return "timeout"
-	case ErrCancelled:
-		return "cancel"
-	case ErrShutdown:
-		return "shutdown"
-	default:
-		return "context"
-	}
-}

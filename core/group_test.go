@@ -86,6 +86,45 @@ func TestCauseOfAnAttachedTaskIsLogged(t *testing.T) {
 	})
 }
 
+// The context given to Go may be another task's. Its timeout is not this task's, nor is a shutdown of its manager.
+func TestCauseOfTheContextIsNotTheTasksOwn(t *testing.T) {
+	for name, end := range map[string]func(*core.Manager, *core.Task){
+		"timeout":  func(*core.Manager, *core.Task) { time.Sleep(time.Minute) },
+		"cancel":   func(_ *core.Manager, outer *core.Task) { outer.Cancel() },
+		"shutdown": func(outers *core.Manager, _ *core.Task) { _ = outers.Close() },
+	} {
+		for where, limit := range map[string]core.Option{"running": core.WithLimit(0, 0), "queued": core.WithLimit(1, 1)} {
+			inBubble(t, name+" "+where, func(t *testing.T) {
+				var log logbook
+				outers, inners := newManager(), core.New(log.option(), limit)
+				if where == "queued" {
+					defer inners.Go(t.Context(), "first", obey).Cancel()
+				}
+				var inner *core.Task
+				outer := outers.Go(t.Context(), "outer", func(ctx context.Context) error {
+					inner = inners.Go(ctx, "inner", obey, core.Attached())
+					return obey(ctx)
+				}, core.WithTimeout(time.Minute))
+				synctest.Wait()
+				end(outers, outer)
+				synctest.Wait()
+				require.Equal(t, core.Cancelled, inner.Outcome())
+				require.Equal(t, core.Cancelled, inner.OutcomeOf(inner.Err()))
+				require.Equal(t, "context", log.only(t, msgCancelled).task()["cause"])
+			})
+		}
+	}
+	inBubble(t, "a cause that would be a refusal", func(t *testing.T) {
+		m := newManager(core.WithLimit(1, 1))
+		first := m.Go(t.Context(), "first", obey)
+		request, cancel := context.WithCancelCause(t.Context())
+		task := m.Go(request, "queued", succeed, core.Attached())
+		cancel(core.ErrFull)
+		assertOutcome(t, core.Cancelled, task)
+		first.Cancel()
+	})
+}
+
 func TestGroup(t *testing.T) {
 	inBubble(t, "waits for all", func(t *testing.T) {
 		m := newManager()

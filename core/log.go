@@ -71,7 +71,7 @@ var endMessages = [...]string{
 func (t *Task) endAttrs(end *ending) []slog.Attr {
 	more := []any{"duration", t.duration(), "outcome", end.outcome.String()}
 	if end.outcome == Cancelled || end.outcome == TimedOut {
-		more = append(more, "cause", causeWord(end.cause))
+		more = append(more, "cause", t.causeWord(end.cause))
 	}
 	return append(t.about(more...), t.errorAttrs(end.err)...)
 }
@@ -152,12 +152,8 @@ func (m *Manager) logStuck(ctx context.Context, waiter, t *Task) {
 
 // logOverdue logs that t is still running after it was cancelled or timed out, and where it is.
 func (m *Manager) logOverdue(t *Task, stacks map[string]string) {
-	cause := t.cancelCause()
-	if cause == nil {
-		cause = ErrTimeout
-	}
 	const msg = "background task still running after cancellation"
-	m.logWithStack(msg, t, t.Info(), stacks, slog.String("cause", causeWord(cause)))
+	m.logWithStack(msg, t, t.Info(), stacks, slog.String("cause", t.causeWord(t.cancelCause())))
 }
 
 // logWithStack logs at WARN that t is still there, with its stack if there is one.

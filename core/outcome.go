@@ -73,7 +73,7 @@ func (t *Task) judge(err error) (outcome Outcome, cause error) {
 		return Rejected, cause
 	case cause == nil:
 		return Failed, nil
-	case cause == ErrTimeout:
+	case cause == ErrTimeout && !t.isByContext(cause):
 		return TimedOut, cause
 	default:
 		return Cancelled, cause

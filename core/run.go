@@ -99,7 +99,7 @@ func (r *run) failSpawn(err error) {
 // attachTo cancels the task when ctx is done.
 func (r *run) attachTo(ctx context.Context) {
 	r.spawner = ctx
-	r.detach = context.AfterFunc(ctx, func() { r.task.cancelWith(context.Cause(ctx)) })
+	r.detach = context.AfterFunc(ctx, func() { r.task.contextEnded(context.Cause(ctx)) })
 }
 
 // goneCause returns the cause of the context of an attached task, if that is done.
@@ -131,7 +131,7 @@ func (t *Task) start() *run {
 	t.mu.Lock()
 	r := t.run
 	if gone != nil && t.cause == nil { // nobody has noticed yet
-		t.cause, t.cancelledAt, t.dequeued = gone, time.Now(), true
+		t.cause, t.cancelledAt, t.byContext, t.dequeued = gone, time.Now(), true, true
 		if r.skip == nil {
 			r.skip = gone
 		}

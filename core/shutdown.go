@@ -170,7 +170,7 @@ func (m *Manager) closeAndCancel(ctx context.Context) {
 // isLoss reports whether t, which was cancelled with that cause, is work that a Shutdown did not
 // let finish, and gets a line of its own.
 func (m *Manager) isLoss(t *Task, cause error) bool {
-	if cause != ErrShutdown || t.options.untilShutdown {
+	if cause != ErrShutdown || t.options.untilShutdown || t.isByContext(cause) {
 		return false
 	}
 	m.mu.Lock()

@@ -35,6 +35,7 @@ type Task struct {
 	started     time.Time  // zero: it has not started
 	cause       error      // why it was cancelled; nil: it was not
 	cancelledAt time.Time  // zero: it was not cancelled
+	byContext   bool       // cause is that of the context given to Go
 	dequeued    bool       // it was cancelled in the queue
 	abandoned   bool       // Abandoned has been called
 	outcome     Outcome
@@ -183,10 +184,6 @@ func (t *Task) warnIfStuck(ctx context.Context) {
 		m.logStuck(ctx, waiter, t)
 	}
 }
-
-// Cancel cancels the task's context with [ErrCancelled] as its cause, and does not wait. The Func
-// of a queued task is not called. A task that is done stays as it is.
-func (t *Task) Cancel() { t.cancelWith(ErrCancelled) }
 
 // String returns the task's name and id.
 func (t *Task) String() string { return fmt.Sprintf("%s#%d", t.name, t.id) }
