@@ -38,7 +38,7 @@ func (m *Manager) admit(ctx context.Context, t *Task) error {
 }
 
 func (m *Manager) waitsForRoom(t *Task) bool {
-	return m.blocking || t.options.keyed != nil && t.options.keyed.Blocking
+	return m.blocking || t.options.blocking
 }
 
 // add asks the scheduler to take t, and registers t if it does.
@@ -127,46 +127,4 @@ func (m *Manager) callersOf(ctx context.Context) (own bool, live *Task) {
 		}
 	}
 	return own, nil
-}
-
-// errFull returns the error of a task that was refused with that verdict.
-func (t *Task) errFull(verdict sched.Verdict) error {
-	switch key := t.item.Key; verdict {
-	case sched.FullKey:
-		return &keyFull{name: key.Name, bound: key.PerKey}
-	case sched.FullTotal:
-		return &keyFull{bound: key.Total, total: true}
-	default:
-		return ErrFull
-	}
-}
-
-// keyFull is ErrFull with its reason. It is put into words only when somebody reads it.
-type keyFull struct {
-	name  string // unless total is set
-	bound int
-	total bool
-}
-
-func (e *keyFull) Error() string {
-	if e.total {
-		return fmt.Sprintf("%v: its Keyed has %d unfinished tasks", ErrFull, e.bound)
-	}
-	return fmt.Sprintf("%v: key %q has %d unfinished tasks", ErrFull, e.name, e.bound)
-}
-
-func (e *keyFull) Unwrap() error { return ErrFull }
-
-// refuse ends a task that was not accepted.
-func (m *Manager) refuse(ctx context.Context, t *Task, err error) {
-	t.settle(Rejected, err, nil)
-	m.mu.Lock()
-	m.counted.Created++
-	m.counted.Rejected++
-	m.refused++
-	m.mu.Unlock()
-	t.close()
-	m.logRefused(ctx, t, err)
-	m.call(ctx, "Refused", m.refuseds, t)
-	t.leaveGroup()
 }

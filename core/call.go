@@ -29,25 +29,19 @@ type abandoned struct {
 var errEnded = errors.New("afterspan: next was called after the chain had returned")
 
 // call is the innermost Handler of every chain: it calls the task's Func.
-func call(ctx context.Context, t *Task) error {
+func call(ctx context.Context, t *Task) (err error) {
 	r, err := t.enter(ctx)
 	if err != nil {
 		return err
 	}
-	err = ErrGoexit // stands if fn does not return
-	defer func() { r.leave(err) }()
-	err = callFunc(ctx, t, r.fn)
-	return err
-}
-
-func callFunc(ctx context.Context, t *Task, fn Func) (err error) {
 	returned := false
 	defer func() {
 		if !returned {
 			err = recovered(recover(), t)
 		}
+		r.leave(err)
 	}()
-	err = fn(ctx)
+	err = r.fn(ctx)
 	returned = true
 	return err
 }
@@ -86,16 +80,17 @@ func (r *run) leave(err error) {
 	}
 }
 
-// closeCalls allows no further call, now that the chain has returned. It returns the calls that are
-// still running, or nil.
-func (r *run) closeCalls() *abandoned {
-	r.task.mu.Lock()
-	defer r.task.mu.Unlock()
-	r.calls.closed = true
-	if r.calls.running > 0 {
-		r.calls.abandoned = &abandoned{ended: make(chan struct{})}
+// closeCalls allows no further call, now that the chain has returned. Calls that are still running
+// are abandoned. It returns the state to judge by, and the context to log with.
+func (t *Task) closeCalls() (evidence, context.Context) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := &t.run.calls
+	c.closed = true
+	if c.running > 0 {
+		c.abandoned = &abandoned{ended: make(chan struct{})}
 	}
-	return r.calls.abandoned
+	return t.evidence(), t.innermost()
 }
 
 // awaitAbandoned cancels the context of calls that a middleware did not wait for, and waits for

@@ -65,14 +65,14 @@ func (c *runContext) newStandard(isOver bool) *stdContext {
 	if !c.linked {
 		values = context.WithoutCancel(values)
 	}
-	ctx, cancel := context.WithCancelCause(values)
-	// These came before the deadline, which may have passed since.
-	if c.early != nil || isOver {
-		cancel(c.early)
+	std := new(stdContext)
+	ended := c.early != nil || isOver // before the deadline, which may have passed since
+	if !ended && !c.deadline.IsZero() {
+		values, std.stopTimer = context.WithDeadlineCause(values, c.deadline, ErrTimeout)
 	}
-	std := &stdContext{Context: ctx, cancelCause: cancel}
-	if !c.deadline.IsZero() {
-		std.Context, std.stopTimer = context.WithDeadlineCause(ctx, c.deadline, ErrTimeout)
+	std.Context, std.cancelCause = context.WithCancelCause(values)
+	if ended {
+		std.cancelCause(c.early)
 	}
 	return std
 }
@@ -93,7 +93,7 @@ func (c *runContext) expired() bool {
 
 // Deadline implements context.Context.
 func (c *runContext) Deadline() (deadline time.Time, ok bool) {
-	if std := c.looked(); std != nil {
+	if std := c.looked(); std != nil && c.linked {
 		return std.Deadline()
 	}
 	return c.deadline, !c.deadline.IsZero()

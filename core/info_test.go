@@ -137,9 +137,9 @@ func TestAttributesAsJSON(t *testing.T) {
 		"group, unnamed": {[]slog.Attr{slog.Group("", slog.Int("id", 7))}, `{"id":7}`},
 		"group, empty":   {[]slog.Attr{slog.Group("user"), slog.Int("n", 1)}, `{"n":1}`},
 		"empty":          {[]slog.Attr{{}, slog.Int("n", 1)}, `{"n":1}`},
-		"LogValuer":      {[]slog.Attr{slog.Any("card", secret("4111 1111"))}, `{"card":"[redacted]"}`},
+		"LogValuer":      {[]slog.Attr{slog.Any("card", secret("4111-1111-1111"))}, `{"card":"[redacted]"}`},
 		"LogValuer, in a group": {
-			[]slog.Attr{slog.Group("pay", slog.Any("card", secret("4111 1111")))},
+			[]slog.Attr{slog.Group("pay", slog.Any("card", secret("4111-1111-1111")))},
 			`{"pay":{"card":"[redacted]"}}`,
 		},
 		"its own word":         {[]slog.Attr{slog.String("context", "c"), slog.String("msg", "m"), slog.String("level", "l"), slog.String("time", "t")}, `{"context":"c","msg":"m","level":"l","time":"t"}`},
@@ -179,7 +179,7 @@ func TestSecretsStaySecret(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var log logbook
 		m := core.New(log.option(), core.WithLimit(1, 0), core.WithShutdownTimeout(0))
-		attrs := core.WithAttrs(slog.Any("card", secret("4111 1111")), slog.Group("pay", slog.Any("cvc", secret("4111"))))
+		attrs := core.WithAttrs(slog.Any("card", secret("4111-1111-1111")), slog.Group("pay", slog.Any("cvc", secret("cvc-737"))))
 		task := m.Go(t.Context(), "charge", ignore(time.Minute), attrs)
 		m.Go(t.Context(), "refused", succeed, attrs)
 		time.Sleep(time.Second)
@@ -191,7 +191,8 @@ func TestSecretsStaySecret(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 
 		for _, text := range []string{string(out), err.Error(), log.text()} {
-			require.NotContains(t, text, "4111")
+			require.NotContains(t, text, "4111-1111-1111")
+			require.NotContains(t, text, "cvc-737")
 		}
 		require.Contains(t, string(out), "[redacted]")
 		require.NotEmpty(t, log.with(t, msgCreated))

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 )
 
@@ -42,7 +43,6 @@ func (m *Manager) logCreated(ctx context.Context, t *Task) {
 
 // logEnd logs the outcome. What a Shutdown had to cancel is work lost, and gets a WARN line.
 func (m *Manager) logEnd(t *Task, end *ending) {
-	ctx := t.logContext()
 	level := slog.LevelDebug
 	switch end.outcome {
 	case Failed:
@@ -54,11 +54,11 @@ func (m *Manager) logEnd(t *Task, end *ending) {
 			level = slog.LevelWarn
 		}
 	case Rejected:
-		m.logRefused(ctx, t, end.err)
+		m.logRefused(end.ctx, t, end.err)
 		return
 	case Pending, Completed:
 	}
-	m.line(ctx, level, endMessages[end.outcome], func() []slog.Attr { return t.endAttrs(end) })
+	m.line(end.ctx, level, endMessages[end.outcome], func() []slog.Attr { return t.endAttrs(end) })
 }
 
 var endMessages = [...]string{
@@ -119,27 +119,6 @@ func (m *Manager) logAbandoned(t *Task, err error) {
 	})
 }
 
-// logRefused logs a refusal, unless there was a line less than a second ago.
-func (m *Manager) logRefused(ctx context.Context, t *Task, err error) {
-	suppressed, say := m.refusals.next(time.Now(), m.flushSoon)
-	if !say {
-		return
-	}
-	m.line(ctx, slog.LevelWarn, "background task refused", func() []slog.Attr {
-		attrs := append(t.about("outcome", Rejected.String()), slog.Any("error", err))
-		if suppressed > 0 {
-			attrs = append(attrs, slog.Uint64("suppressed", suppressed))
-		}
-		return attrs
-	})
-}
-
-func (m *Manager) logSuppressed(ctx context.Context, suppressed uint64) {
-	m.line(ctx, slog.LevelWarn, "more background tasks refused", func() []slog.Attr {
-		return []slog.Attr{slog.Uint64("suppressed", suppressed)}
-	})
-}
-
 // logStuck logs that waiter waits for t, which is queued behind it.
 func (m *Manager) logStuck(ctx context.Context, waiter, t *Task) {
 	if !m.waits.allow(time.Now(), 1) {
@@ -167,11 +146,16 @@ func (m *Manager) logWithStack(msg string, t *Task, info TaskInfo, stacks map[st
 	})
 }
 
-// logContext returns the context to log the task with: the innermost there is. Before the start
-// there is none that others may look at.
+// logContext returns the context to log the task with.
 func (t *Task) logContext() context.Context {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.innermost()
+}
+
+// innermost returns the innermost context that the chain has made so far. Before the start there is
+// none that others may look at. t.mu is held.
+func (t *Task) innermost() context.Context {
 	switch r := t.run; {
 	case r == nil:
 		return context.Background()
@@ -182,4 +166,22 @@ func (t *Task) logContext() context.Context {
 	default:
 		return context.Background()
 	}
+}
+
+// A throttle lets through so many a second.
+type throttle struct {
+	mu    sync.Mutex
+	since time.Time
+	count int
+}
+
+// allow reports whether one more may pass at now, if most may pass in a second.
+func (l *throttle) allow(now time.Time, most int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.since.IsZero() || now.Sub(l.since) >= time.Second {
+		l.since, l.count = now, 0
+	}
+	l.count++
+	return l.count <= most
 }

@@ -49,6 +49,23 @@ type Stats struct {
 	Oldest  time.Duration `json:"-"`       // since its start, of the task that runs longest; 0 if none runs
 }
 
+// count adds one task to the counter of its outcome.
+func (s *Stats) count(o Outcome) {
+	switch o {
+	case Completed:
+		s.Completed++
+	case Failed:
+		s.Failed++
+	case Cancelled:
+		s.Cancelled++
+	case TimedOut:
+		s.TimedOut++
+	case Rejected:
+		s.Rejected++
+	case Pending:
+	}
+}
+
 // New returns a manager. It starts no goroutine.
 func New(opts ...Option) *Manager {
 	m := &Manager{

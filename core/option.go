@@ -100,9 +100,9 @@ type TaskOption func(*taskOptions)
 type taskOptions struct {
 	timeout       time.Duration
 	attrs         []slog.Attr
-	keyed         *Keyed
 	key           *sched.Key
 	group         *Group
+	blocking      bool // the Keyed of key is
 	attached      bool
 	untilShutdown bool
 }
@@ -167,7 +167,7 @@ func WithKey(k *Keyed, key string) TaskOption {
 		panic("afterspan: WithKey: the Keyed is nil")
 	}
 	return func(o *taskOptions) {
-		o.keyed = k
+		o.blocking = k.Blocking
 		o.key = &sched.Key{Set: k, Name: key, Running: k.Running, PerKey: k.PerKey, Total: k.Total}
 	}
 }

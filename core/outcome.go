@@ -3,8 +3,41 @@ package core
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 )
+
+// What [Task.Err] of a refused task is. Test with [errors.Is].
+var (
+	// ErrRejected is matched by the error of every refused task. A middleware refuses a task by
+	// returning an error that matches it without calling next.
+	ErrRejected = errors.New("afterspan: task refused")
+	// ErrClosed is the error of a task that was refused because Shutdown or Close had begun.
+	ErrClosed = fmt.Errorf("%w: manager closed", ErrRejected)
+	// ErrFull is the error of a task that was refused because the limit, or a bound of its [Keyed],
+	// was reached. If Go had waited for room, the error matches that of its context as well.
+	ErrFull = fmt.Errorf("%w: no room", ErrRejected)
+)
+
+// What [context.Cause] returns inside a task whose context was cancelled. Each also matches the
+// error that the context's Err method then returns.
+var (
+	// ErrTimeout is the cause after the task's own timeout. It matches [context.DeadlineExceeded].
+	ErrTimeout = fmt.Errorf("afterspan: task timed out: %w", context.DeadlineExceeded)
+	// ErrCancelled is the cause after [Task.Cancel] or [Manager.CancelAll]. It matches
+	// [context.Canceled].
+	ErrCancelled = fmt.Errorf("afterspan: task cancelled: %w", context.Canceled)
+	// ErrShutdown is the cause after [Manager.Shutdown] or [Manager.Close] cancelled the task. It
+	// matches [context.Canceled].
+	ErrShutdown = fmt.Errorf("afterspan: manager shut down: %w", context.Canceled)
+)
+
+// ErrGoexit is what [Task.Err] is after [runtime.Goexit] ended the task, as t.FailNow of package
+// testing does. The deferred calls of the middlewares have run.
+var ErrGoexit = errors.New("afterspan: task called runtime.Goexit")
+
+// errGroupCancelled is the cause after Group.Cancel.
+var errGroupCancelled = fmt.Errorf("afterspan: group cancelled: %w", ErrCancelled)
 
 // An Outcome is how a task ended. Every task ends in exactly one.
 type Outcome uint8
@@ -50,19 +83,39 @@ func (o Outcome) String() string {
 // For a task made by [NewTask], an error that matches [ErrTimeout] is TimedOut, and one that
 // matches [ErrCancelled] or [ErrShutdown], or comes after Cancel, is Cancelled.
 func (t *Task) OutcomeOf(err error) Outcome {
-	outcome, _ := t.judge(err)
+	t.mu.Lock()
+	seen := t.evidence()
+	t.mu.Unlock()
+	outcome, _ := t.judge(seen, err)
 	return outcome
 }
 
+// evidence is the state of a task that its outcome is judged by.
+type evidence struct {
+	outcome Outcome // once it is decided
+	cause   error   // of the first cancel; once the outcome is decided: what had cancelled the context
+	started bool
+	run     *run // nil: it has ended, or was made by NewTask
+	calls   calls
+}
+
+// evidence returns the state as it is now. t.mu is held.
+func (t *Task) evidence() evidence {
+	if t.outcome != Pending || t.run == nil {
+		return evidence{outcome: t.outcome, cause: t.endCause}
+	}
+	return evidence{cause: t.cause, started: !t.started.IsZero(), run: t.run, calls: t.run.calls}
+}
+
 // judge returns the outcome that err stands for, and what had cancelled the task by then.
-func (t *Task) judge(err error) (outcome Outcome, cause error) {
+func (t *Task) judge(seen evidence, err error) (outcome Outcome, cause error) {
 	// Methods of err are the user's, and may panic.
 	defer func() {
 		if recover() != nil {
 			outcome = Failed
 		}
 	}()
-	rejected, cause := t.stateFor(err)
+	rejected, cause := t.stateFor(seen, err)
 	_, panicked := t.PanicOf(err)
 	switch {
 	case err == nil:
@@ -81,21 +134,18 @@ func (t *Task) judge(err error) (outcome Outcome, cause error) {
 }
 
 // stateFor returns whether err may be a refusal, and what had cancelled the task when err came up.
-func (t *Task) stateFor(err error) (mayReject bool, cause error) {
-	if t.manager == nil {
+func (t *Task) stateFor(seen evidence, err error) (mayReject bool, cause error) {
+	switch {
+	case t.manager == nil:
 		return true, t.causeNamed(err)
+	case seen.outcome != Pending:
+		return seen.outcome == Rejected, seen.cause
+	case seen.started:
+		cause = seen.run.cancelledBy()
+	default:
+		cause = seen.cause
 	}
-	t.mu.Lock()
-	r, outcome, cause := t.run, t.outcome, t.cause
-	if outcome != Pending {
-		defer t.mu.Unlock()
-		return outcome == Rejected, t.endCause
-	}
-	started, calls := !t.started.IsZero(), r.calls
-	t.mu.Unlock()
-	if started {
-		cause = r.cancelledBy()
-	}
+	calls := &seen.calls
 	if calls.returned && !(calls.cause == nil && cause != nil && isSince(err, calls.err, cause)) {
 		cause = calls.cause
 	}

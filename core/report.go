@@ -46,7 +46,7 @@ type ShutdownError struct {
 
 	lost, left []sighting // Cancelled and Remaining
 	idle       bool       // nothing was left
-	err        error      // of the context that ended the wait
+	ctxErr     error      // of the context that bounded the shutdown, at its end
 }
 
 // Error names up to five tasks of each kind.
@@ -84,17 +84,17 @@ func names(tasks []TaskInfo) string {
 	return b.String()
 }
 
-// Unwrap returns the error of the context that ended the wait, or [context.DeadlineExceeded] if
-// nothing was left to wait for.
+// Unwrap returns the error of the context that bounded the shutdown. If that was not done yet, it
+// returns [context.DeadlineExceeded]: the time to drain was over.
 func (e *ShutdownError) Unwrap() error {
-	if e.err == nil {
+	if e.ctxErr == nil {
 		return context.DeadlineExceeded
 	}
-	return e.err
+	return e.ctxErr
 }
 
 // report says what has become of the tasks since the shutdown began. All of it is of one instant.
-func (m *Manager) report(began time.Time, first bool, err error) (ShutdownStats, *ShutdownError) {
+func (m *Manager) report(began time.Time, first bool) (ShutdownStats, *ShutdownError) {
 	m.mu.Lock()
 	now := time.Now()
 	stats := m.shutdownStats()
@@ -114,7 +114,7 @@ func (m *Manager) report(began time.Time, first bool, err error) (ShutdownStats,
 	}
 	return stats, &ShutdownError{
 		Stats: stats, Cancelled: infos(lost), Remaining: infos(left),
-		lost: lost, left: left, idle: err == nil, err: err,
+		lost: lost, left: left,
 	}
 }
 

@@ -130,11 +130,8 @@ func (t *Task) start() *run {
 	gone := t.run.goneCause()
 	t.mu.Lock()
 	r := t.run
-	if gone != nil && t.cause == nil { // nobody has noticed yet
-		t.cause, t.cancelledAt, t.byContext, t.dequeued = gone, time.Now(), true, true
-		if r.skip == nil {
-			r.skip = gone
-		}
+	if gone != nil {
+		t.skipFor(gone)
 	}
 	r.early = t.cause
 	r.begun = true
@@ -149,6 +146,17 @@ func (t *Task) start() *run {
 		r.standard()
 	}
 	return r
+}
+
+// skipFor makes t, whose context given to Go is done before the start, skip its Func. t.mu is held.
+func (t *Task) skipFor(gone error) {
+	if t.cause == nil { // the AfterFunc is on its way
+		t.cause, t.cancelledAt, t.byContext = gone, time.Now(), true
+	}
+	t.dequeued = true
+	if t.run.skip == nil {
+		t.run.skip = t.cause
+	}
 }
 
 // setLabels gives the goroutine the pprof labels of the run's context. It had those of the
@@ -166,9 +174,10 @@ func (r *run) setLabels() {
 type ending struct {
 	err      error
 	outcome  Outcome
-	cause    error // what had cancelled the context
-	returned bool  // the chain has: if not, runtime.Goexit is ending the goroutine
-	goesOn   bool  // the goroutine does
+	cause    error           // what had cancelled the context
+	ctx      context.Context // to log with
+	returned bool            // the chain has: if not, runtime.Goexit is ending the goroutine
+	goesOn   bool            // the goroutine does
 }
 
 //go:noinline
@@ -187,19 +196,22 @@ func (m *Manager) decide(t *Task, end *ending) {
 
 // conclude decides the outcome and logs it. Methods of the error and log handlers are the user's.
 func (m *Manager) conclude(t *Task, end *ending) {
-	calls := t.run.closeCalls()
-	defer m.awaitAbandoned(t, calls)
-	outcome, cause := t.judge(end.err)
+	seen, ctx := t.closeCalls()
+	end.ctx = ctx
+	defer m.awaitAbandoned(t, seen.calls.abandoned)
+	outcome, cause := t.judge(seen, end.err)
 	if end.returned {
 		end.outcome, end.cause = outcome, cause
 	}
 	m.logEnd(t, end)
 }
 
-// callEnded makes the outcome known, and calls the Ended hooks.
+// callEnded makes the outcome known to the Ended hooks, and calls them.
 func (m *Manager) callEnded(t *Task, end *ending) {
-	t.settle(end.outcome, end.err, end.cause)
-	m.call(t.logContext(), "Ended", m.endeds, t)
+	if len(m.endeds) > 0 {
+		t.settle(end.outcome, end.err, end.cause)
+		m.call(end.ctx, "Ended", m.endeds, t)
+	}
 }
 
 // finish takes t out, and returns the task that its goroutine is to run next, if the goroutine goes
@@ -217,7 +229,7 @@ func (m *Manager) finish(t *Task, end *ending) (next *Task) {
 	m.counted.count(end.outcome)
 	m.unwatch(t)
 	m.advance(m.sched.End(&t.item))
-	t.close()
+	t.close(end.outcome, end.err, end.cause)
 	if end.goesOn {
 		next = m.workers.take()
 	}
@@ -225,21 +237,4 @@ func (m *Manager) finish(t *Task, end *ending) (next *Task) {
 	m.mu.Unlock()
 	t.leaveGroup()
 	return next
-}
-
-// count adds one task to the counter of its outcome.
-func (s *Stats) count(o Outcome) {
-	switch o {
-	case Completed:
-		s.Completed++
-	case Failed:
-		s.Failed++
-	case Cancelled:
-		s.Cancelled++
-	case TimedOut:
-		s.TimedOut++
-	case Rejected:
-		s.Rejected++
-	case Pending:
-	}
 }

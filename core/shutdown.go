@@ -80,15 +80,14 @@ func (m *Manager) stop(ctx context.Context, drains bool) (ShutdownStats, *Shutdo
 	if !drains || first && !m.drainUntilGrace(ctx) {
 		m.closeAndCancel(ctx)
 	}
-	err := m.Wait(ctx)
-	if err != nil {
+	idle := m.Wait(ctx) == nil
+	if !idle {
 		m.abandon(ctx)
 	}
 	m.closeRefusals()
-	if err == nil {
-		err = m.Wait(ctx) // for the line of a timer that was faster
-	}
-	stats, report := m.report(began, first, err)
+	idle = idle && m.Wait(ctx) == nil // for the line of a timer that was faster
+	stats, report := m.report(began, first)
+	report.idle, report.ctxErr = idle, ctx.Err()
 	m.logShutdownEnd(ctx, report, work)
 	return stats, report
 }

@@ -205,17 +205,19 @@ func (t *Task) isDequeued() bool {
 // attached reports whether t is cancelled with the context given to Go.
 func (t *Task) attached() bool { return t.options.attached }
 
-// settle sets how the task ended. Done is closed later, by close.
+// settle sets how the task ended.
 func (t *Task) settle(outcome Outcome, err, endCause error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.outcome, t.err, t.endCause = outcome, err, endCause
 }
 
-// close closes Done, and lets go of what only a run needs: a handle may be kept for long.
-func (t *Task) close() {
+// close settles how the task ended and closes Done. It lets go of what only a run needs: a handle
+// may be kept for long.
+func (t *Task) close(outcome Outcome, err, endCause error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.outcome, t.err, t.endCause = outcome, err, endCause
 	t.run, t.isDone = nil, true
 	if t.done != nil {
 		close(t.done)
