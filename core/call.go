@@ -5,25 +5,6 @@ import (
 	"errors"
 )
 
-// calls is what a run knows of the calls of its Func. There is one call, unless a middleware
-// retries or refuses. task.mu guards it.
-type calls struct {
-	running   int
-	called    bool
-	closed    bool // the chain has returned: no further call is allowed
-	returned  bool // a call has returned before that; err and cause are those of the last
-	err       error
-	cause     error // what had cancelled the context when the call returned
-	abandoned *abandoned
-}
-
-// abandoned are the calls that were still running when the chain returned: a middleware did not
-// wait for them.
-type abandoned struct {
-	ended chan struct{} // closed by the last of them
-	err   error         // what they returned; read it after that
-}
-
 // errEnded is what a middleware gets that calls next after the chain has returned, on a goroutine
 // that it left behind.
 var errEnded = errors.New("afterspan: next was called after the chain had returned")

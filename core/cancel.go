@@ -20,6 +20,17 @@ func (t *Task) Cancel() {
 	t.cancelContext()
 }
 
+// CancelAll cancels what runs and waits now, with [ErrCancelled] as the cause, and does not wait
+// for it. New tasks are still taken.
+func (m *Manager) CancelAll() {
+	m.mu.Lock()
+	tasks := m.cancelAll(ErrCancelled)
+	m.mu.Unlock()
+	for _, t := range tasks {
+		t.cancelContext()
+	}
+}
+
 // contextEnded cancels t, which is attached to the context given to Go, with that one's cause.
 func (t *Task) contextEnded(cause error) {
 	m := t.manager

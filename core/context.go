@@ -117,35 +117,3 @@ func (c *runContext) Value(key any) any {
 	}
 	return c.values.Value(key)
 }
-
-// Keys of context values.
-type (
-	runKey     struct{}
-	managerKey struct{}
-)
-
-func runFrom(ctx context.Context) *run {
-	r, _ := ctx.Value(runKey{}).(*run)
-	return r
-}
-
-// TaskFromContext returns the task whose context ctx is, or is derived from. Outside a task ok is
-// false.
-func TaskFromContext(ctx context.Context) (t *Task, ok bool) {
-	if r := runFrom(ctx); r != nil {
-		return r.task, true
-	}
-	return nil, false
-}
-
-// NewContext returns a copy of ctx that carries m, for [FromContext] to find. A server puts its
-// manager into the context of each request with it, where passing it to constructors is in the way.
-func NewContext(ctx context.Context, m *Manager) context.Context {
-	return context.WithValue(ctx, managerKey{}, m)
-}
-
-// FromContext returns the manager that [NewContext] put into ctx, and whether there was one.
-func FromContext(ctx context.Context) (m *Manager, ok bool) {
-	m, ok = ctx.Value(managerKey{}).(*Manager)
-	return m, ok && m != nil
-}

@@ -86,3 +86,10 @@ func (g *Group) ended(t *Task) {
 		g.idle = nil
 	}
 }
+
+// leaveGroup tells the group of t that t is done.
+func (t *Task) leaveGroup() {
+	if g := t.options.group; g != nil {
+		g.ended(t)
+	}
+}

@@ -78,6 +78,11 @@ func (s sighting) info() TaskInfo {
 	}
 }
 
+// Tasks returns a snapshot of what runs and waits, oldest first.
+func (m *Manager) Tasks() []TaskInfo {
+	return infos(m.snapshot())
+}
+
 // snapshot returns what runs and waits, oldest first.
 func (m *Manager) snapshot() []sighting {
 	m.mu.Lock()

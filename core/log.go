@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"time"
 )
 
@@ -168,20 +167,21 @@ func (t *Task) innermost() context.Context {
 	}
 }
 
-// A throttle lets through so many a second.
-type throttle struct {
-	mu    sync.Mutex
-	since time.Time
-	count int
+// call calls hooks, each in turn. A panic in one must not harm t.
+func (m *Manager) call(ctx context.Context, what string, hooks []hook, t *Task) {
+	for _, h := range hooks {
+		m.callOne(ctx, what, h, t)
+	}
 }
 
-// allow reports whether one more may pass at now, if most may pass in a second.
-func (l *throttle) allow(now time.Time, most int) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.since.IsZero() || now.Sub(l.since) >= time.Second {
-		l.since, l.count = now, 0
-	}
-	l.count++
-	return l.count <= most
+func (m *Manager) callOne(ctx context.Context, what string, h hook, t *Task) {
+	defer func() {
+		if v := recover(); v != nil {
+			err := recovered(v, t)
+			m.line(ctx, slog.LevelError, "panic in the "+what+" hook of a middleware", func() []slog.Attr {
+				return append(t.about(), t.errorAttrs(err)...)
+			})
+		}
+	}()
+	h(ctx, t)
 }

@@ -73,55 +73,10 @@ func New(opts ...Option) *Manager {
 		draining: make(chan struct{}),
 		live:     make(map[uint64]*Task),
 	}
-	m.chain = compose(m.middleware)
+	m.chain = compose(m.middleware, call)
 	m.workers.init(m)
 	m.sched.SetLimit(m.maxRunning, m.maxQueued)
 	return m
-}
-
-// Go starts fn as a background task and returns its handle, which is never nil and may be ignored.
-// The name says what kind of work it is: use few different names, and put ids into [WithAttrs].
-//
-// The task's context has the values of ctx, such as its trace, baggage and logger, and none of its
-// cancellation or deadline: the task lives on when the request has ended. See [Attached] and
-// [Manager.Group] for tasks that should not. On a manager [WithBlocking], ctx bounds the wait for
-// room.
-//
-// After Shutdown or Close has begun, or when the limit is reached, the task is refused. It is then
-// done at once: its Outcome is [Rejected] and its Err is [ErrClosed] or [ErrFull]. While Shutdown
-// drains, running tasks may still start others with their own context.
-//
-// The goroutine of fn has the pprof labels of ctx. It may run another task after fn has returned,
-// so fn must undo changes to its goroutine, such as [runtime.LockOSThread].
-//
-// An error that fn returns, or its panic, is logged and kept in the handle. Go panics if ctx or fn
-// is nil.
-func (m *Manager) Go(ctx context.Context, name string, fn Func, opts ...TaskOption) *Task {
-	switch {
-	case m.chain == nil:
-		panic("afterspan: Go: the Manager was not made by New")
-	case ctx == nil:
-		panic("afterspan: Go: ctx is nil")
-	case fn == nil:
-		panic("afterspan: Go: fn is nil")
-	}
-	t := newTask(name, attrsFrom(ctx), m.defaults, opts)
-	t.manager = m
-	t.run = &run{runContext: runContext{values: ctx}, task: t, fn: fn}
-	prepare := t.attached() || len(m.spawns) > 0 || m.logsCreated(ctx)
-	t.ready = !prepare
-	switch err := m.admit(ctx, t); {
-	case err != nil:
-		m.refuse(ctx, t, err)
-	case prepare:
-		m.prepare(ctx, t)
-	}
-	return t
-}
-
-// Tasks returns a snapshot of what runs and waits, oldest first.
-func (m *Manager) Tasks() []TaskInfo {
-	return infos(m.snapshot())
 }
 
 // Task returns the task with that ID, if it runs or waits.
@@ -204,17 +159,6 @@ func (m *Manager) helped() {
 	m.wakeIfIdle()
 }
 
-// CancelAll cancels what runs and waits now, with [ErrCancelled] as the cause, and does not wait
-// for it. New tasks are still taken.
-func (m *Manager) CancelAll() {
-	m.mu.Lock()
-	tasks := m.cancelAll(ErrCancelled)
-	m.mu.Unlock()
-	for _, t := range tasks {
-		t.cancelContext()
-	}
-}
-
 // SetLimit changes the limit of [WithLimit]. Waiting tasks start if there is room now. Nothing that
 // runs or waits is stopped: a lower limit holds once enough has ended.
 func (m *Manager) SetLimit(running, queued int) {
@@ -229,4 +173,18 @@ func (m *Manager) Draining() <-chan struct{} { return m.draining }
 // unended returns the tasks that run and wait. m.mu is held.
 func (m *Manager) unended() []*Task {
 	return slices.AppendSeq(make([]*Task, 0, len(m.live)), m.sched.Unended)
+}
+
+type managerKey struct{}
+
+// NewContext returns a copy of ctx that carries m, for [FromContext] to find. A server puts its
+// manager into the context of each request with it, where passing it to constructors is in the way.
+func NewContext(ctx context.Context, m *Manager) context.Context {
+	return context.WithValue(ctx, managerKey{}, m)
+}
+
+// FromContext returns the manager that [NewContext] put into ctx, and whether there was one.
+func FromContext(ctx context.Context) (m *Manager, ok bool) {
+	m, ok = ctx.Value(managerKey{}).(*Manager)
+	return m, ok && m != nil
 }

@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 )
 
@@ -76,32 +75,10 @@ func MiddlewareFunc(wrap func(next Handler) Handler) Middleware {
 	return Middleware{Wrap: wrap}
 }
 
-// WithMiddleware puts mw into the chain that every task passes. The first is the outermost: its
-// Spawn is called first, and its Handler calls those of the others. Its other hooks are called
-// first, too. Repeated options append. The default is no middleware.
-func WithMiddleware(mw ...Middleware) Option {
-	return func(c *config) {
-		for _, one := range mw {
-			c.middleware = append(c.middleware, one)
-			c.spawns = appendHook(c.spawns, one.Spawn)
-			c.refuseds = appendHook(c.refuseds, one.Refused)
-			c.endeds = appendHook(c.endeds, one.Ended)
-			c.abandoneds = appendHook(c.abandoneds, one.Abandoned)
-		}
-	}
-}
-
-func appendHook[H hook | spawnHook](hooks []H, h H) []H {
-	if h == nil {
-		return hooks
-	}
-	return append(hooks, h)
-}
-
-// compose makes one Handler of the chain: compose([a, b]) = a(b(call)). Each layer is guarded, so
-// that the layer outside it sees a panic as an error.
-func compose(chain []Middleware) Handler {
-	next := Handler(call) // which has a guard of its own
+// compose makes one Handler of the chain: compose([a, b], call) = a(b(call)). Each layer is guarded,
+// so that the layer outside it sees a panic as an error; call guards itself.
+func compose(chain []Middleware, call Handler) Handler {
+	next := call
 	for i, mw := range slices.Backward(chain) {
 		if mw.Wrap == nil {
 			continue
@@ -128,23 +105,4 @@ func guard(h Handler) Handler {
 		returned = true
 		return err
 	}
-}
-
-// call calls hooks, each in turn. A panic in one must not harm t.
-func (m *Manager) call(ctx context.Context, what string, hooks []hook, t *Task) {
-	for _, h := range hooks {
-		m.callOne(ctx, what, h, t)
-	}
-}
-
-func (m *Manager) callOne(ctx context.Context, what string, h hook, t *Task) {
-	defer func() {
-		if v := recover(); v != nil {
-			err := recovered(v, t)
-			m.line(ctx, slog.LevelError, "panic in the "+what+" hook of a middleware", func() []slog.Attr {
-				return append(t.about(), t.errorAttrs(err)...)
-			})
-		}
-	}()
-	h(ctx, t)
 }

@@ -40,6 +40,28 @@ func newConfig(opts []Option) config {
 	return c
 }
 
+// WithMiddleware puts mw into the chain that every task passes. The first is the outermost: its
+// Spawn is called first, and its Handler calls those of the others. Its other hooks are called
+// first, too. Repeated options append. The default is no middleware.
+func WithMiddleware(mw ...Middleware) Option {
+	return func(c *config) {
+		for _, one := range mw {
+			c.middleware = append(c.middleware, one)
+			c.spawns = appendHook(c.spawns, one.Spawn)
+			c.refuseds = appendHook(c.refuseds, one.Refused)
+			c.endeds = appendHook(c.endeds, one.Ended)
+			c.abandoneds = appendHook(c.abandoneds, one.Abandoned)
+		}
+	}
+}
+
+func appendHook[H hook | spawnHook](hooks []H, h H) []H {
+	if h == nil {
+		return hooks
+	}
+	return append(hooks, h)
+}
+
 // WithLogger sets where the manager logs. The default, also for nil, is [slog.Default] at the time
 // of each line.
 func WithLogger(l *slog.Logger) Option {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/afterspan/afterspan/core/internal/sched"
@@ -70,41 +69,6 @@ func (m *Manager) logSuppressed(ctx context.Context, suppressed uint64) {
 	m.line(ctx, slog.LevelWarn, "more background tasks refused", func() []slog.Attr {
 		return []slog.Attr{slog.Uint64("suppressed", suppressed)}
 	})
-}
-
-// refusals keeps the lines about refused tasks down to one a second. Refusals without a line of
-// their own are suppressed: a line says how many, a second after the last line at the latest.
-type refusals struct {
-	mu         sync.Mutex
-	last       time.Time // of a line
-	suppressed uint64    // since last
-	timer      *time.Timer
-	closed     bool // a shutdown has returned: no timer any more
-}
-
-// next reports whether a refusal at now gets a line, and how many were suppressed before it. If
-// not, flush is called within a second, unless the refusals are closed.
-func (r *refusals) next(now time.Time, flush func()) (suppressed uint64, say bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if wait := time.Second - now.Sub(r.last); !r.last.IsZero() && wait > 0 {
-		r.suppressed++
-		if r.suppressed == 1 && !r.closed {
-			r.timer = time.AfterFunc(wait, flush)
-		}
-		return 0, false
-	}
-	return r.take(now), true
-}
-
-// take returns how many refusals were suppressed, and forgets them. r.mu is held.
-func (r *refusals) take(now time.Time) (suppressed uint64) {
-	suppressed, r.suppressed, r.last = r.suppressed, 0, now
-	if r.timer != nil {
-		r.timer.Stop()
-		r.timer = nil
-	}
-	return suppressed
 }
 
 // flushSoon is flushRefusals on the goroutine of a timer, which a shutdown waits for.

@@ -93,6 +93,9 @@ func (e *ShutdownError) Unwrap() error {
 	return e.ctxErr
 }
 
+// mostNamed is how many cancelled tasks, and how many left over, get a line of their own.
+const mostNamed = 20
+
 // report says what has become of the tasks since the shutdown began. All of it is of one instant.
 func (m *Manager) report(began time.Time, first bool) (ShutdownStats, *ShutdownError) {
 	m.mu.Lock()

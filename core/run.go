@@ -23,6 +23,25 @@ type run struct {
 	calls     calls
 }
 
+// calls is what a run knows of the calls of its Func. There is one call, unless a middleware
+// retries or refuses. task.mu guards it.
+type calls struct {
+	running   int
+	called    bool
+	closed    bool // the chain has returned: no further call is allowed
+	returned  bool // a call has returned before that; err and cause are those of the last
+	err       error
+	cause     error // what had cancelled the context when the call returned
+	abandoned *abandoned
+}
+
+// abandoned are the calls that were still running when the chain returned: a middleware did not
+// wait for them.
+type abandoned struct {
+	ended chan struct{} // closed by the last of them
+	err   error         // what they returned; read it after that
+}
+
 // Value implements context.Context.
 func (r *run) Value(key any) any {
 	if key == (runKey{}) {
@@ -33,83 +52,6 @@ func (r *run) Value(key any) any {
 
 // String keeps package fmt from reading the fields while they change.
 func (r *run) String() string { return fmt.Sprintf("core.Task(%v)", r.task) }
-
-// prepare calls the Spawns of t, and starts it as soon as it has a slot. However they end, the task
-// is started: its slot is taken, and the chain has to end what earlier Spawns began.
-func (m *Manager) prepare(ctx context.Context, t *Task) {
-	defer func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		t.ready = true
-		m.startIfReady(t)
-	}()
-	r := t.run
-	if len(m.spawns) > 0 {
-		r.values = context.WithoutCancel(ctx)
-		m.callSpawns(r)
-	}
-	m.logCreated(r.values, t)
-	if t.attached() {
-		r.attachTo(ctx)
-	}
-}
-
-func (m *Manager) callSpawns(r *run) {
-	returned := false
-	defer func() {
-		if returned {
-			return
-		}
-		if v := recover(); v != nil {
-			r.failSpawn(recovered(v, r.task))
-		} else {
-			r.failSpawn(ErrGoexit)
-		}
-	}()
-	for i, spawn := range m.spawns {
-		ctx := spawn(r.values, r.task)
-		if ctx == nil {
-			panic(fmt.Sprintf("afterspan: Spawn hook %d returned a nil context", i))
-		}
-		r.linked = probe(ctx)
-		r.values = ctx
-	}
-	returned = true
-}
-
-// probe reports whether ctx, which a Spawn made, can be cancelled. It asks ctx all that a child of
-// ctx would, since a panic does no harm here.
-func probe(ctx context.Context) (linked bool) {
-	ctx.Deadline()
-	if ctx.Done() == nil {
-		return false
-	}
-	_, cancel := context.WithCancel(ctx)
-	cancel()
-	return true
-}
-
-// failSpawn makes a task whose Spawn did not return skip its Func. That counts more than a cancel.
-func (r *run) failSpawn(err error) {
-	r.task.mu.Lock()
-	defer r.task.mu.Unlock()
-	r.skip = err
-}
-
-// attachTo cancels the task when ctx is done.
-func (r *run) attachTo(ctx context.Context) {
-	r.spawner = ctx
-	r.detach = context.AfterFunc(ctx, func() { r.task.contextEnded(context.Cause(ctx)) })
-}
-
-// goneCause returns the cause of the context of an attached task, if that is done.
-func (r *run) goneCause() (cause error) {
-	if r.spawner == nil {
-		return nil
-	}
-	defer contain() // the context is the user's
-	return context.Cause(r.spawner)
-}
 
 // runTask is the whole of a task on the goroutine of a worker. It returns the task that the
 // goroutine is to run next, if there is one.
@@ -148,6 +90,15 @@ func (t *Task) start() *run {
 	return r
 }
 
+// goneCause returns the cause of the context of an attached task, if that is done.
+func (r *run) goneCause() (cause error) {
+	if r.spawner == nil {
+		return nil
+	}
+	defer contain() // the context is the user's
+	return context.Cause(r.spawner)
+}
+
 // skipFor makes t, whose context given to Go is done before the start, skip its Func. t.mu is held.
 func (t *Task) skipFor(gone error) {
 	if t.cause == nil { // the AfterFunc is on its way
@@ -168,16 +119,6 @@ func (r *run) setLabels() {
 		}
 	}()
 	pprof.SetGoroutineLabels(r)
-}
-
-// An ending is how a run ended.
-type ending struct {
-	err      error
-	outcome  Outcome
-	cause    error           // what had cancelled the context
-	ctx      context.Context // to log with
-	returned bool            // the chain has: if not, runtime.Goexit is ending the goroutine
-	goesOn   bool            // the goroutine does
 }
 
 //go:noinline
@@ -237,4 +178,21 @@ func (m *Manager) finish(t *Task, end *ending) (next *Task) {
 	m.mu.Unlock()
 	t.leaveGroup()
 	return next
+}
+
+// runKey is the key of the run that a context belongs to.
+type runKey struct{}
+
+func runFrom(ctx context.Context) *run {
+	r, _ := ctx.Value(runKey{}).(*run)
+	return r
+}
+
+// TaskFromContext returns the task whose context ctx is, or is derived from. Outside a task ok is
+// false.
+func TaskFromContext(ctx context.Context) (t *Task, ok bool) {
+	if r := runFrom(ctx); r != nil {
+		return r.task, true
+	}
+	return nil, false
 }

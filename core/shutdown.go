@@ -16,9 +16,6 @@ type shutdown struct {
 	named     int     // how many of them have a line of their own
 }
 
-// mostNamed is how many cancelled tasks, and how many left over, get a line of their own.
-const mostNamed = 20
-
 // abandonTime is how long the Abandoned hooks may take together, once the time of a Shutdown is
 // over.
 const abandonTime = 50 * time.Millisecond

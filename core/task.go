@@ -223,10 +223,3 @@ func (t *Task) close(outcome Outcome, err, endCause error) {
 		close(t.done)
 	}
 }
-
-// leaveGroup tells the group of t that t is done.
-func (t *Task) leaveGroup() {
-	if g := t.options.group; g != nil {
-		g.ended(t)
-	}
-}
