@@ -12,9 +12,9 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// What random programs do with keys: two Keyeds, with two keys each that are called the same in both.
+// Random programs use two Keyeds with two keys each. The names of the keys are the same in both.
 
-// A seat is one key of one Keyed. The first is that of the tasks that have none.
+// A seat is one key of one Keyed. Seat 0 stands for "no key".
 type seat struct {
 	inside int    // Funcs that are running
 	last   uint64 // the ID of the last one that has begun
@@ -25,7 +25,8 @@ const seats = 5
 // slowSpawn is the name of tasks with a Spawn that takes its time.
 const slowSpawn = "7"
 
-// seatOf looks at what the manner of a task leaves of its byte: every other task has the same key.
+// seatOf reads the key of a task from the bits of its byte that its manner does not use. Every other
+// task has the same key.
 func seatOf(manner byte) int { return [16]int{4: 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 4}[manner/16] }
 
 func serialOf(seat int) int { return (seat - 1) / 2 }
@@ -34,7 +35,7 @@ func boundedBy(a, b byte) *core.Keyed {
 	return &core.Keyed{PerKey: int(a / 16 % 4), Total: int(b / 16 % 7), Blocking: b >= 128}
 }
 
-// serial is the option of a task of that plan, nil if it has no key.
+// serial returns the task option of the plan; nil if the plan has no key.
 func (x *machine) serial(p *plan) core.TaskOption {
 	if p.seat == 0 {
 		return nil
@@ -67,8 +68,8 @@ type liveTask struct {
 	state string
 }
 
-// isAheadIn reports whether l makes others of that key wait: it waits, or is under way, and not only there because it
-// was cancelled while it waited. Of one whose Spawns go on that cannot be told.
+// isAheadIn reports whether l makes later tasks of that key wait: it is queued or running, and was not
+// cancelled in the queue. While its Spawns still run it counts as ahead.
 func (l liveTask) isAheadIn(seat int) bool {
 	return l.plan.seat == seat && (l.state == "queued" || l.state == "running" || l.calls > 0 || l.runs == 0)
 }
@@ -86,7 +87,7 @@ func (x *machine) live(infos []core.TaskInfo) (live []liveTask) {
 	return live
 }
 
-// checkWaiting checks that nothing moves only where nothing can.
+// checkWaiting checks that every task that waits has something to wait for.
 func (x *machine) checkWaiting(stats core.Stats, live []liveTask) {
 	allSlots := x.maxRunning > 0 && stats.Running == x.maxRunning
 	for i, l := range live {
@@ -105,7 +106,7 @@ func (x *machine) checkWaiting(stats core.Stats, live []liveTask) {
 	}
 }
 
-// count returns how many of them belong to a Keyed, and to each key.
+// count returns how many of the tasks belong to the Keyed, and how many to each of its keys.
 func (x *machine) count(live []liveTask, serial int) (all int, of [seats]int) {
 	for _, l := range live {
 		if l.plan.seat > 0 && serialOf(l.plan.seat) == serial {
@@ -131,8 +132,8 @@ func (x *machine) isFull(p *plan, stats core.Stats, live []liveTask) bool {
 	return (mustWait || behind) && !mayWait
 }
 
-// checkOrder checks, for each key and for the tasks without one, that those who came first were accepted first, and
-// that they started so. It is given the handles in the order of acceptance.
+// checkOrder checks that the tasks of each key, and those without one, started in the order in which
+// they were accepted. It gets the handles in the order of acceptance.
 func (x *machine) checkOrder() {
 	var asked [seats]int
 	var started [seats]time.Time
@@ -146,7 +147,7 @@ func (x *machine) checkOrder() {
 			require.Greater(x.t, r.plan.asked, asked[at], "%v was accepted out of order", task)
 			asked[at] = r.plan.asked
 		}
-		// Of those without a key one whose Spawn is slow may be overtaken, but no others are.
+		// Of the tasks without a key, only one with a slow Spawn may be overtaken.
 		if r.calls == 0 || at == 0 && task.Name() == slowSpawn {
 			continue
 		}

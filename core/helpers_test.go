@@ -19,7 +19,7 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// newManager returns a manager whose log nobody reads.
+// newManager returns a manager that logs to nowhere.
 func newManager(opts ...core.Option) *core.Manager {
 	return core.New(append([]core.Option{core.WithLogger(slog.New(slog.DiscardHandler))}, opts...)...)
 }

@@ -244,7 +244,7 @@ func TestAppendedAttributesAreATasksOwn(t *testing.T) {
 	require.NoError(t, m.Close())
 }
 
-// The clock of the wall may be set back; a page must not show a task that is younger than nothing.
+// The wall clock may be set back. No task has a negative age then.
 func TestTimesAreMonotonic(t *testing.T) {
 	m := newManager()
 	task := m.Go(t.Context(), "x", succeed)

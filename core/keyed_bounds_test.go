@@ -70,7 +70,7 @@ func TestKeyedBoundsWhatRunsAndWaits(t *testing.T) {
 	}
 }
 
-// As in the manager's queue: what was cancelled keeps its place until its chain has ended.
+// As in the manager's queue, a cancelled task keeps its place until its chain has ended.
 func TestCancelledWhileItWaitsForItsTurnCountsUntilItEnds(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(lingering("cancelled"))
@@ -88,7 +88,8 @@ func TestCancelledWhileItWaitsForItsTurnCountsUntilItEnds(t *testing.T) {
 	})
 }
 
-// Where nothing of a key is left but what was cancelled, the next is in the same count, and has its turn at once.
+// If all earlier tasks of a key were cancelled, the next one has its turn at once. The cancelled ones
+// still count.
 func TestNextAfterTheCancelledIsCountedWithThem(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(2, 2), lingering("cancelled"))
@@ -144,7 +145,7 @@ func TestBlockingGoWaitsForRoomOfItsKey(t *testing.T) {
 	}
 }
 
-// The order of acceptance is that of the calls, also of those that had to wait for room, for each key.
+// Tasks of one key are accepted in the order of the calls, also where calls had to wait for room.
 func TestBlockedCallersOfAKeyAreServedInOrder(t *testing.T) {
 	for name, opt := range map[string]core.Option{"no limit": nil, "a limit": core.WithLimit(2, 1)} {
 		inBubble(t, name, func(t *testing.T) {
@@ -168,7 +169,7 @@ func TestBlockedCallersOfAKeyAreServedInOrder(t *testing.T) {
 	}
 }
 
-// Who waits for room of a key is in nobody else's way, and is not forgotten behind others.
+// A caller that waits for room of one key does not hold up callers with other keys, and gets its turn.
 func TestBlockedCallersOfAKeyHoldUpNoOthers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(2, 0), core.WithBlocking())
@@ -192,7 +193,7 @@ func TestBlockedCallersOfAKeyHoldUpNoOthers(t *testing.T) {
 	})
 }
 
-// Who waits longest goes first, but what he cannot take is for the next who can.
+// The caller that has waited longest goes first. Room that it cannot use goes to the next that can.
 func TestRoomThatComesFreeIsForTheFirstWhoCanTakeIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(1, 1), core.WithBlocking())
@@ -214,7 +215,8 @@ func TestRoomThatComesFreeIsForTheFirstWhoCanTakeIt(t *testing.T) {
 	})
 }
 
-// The one takes the place in the queue, the other a slot that was free before, but not to its Keyed.
+// One caller takes the place in the queue. The other takes a slot that was free, but that its Keyed
+// had no room for.
 func TestOneEndMayMakeRoomForTwo(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(3, 1), core.WithBlocking(), lingering("cancelled"))

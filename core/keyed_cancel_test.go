@@ -12,9 +12,9 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// Keyed, and the ends of those who wait for their turn.
+// Keyed: tasks that are cancelled, or end in other ways, before their turn.
 
-// lingering is a middleware whose Handler takes another hour for the tasks of that name, also where they are skipped.
+// lingering is a middleware whose Handler takes another hour for tasks of that name, skipped ones too.
 func lingering(name string) core.Option {
 	return core.WithMiddleware(around(func(ctx context.Context, task *core.Task, next core.Handler) error {
 		if task.Name() == name {
@@ -24,7 +24,7 @@ func lingering(name string) core.Option {
 	}))
 }
 
-// A cancelled task passes the chain at once, however long that takes, and nobody waits for it.
+// A task cancelled in the queue passes the chain at once. No other task waits for it, however long that takes.
 func TestCancelledWhileItWaitsForItsTurnHoldsUpNobody(t *testing.T) {
 	for name, tc := range map[string]struct {
 		tasks, cancel string // one letter each
@@ -69,7 +69,7 @@ func TestCancelledWhileItWaitsForItsTurnHoldsUpNobody(t *testing.T) {
 	}
 }
 
-// Its end is not that of the one whose turn it is.
+// Its end does not pass on the turn, which another task has.
 func TestCancelledWhileItWaitsForItsTurnPassesOnNone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager()
@@ -87,7 +87,7 @@ func TestCancelledWhileItWaitsForItsTurnPassesOnNone(t *testing.T) {
 	})
 }
 
-// Whose turn it is may wait for a slot all the same. If it is cancelled there the next waits in its place.
+// A task that has its turn may still wait for a slot. If it is cancelled there, the next takes its place.
 func TestCancelledWhileItWaitsForASlotPassesItsTurnOn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(1, -1), lingering("b"))
@@ -111,7 +111,7 @@ func TestCancelledWhileItWaitsForASlotPassesItsTurnOn(t *testing.T) {
 	})
 }
 
-// One that runs keeps its turn until it has ended, though it is cancelled.
+// A running task keeps its turn until it has ended, also when it is cancelled.
 func TestCancelledWhileItRunsKeepsItsTurn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager()
@@ -208,7 +208,7 @@ func TestShutdownFinishesWhatWaitsForItsTurn(t *testing.T) {
 	})
 }
 
-// Those who wait behind one that does not stop are cancelled, and not reported as left.
+// Tasks that wait behind one that does not stop are cancelled, and are not reported as left over.
 func TestShutdownNamesWhatHoldsTheTurnAndDoesNotStop(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager()

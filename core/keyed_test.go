@@ -18,7 +18,7 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// Keyed: who waits for whom, and until when. What there is room for is in keyed_bounds_test.go.
+// Keyed: which task waits for which, and until when. Bounds are in keyed_bounds_test.go.
 
 // noting is a Func that writes its name down, and takes a second.
 func noting(j *journal, name string) core.Func {
@@ -35,7 +35,7 @@ func slow(name string, d time.Duration) core.Option {
 	}))
 }
 
-// The variables have no lock: the race detector sees that each task has seen the end of the one before.
+// The variables have no lock. So the race detector checks that each task starts after the one before has ended.
 func TestTasksOfAKeyRunOneAfterAnotherInOrderOfAcceptance(t *testing.T) {
 	for name, opts := range map[string][]core.Option{
 		"without a limit":        nil,
@@ -71,7 +71,7 @@ func TestTasksOfAKeyRunOneAfterAnotherInOrderOfAcceptance(t *testing.T) {
 }
 
 func TestNextOfAKeyStartsHoweverTheOneBeforeEnds(t *testing.T) {
-	// ofFirst is a middleware that has to do with the first task alone.
+	// ofFirst is a middleware that acts on the first task alone.
 	ofFirst := func(spawn func(), run core.Handler) core.Option {
 		return core.WithMiddleware(mischievousFirst(spawn, run))
 	}
@@ -142,7 +142,7 @@ func impatient() core.Middleware {
 	})
 }
 
-// What does not concern each other does not wait.
+// Tasks that have nothing to do with each other do not wait for each other.
 func TestOnlyTasksOfOneKeyWaitForEachOther(t *testing.T) {
 	s, other := &core.Keyed{}, &core.Keyed{}
 	for name, second := range map[string][]core.TaskOption{
@@ -182,7 +182,7 @@ func TestOneKeyedOfTwoManagersKeepsAnOrderForEach(t *testing.T) {
 	})
 }
 
-// A slot is not for those who wait for something else.
+// A task that waits for its turn does not hold a slot.
 func TestWhoWaitsForItsTurnTakesNoSlot(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(2, -1))
@@ -230,7 +230,7 @@ func TestWhoWaitsForItsTurnHoldsNoGoroutineAndIsListed(t *testing.T) {
 	})
 }
 
-// A task may send its own successor: it comes last, and after its own end.
+// A task may start its own successor, which runs last, and after its parent has ended.
 func TestFollowUpOfTheSameKeyRunsAfterwards(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(1, 2))
@@ -250,7 +250,7 @@ func TestFollowUpOfTheSameKeyRunsAfterwards(t *testing.T) {
 	})
 }
 
-// The memory of a service with a million conversations is that of the few that are busy.
+// Only busy keys take memory: a service may have a million conversations.
 func TestIdleKeysAndIdleKeyedsAreForgotten(t *testing.T) {
 	const megabyte = 1 << 20
 	m, s := newManager(), &core.Keyed{}
@@ -283,7 +283,7 @@ func TestIdleKeysAndIdleKeyedsAreForgotten(t *testing.T) {
 func TestWithKeyOfNothing(t *testing.T) {
 	require.PanicsWithValue(t, "afterspan: WithKey: the Keyed is nil", func() { core.WithKey(nil, "k") })
 
-	// A task that no manager knows is in nobody's way.
+	// A task that no manager knows does not hold up others.
 	option := core.WithKey(&core.Keyed{PerKey: 1}, "k")
 	for range 2 {
 		task := core.NewTask("x", option)
@@ -293,7 +293,7 @@ func TestWithKeyOfNothing(t *testing.T) {
 	}
 }
 
-// With a width a key has that many running, and the others start in order as those end.
+// With Running, so many tasks of a key run side by side. The others start in order as these end.
 func TestAWidthIsHowManyOfAKeyRunAtATime(t *testing.T) {
 	for _, tc := range []struct{ width, running int }{{-1, 1}, {0, 1}, {1, 1}, {2, 2}, {3, 3}, {100, 20}} {
 		inBubble(t, fmt.Sprint("width ", tc.width), func(t *testing.T) {
@@ -323,7 +323,7 @@ func TestAWidthIsHowManyOfAKeyRunAtATime(t *testing.T) {
 	}
 }
 
-// What is cancelled while it waits, or as it runs, makes room for one and not for two.
+// A task that is cancelled while it waits, or while it runs, makes room for one task and not for two.
 func TestAWidthHoldsThroughCancels(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, serial := newManager(core.WithLimit(3, -1)), &core.Keyed{Running: 2}

@@ -241,7 +241,7 @@ func TestSlotIsFreeHoweverTheTaskEnded(t *testing.T) {
 	}
 }
 
-// Whoever waits for the end finds all of it: the result, the context, the counters, the slot.
+// When Done is closed everything is settled: the result, the context, the counters, the slot.
 func TestEverythingIsSettledWhenDoneIsClosed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(1, 0))
@@ -282,7 +282,7 @@ func TestEverythingIsSettledAtOnce(t *testing.T) {
 	}
 }
 
-// Nobody may wait for a handle, or ask for it only when the task has ended.
+// Done may never be asked for, or only after the task has ended.
 func TestDoneMayBeAskedForAtAnyTime(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager()

@@ -78,7 +78,7 @@ func TestQueuedTasksStartInOrder(t *testing.T) {
 	})
 }
 
-// A thousand that wait are a thousand structs, not a thousand stacks.
+// A thousand waiting tasks are a thousand structs, not a thousand goroutines.
 func TestQueuedTasksHoldNoGoroutine(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(1, -1))
@@ -137,7 +137,7 @@ func TestQueuedTaskIsSpawnedAtOnce(t *testing.T) {
 	})
 }
 
-// A slot may come free while the Spawns of who is next still go on: it is his all the same.
+// A slot may come free while the Spawns of the next task still run. That task gets the slot all the same.
 func TestSlotThatComesFreeDuringSpawn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(1, -1), core.WithMiddleware(spawnFunc(

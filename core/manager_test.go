@@ -146,7 +146,7 @@ func (c slowToCancel) AfterFunc(f func()) func() bool {
 	return func() bool { time.Sleep(time.Second); return stop() }
 }
 
-// The slot of a task that was cancelled is not for one that was cancelled with it.
+// The slot of a cancelled task does not go to a task that was cancelled with it.
 func TestCancellingAllStartsNothing(t *testing.T) {
 	for name, cancel := range map[string]func(*core.Manager){
 		"CancelAll": func(m *core.Manager) { m.CancelAll() },
@@ -265,7 +265,7 @@ func TestHandle(t *testing.T) {
 	})
 }
 
-// The clock of a timeout is that of the run: neither the queue nor the largest number counts.
+// A timeout counts from the start of the run, not from the queue. The largest timeout never fires.
 func TestTimeoutCountsFromTheStartOfTheRun(t *testing.T) {
 	inBubble(t, "after the queue", func(t *testing.T) {
 		m := newManager(core.WithLimit(1, 1))

@@ -289,7 +289,7 @@ func failsThen(n int, next core.Func) core.Func {
 	}
 }
 
-// Nor has the run begun when a Spawn asks, or somebody who has the handle of a queued task.
+// A Spawn may ask before the run has begun, and so may the owner of a queued task's handle.
 func TestOutcomeOfBeforeTheStart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(1, 1), core.WithMiddleware(spawnFunc(func(ctx context.Context, task *core.Task) context.Context {

@@ -247,7 +247,7 @@ func TestPanicOfASpawnInTheQueue(t *testing.T) {
 	})
 }
 
-// What its Spawn failed with counts more than a cancel after that.
+// The error of its Spawn counts more than a cancel after that.
 func TestCancelInTheQueueAfterAPanicOfASpawn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(1, 2), brokenSpawn)
@@ -260,7 +260,7 @@ func TestCancelInTheQueueAfterAPanicOfASpawn(t *testing.T) {
 	})
 }
 
-// What a middleware of its own makes of the error, it makes of a Spawn's, too.
+// A middleware can change the error of a Spawn as it can change any other.
 func TestErrorOfASpawnPassesTheChain(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithMiddleware(

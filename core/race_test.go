@@ -368,7 +368,7 @@ func TestCancelAllAgainstAFullQueue(t *testing.T) {
 	}
 }
 
-// Close has returned nil: what is left are not even goroutines.
+// After Close has returned nil not even a goroutine is left.
 func TestNothingIsLeftAfterClose(t *testing.T) {
 	for name, opts := range map[string][]core.Option{"no limit": nil, "limit": {core.WithLimit(5, -1)}} {
 		inBubble(t, name, func(t *testing.T) { // which fails if a goroutine is left

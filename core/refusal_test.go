@@ -174,7 +174,7 @@ func TestRefusalsAreLoggedOnceASecondWithTheNumberSuppressed(t *testing.T) {
 	})
 }
 
-// What counts is the moment of the refusal, not that of the call which waited for room.
+// The throttle goes by the moment of the refusal, not by that of the call, which may have waited for room.
 func TestRefusalsAfterAWaitAreLoggedOnceASecondToo(t *testing.T) {
 	inBubble(t, "two within a second", func(t *testing.T) {
 		var log logbook

@@ -12,8 +12,8 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// What is cancelled in the queue passes the chain, but not all of a long queue side by side: a goroutine for each of a hundred
-// thousand keeps a shutdown from returning in time.
+// Tasks cancelled in the queue pass the chain, but not all of a long queue side by side: with a goroutine
+// for each of a hundred thousand, a shutdown would not return in time.
 func TestALongQueueThatIsCancelledPassesTheChainInPortions(t *testing.T) {
 	const tasks, portion = 2_500, 1_000
 	for name, cancel := range map[string]func(*core.Manager){

@@ -77,7 +77,7 @@ func TestSetLimit(t *testing.T) {
 	})
 }
 
-// A handle may be kept for long. What the request held in its context must not be.
+// A handle may be kept for long. It must not keep what the request held in its context.
 func TestHandleDoesNotKeepTheValuesOfTheRequest(t *testing.T) {
 	m := newManager()
 	body := new([1 << 16]byte)

@@ -96,7 +96,7 @@ func TestAnIdleManagerHasNoGoroutine(t *testing.T) {
 	}) // and it is not closed
 }
 
-// Whatever ends a goroutine, what it would have run next is run by another.
+// If a goroutine is ended, another one runs the task that it would have run next.
 func TestAGoroutineThatEndsLeavesTheNextTaskToAnother(t *testing.T) {
 	exit := func(_ context.Context, r slog.Record) {
 		if r.Level == slog.LevelError {
