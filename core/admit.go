@@ -66,7 +66,6 @@ func (m *Manager) register(t *Task) {
 	m.counted.Created++
 	m.lastID++
 	t.id = m.lastID
-	m.live[t.id] = t
 	m.startIfReady(t)
 }
 

@@ -22,7 +22,6 @@ type Manager struct {
 	// under it. A Task's own mutex may be taken under it, never the other way round.
 	mu       sync.Mutex
 	sched    sched.Scheduler[*Task]
-	live     map[uint64]*Task // accepted and not ended, by id
 	lastID   uint64
 	counted  Stats  // the counters; gauges are left zero
 	refused  uint64 // how many of counted.Rejected the manager refused itself
@@ -71,7 +70,6 @@ func New(opts ...Option) *Manager {
 	m := &Manager{
 		config:   newConfig(opts),
 		draining: make(chan struct{}),
-		live:     make(map[uint64]*Task),
 	}
 	m.chain = compose(m.middleware, call)
 	m.workers.init(m)
@@ -79,12 +77,17 @@ func New(opts ...Option) *Manager {
 	return m
 }
 
-// Task returns the task with that ID, if it runs or waits.
+// Task returns the task with that ID, if it runs or waits. It looks through all of them; a program that
+// asks often, with very many tasks, keeps the handles instead.
 func (m *Manager) Task(id uint64) (t *Task, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	t, ok = m.live[id]
-	return t, ok
+	for t := range m.sched.Unended {
+		if t.id == id {
+			return t, true
+		}
+	}
+	return nil, false
 }
 
 // Stats returns the counters and gauges as they are now.
@@ -172,7 +175,7 @@ func (m *Manager) Draining() <-chan struct{} { return m.draining }
 
 // unended returns the tasks that run and wait. m.mu is held.
 func (m *Manager) unended() []*Task {
-	return slices.AppendSeq(make([]*Task, 0, len(m.live)), m.sched.Unended)
+	return slices.AppendSeq(make([]*Task, 0, m.sched.Running()+m.sched.Queued()), m.sched.Unended)
 }
 
 type managerKey struct{}

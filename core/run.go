@@ -12,9 +12,8 @@ type run struct {
 	runContext
 	task     *Task
 	fn       Func
-	admitted chan struct{}   // closed when a waiting call of Go is decided; nil: it did not wait
-	spawner  context.Context // of an attached task: the context given to Go
-	detach   func() bool     // stops the AfterFunc on spawner
+	admitted chan struct{} // closed when a waiting call of Go is decided; nil: it did not wait
+	spawner  *spawner      // of an attached task
 
 	// Guarded by task.mu.
 	innermost context.Context // what fn was called with
@@ -26,7 +25,7 @@ type run struct {
 // calls is what a run knows of the calls of its Func. There is one call, unless a middleware
 // retries or refuses. task.mu guards it.
 type calls struct {
-	running   int
+	running   int32
 	called    bool
 	closed    bool // the chain has returned: no further call is allowed
 	returned  bool // a call has returned before that; err and cause are those of the last
@@ -96,7 +95,7 @@ func (r *run) goneCause() (cause error) {
 		return nil
 	}
 	defer contain() // the context is the user's
-	return context.Cause(r.spawner)
+	return context.Cause(r.spawner.ctx)
 }
 
 // skipFor makes t, whose context given to Go is done before the start, skip its Func. t.mu is held.
@@ -159,14 +158,13 @@ func (m *Manager) callEnded(t *Task, end *ending) {
 // on and there is one.
 func (m *Manager) finish(t *Task, end *ending) (next *Task) {
 	t.run.end()
-	if detach := t.run.detach; detach != nil {
-		detach()
+	if t.run.spawner != nil {
+		t.run.spawner.detach()
 	}
 	if g := t.options.group; g != nil && end.err != nil {
 		g.cancel(end.err) // before another of its tasks gets the slot
 	}
 	m.mu.Lock()
-	delete(m.live, t.id)
 	m.counted.count(end.outcome)
 	m.unwatch(t)
 	m.advance(m.sched.End(&t.item))

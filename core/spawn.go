@@ -107,8 +107,14 @@ func (r *run) failSpawn(err error) {
 	r.skip = err
 }
 
+// spawner is the context that was given to Go, of an attached task.
+type spawner struct {
+	ctx    context.Context
+	detach func() bool // ends the wait for it
+}
+
 // attachTo cancels the task when ctx is done.
 func (r *run) attachTo(ctx context.Context) {
-	r.spawner = ctx
-	r.detach = context.AfterFunc(ctx, func() { r.task.contextEnded(context.Cause(ctx)) })
+	detach := context.AfterFunc(ctx, func() { r.task.contextEnded(context.Cause(ctx)) })
+	r.spawner = &spawner{ctx, detach}
 }

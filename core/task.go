@@ -35,14 +35,14 @@ type Task struct {
 	started     time.Time  // zero: it has not started
 	cause       error      // why it was cancelled; nil: it was not
 	cancelledAt time.Time  // zero: it was not cancelled
-	byContext   bool       // cause is that of the context given to Go
-	dequeued    bool       // it was cancelled in the queue
-	abandoned   bool       // Abandoned has been called
-	outcome     Outcome
 	err         error
-	endCause    error // what had cancelled the context when the outcome was decided
-	isDone      bool
+	endCause    error         // what had cancelled the context when the outcome was decided
 	done        chan struct{} // made when first asked for
+	outcome     Outcome
+	byContext   bool // cause is that of the context given to Go
+	dequeued    bool // it was cancelled in the queue
+	abandoned   bool // Abandoned has been called
+	isDone      bool
 }
 
 var closedChan = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
