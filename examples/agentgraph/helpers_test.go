@@ -79,7 +79,7 @@ type fixture struct {
 func newFixture(t *testing.T, change func(*config)) fixture {
 	t.Helper()
 	f := fixture{telemetry: newTelemetry(), sink: new(sink), logs: new(bytes.Buffer)}
-	tasks := coretest.New(t, coretest.AllowFailures(),
+	tasks := coretest.New(t, coretest.AllowFailures(), core.WithShutdownTimeout(30*time.Second),
 		core.WithMiddleware(otelmw.New(otelmw.WithTracerProvider(f.tp), otelmw.WithMeterProvider(f.mp))),
 		core.WithLogger(slog.New(slog.NewTextHandler(&lockedWriter{w: f.logs}, &slog.HandlerOptions{Level: slog.LevelWarn}))),
 	)
