@@ -8,113 +8,116 @@ import (
 	"github.com/afterspan/afterspan/core/internal/sched"
 )
 
-// admit makes room for t, or returns why there is none. Once admit has returned nil, everything
-// that waits for tasks waits for t.
+// admit asks the scheduler to accept t, and may wait for room. It returns nil, or why t is refused.
+// Wait and Shutdown wait for a task from its acceptance on.
 func (m *Manager) admit(ctx context.Context, t *Task) error {
-	if verdict := m.add(t, sched.Caller{}); verdict <= sched.Queue {
+	if m.add(t, nil, false).Accepts() {
 		return nil
 	}
-	// A stranger would be refused. Who the caller is decides what happens now. ctx may be the user's
-	// code, so it is asked without the lock.
-	own, live := m.callersOf(ctx)
+	// It was refused as the task of a stranger. But a task of this manager may start others during a
+	// drain, and any other caller may wait for room. ctx may be user code, so ask it without m.mu.
+	own, caller := m.callersOf(ctx)
 	ctxErr := ctx.Err()
-	caller := sched.Caller{Waits: m.waitsForRoom(t) && !own && ctxErr == nil}
+	mayWait := (m.blocking || t.options.blocking) && !own
+	waits := mayWait && ctxErr == nil
 	admitted := make(chan struct{})
-	if caller.Waits {
+	if waits {
 		t.run.admitted = admitted
 	}
-	switch verdict := m.addFor(t, live, caller); {
-	case verdict <= sched.Queue:
+	switch verdict := m.add(t, caller, waits); {
+	case verdict.Accepts():
 		return nil
 	case verdict == sched.Wait:
 		return m.awaitRoom(ctx, t, admitted)
 	case verdict == sched.Closed:
 		return ErrClosed
-	case m.waitsForRoom(t) && !own:
-		return fmt.Errorf("%w: %w", t.errFull(verdict), ctxErr)
+	case mayWait:
+		return fmt.Errorf("%w: %w", t.fullError(verdict), ctxErr)
 	default:
-		return t.errFull(verdict)
+		return t.fullError(verdict)
 	}
 }
 
-func (m *Manager) waitsForRoom(t *Task) bool {
-	return m.blocking || t.options.blocking
-}
-
-// add asks the scheduler to take t, and registers t if it does.
-func (m *Manager) add(t *Task, caller sched.Caller) sched.Verdict {
+// add offers t to the scheduler, and registers t if it is accepted. caller is the task that calls
+// Go, or nil. During a drain a task that is UntilShutdown is cancelled at once.
+func (m *Manager) add(t, caller *Task, waits bool) sched.Verdict {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	verdict := m.sched.Add(&t.item, caller)
-	if verdict <= sched.Queue {
+	inside := caller != nil && caller.item.State() != sched.Out
+	verdict := m.sched.Add(&t.item, sched.Caller{Inside: inside, Waits: waits})
+	if verdict.Accepts() {
 		m.register(t)
 	}
 	if t.options.untilShutdown && m.sched.Draining() {
-		m.cancelTask(t, ErrShutdown)
+		m.cancelTask(t, ErrShutdown, byManager)
 	}
 	return verdict
 }
 
-// addFor is add for a caller that is inside if its task has not ended yet.
-func (m *Manager) addFor(t, inside *Task, caller sched.Caller) sched.Verdict {
-	caller.Inside = inside != nil && inside.isLive()
-	return m.add(t, caller)
-}
-
-// register counts t, which was accepted, and starts it if it may start. m.mu is held.
+// register gives the accepted task t its id, counts it, and starts it if it is ready. m.mu is held.
 func (m *Manager) register(t *Task) {
 	m.counted.Created++
 	m.lastID++
 	t.id = m.lastID
+	t.joinGroup()
 	m.startIfReady(t)
 }
 
-// advance acts on what the scheduler has changed. m.mu is held.
+// advance starts the tasks whose items have changed. Those of waiting callers have no id yet: they
+// are registered first. m.mu is held.
 func (m *Manager) advance(changed []*sched.Item[*Task]) {
-	for _, it := range changed {
-		t := it.Owner
-		if admitted := t.run.admitted; admitted != nil && t.id == 0 {
+	for _, item := range changed {
+		t := item.Owner
+		if t.id == 0 {
 			t.created = time.Now()
 			m.register(t)
-			close(admitted)
+			close(t.run.admitted)
 			continue
 		}
 		m.startIfReady(t)
 	}
 }
 
-// startIfReady hands t to a goroutine if both have come: the end of its Spawns, and a slot or a
-// cancel. m.mu is held.
+// startIfReady hands t to a worker, if it is prepared and the scheduler lets it run: with a slot or,
+// cancelled in the queue, without. m.mu is held.
 func (m *Manager) startIfReady(t *Task) {
 	state := t.item.State()
 	if t.ready && (state == sched.Running || state == sched.Skipping) {
-		m.workers.start(t)
+		m.workers.add(t)
 	}
 }
 
-// awaitRoom waits until t is accepted, a shutdown refuses it, or ctx is done. A decision that was
-// made by then stands. An accepted task may have ended by then.
+// awaitRoom waits until t is accepted, a shutdown refuses it, or ctx is done. If t was accepted or
+// refused before ctx was done, that counts. An accepted t may have ended when awaitRoom returns.
 func (m *Manager) awaitRoom(ctx context.Context, t *Task, admitted <-chan struct{}) error {
 	select {
 	case <-admitted:
 	case <-ctx.Done():
-		m.mu.Lock()
-		full := t.errFull(m.sched.Room(&t.item))
-		gaveUp := m.sched.GiveUp(&t.item)
-		m.mu.Unlock()
-		if gaveUp {
+		if full := m.giveUp(t); full != nil {
 			return fmt.Errorf("%w: %w", full, ctx.Err())
 		}
+		<-admitted
 	}
-	if <-admitted; t.id == 0 {
+	if t.id == 0 {
 		return ErrClosed
 	}
 	return nil
 }
 
-// callersOf looks through the tasks that ctx belongs to: the innermost, the task whose context that
-// one was started with, and so on. own reports whether any is a task of m; live is the innermost of
-// those that has not ended.
+// giveUp ends the wait of t for room, and returns why there was none. It returns nil if t does not
+// wait any more.
+func (m *Manager) giveUp(t *Task) (full error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.sched.GiveUp(&t.item) {
+		return nil
+	}
+	return t.fullError(m.sched.Room(&t.item))
+}
+
+// callersOf follows ctx to its task, to the task whose context that one was started with, and so on.
+// own reports whether one of them is a task of m. live is the first of those that has not ended, or
+// nil.
 func (m *Manager) callersOf(ctx context.Context) (own bool, live *Task) {
 	for r := runFrom(ctx); r != nil; r = runFrom(r.values) {
 		if r.task.manager != m {

@@ -5,30 +5,33 @@ import (
 	"errors"
 )
 
-// errEnded is what a middleware gets that calls next after the chain has returned, on a goroutine
-// that it left behind.
+// errEnded is returned to a middleware that calls next after the chain has returned.
 var errEnded = errors.New("afterspan: next was called after the chain had returned")
 
-// call is the innermost Handler of every chain: it calls the task's Func.
-func call(ctx context.Context, t *Task) (err error) {
+// callFunc is the innermost Handler of every chain: it calls the task's Func.
+func callFunc(ctx context.Context, t *Task) (err error) {
 	r, err := t.enter(ctx)
 	if err != nil {
 		return err
 	}
+	left := ErrGoexit // stands if the Func calls runtime.Goexit
 	returned := false
 	defer func() {
-		if !returned {
-			err = recovered(recover(), t)
+		if v := recover(); !returned {
+			err = recovered(v, t)
+			if v != nil {
+				left = err
+			}
 		}
-		r.leave(err)
+		r.leave(left)
 	}()
 	err = r.fn(ctx)
-	returned = true
+	left, returned = err, true
 	return err
 }
 
-// enter notes a call with the innermost context. It returns the error that the chain gets in place
-// of a call, if any.
+// enter records a call of the Func with ctx. If the Func must not be called, it returns the error to
+// return instead.
 func (t *Task) enter(ctx context.Context) (*run, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -44,7 +47,7 @@ func (t *Task) enter(ctx context.Context) (*run, error) {
 	return r, r.skip
 }
 
-// leave notes the state at the moment the Func returned: the outcome is decided by it.
+// leave records the state when the Func returned: the outcome is judged by it.
 func (r *run) leave(err error) {
 	cause := r.cancelledBy()
 	r.task.mu.Lock()
@@ -55,35 +58,35 @@ func (r *run) leave(err error) {
 		c.returned, c.err, c.cause = true, err, cause
 		return
 	}
-	c.abandoned.err = errors.Join(c.abandoned.err, err)
+	c.outlived.err = errors.Join(c.outlived.err, err)
 	if c.running == 0 {
-		close(c.abandoned.ended)
+		close(c.outlived.ended)
 	}
 }
 
-// closeCalls allows no further call, now that the chain has returned. Calls that are still running
-// are abandoned. It returns the state to judge by, and the context to log with.
+// closeCalls forbids further calls, because the chain has returned. It returns the evidence to judge
+// by, and the context for the log.
 func (t *Task) closeCalls() (evidence, context.Context) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c := &t.run.calls
 	c.closed = true
 	if c.running > 0 {
-		c.abandoned = &abandoned{ended: make(chan struct{})}
+		c.outlived = &outlived{ended: make(chan struct{})}
 	}
 	return t.evidence(), t.innermost()
 }
 
-// awaitAbandoned cancels the context of calls that a middleware did not wait for, and waits for
-// them.
-func (m *Manager) awaitAbandoned(t *Task, calls *abandoned) {
+// awaitOutlived cancels the task's context, waits until the calls that outlived the chain have
+// returned, and logs their errors.
+func (m *Manager) awaitOutlived(t *Task, calls *outlived) {
 	if calls == nil {
 		return
 	}
 	m.mu.Lock()
-	m.cancelTask(t, context.Canceled)
+	m.cancelTask(t, context.Canceled, byManager)
 	m.mu.Unlock()
 	t.run.end()
 	<-calls.ended
-	m.logAbandoned(t, calls.err)
+	m.logOutlived(t, calls.err)
 }

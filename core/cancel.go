@@ -6,103 +6,102 @@ import (
 	"github.com/afterspan/afterspan/core/internal/sched"
 )
 
+// A canceller is who cancels a task.
+type canceller bool
+
+const (
+	byManager canceller = false // Cancel, CancelAll or a shutdown
+	byContext canceller = true  // the context given to Go
+)
+
 // Cancel cancels the task's context with [ErrCancelled] as its cause, and does not wait. The Func
-// of a queued task is not called. A task that is done stays as it is.
+// of a queued task is not called. Cancel does nothing if the task has ended or was cancelled before.
 func (t *Task) Cancel() {
-	m := t.manager
-	if m == nil {
-		t.markCancelled(ErrCancelled)
+	if t.manager == nil {
+		t.markCancelled(ErrCancelled, byManager)
 		return
 	}
+	t.cancel(ErrCancelled, byManager)
+}
+
+// contextEnded cancels t because the context that it is attached to ended with cause.
+func (t *Task) contextEnded(cause error) { t.cancel(cause, byContext) }
+
+func (t *Task) cancel(cause error, by canceller) {
+	m := t.manager
 	m.mu.Lock()
-	m.cancelTask(t, ErrCancelled)
+	m.cancelTask(t, cause, by)
 	m.mu.Unlock()
 	t.cancelContext()
 }
 
-// CancelAll cancels what runs and waits now, with [ErrCancelled] as the cause, and does not wait
-// for it. New tasks are still taken.
+// CancelAll cancels all running and queued tasks with [ErrCancelled] as the cause, and does not wait
+// for them. The manager still accepts tasks.
 func (m *Manager) CancelAll() {
+	// All are marked in one critical section, so no queued task starts in the slot of a task that was
+	// just cancelled.
 	m.mu.Lock()
-	tasks := m.cancelAll(ErrCancelled)
+	tasks := m.unfinished()
+	for _, t := range tasks {
+		m.cancelTask(t, ErrCancelled, byManager)
+	}
 	m.mu.Unlock()
 	for _, t := range tasks {
 		t.cancelContext()
 	}
 }
 
-// contextEnded cancels t, which is attached to the context given to Go, with that one's cause.
-func (t *Task) contextEnded(cause error) {
-	m := t.manager
-	m.mu.Lock()
-	if m.cancelTask(t, cause) {
-		t.mu.Lock()
-		t.byContext = true
-		t.mu.Unlock()
-	}
-	m.mu.Unlock()
-	t.cancelContext()
-}
-
-// cancelAll marks all tasks as cancelled and returns them, so that their contexts can be cancelled
-// without the lock. It is one critical section, so no queued task starts in the slot of a task that
-// was just cancelled. m.mu is held.
-func (m *Manager) cancelAll(cause error) []*Task {
-	tasks := m.unended()
-	for _, t := range tasks {
-		m.cancelTask(t, cause)
-	}
-	return tasks
-}
-
-// cancelTask marks t as cancelled if it has been accepted and has not ended, and reports whether it
-// was the first to do so. It takes a queued task out of the queue. m.mu is held.
-func (m *Manager) cancelTask(t *Task, cause error) (first bool) {
+// cancelTask marks t as cancelled, if it is accepted and unfinished, and takes it out of the queue.
+// It reports whether this is the first cancel. m.mu is held.
+func (m *Manager) cancelTask(t *Task, cause error, by canceller) (first bool) {
 	state := t.item.State()
 	if state == sched.Out || state == sched.Waiting {
 		return false
 	}
-	if first = t.markCancelled(cause); first {
-		m.watchFrom(time.Now().Add(overdueAfter))
+	if first = t.markCancelled(cause, by); first {
+		m.lookAt(time.Now().Add(overdueAfter)) // it may be overdue earlier, but then a timeout has set the timer
 	}
 	if state == sched.Queued {
-		t.dequeue(cause)
+		t.skip(cause)
 		m.advance(m.sched.Cancel(&t.item))
 	}
 	return first
 }
 
-// markCancelled records why and when t was cancelled, and reports whether it was the first to do
-// so.
-func (t *Task) markCancelled(cause error) (first bool) {
+// markCancelled records the first cancel, and reports whether this is it. If the timeout has passed
+// before, that is recorded.
+func (t *Task) markCancelled(cause error, by canceller) (first bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.cause != nil {
 		return false
 	}
-	t.cause, t.cancelledAt = cause, time.Now()
+	t.cause, t.cancelledAt, t.byContext = cause, time.Now(), by == byContext
+	if t.isPast(t.cancelledAt) {
+		t.cause, t.cancelledAt, t.byContext = ErrTimeout, t.started.Add(t.options.timeout), false
+	}
 	return true
 }
 
-// dequeue makes t, which was cancelled in the queue, skip its Func.
-func (t *Task) dequeue(cause error) {
+// skip makes t skip its Func because it was cancelled in the queue.
+func (t *Task) skip(cause error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.dequeued = true
+	t.skipped = true
 	if t.run.skip == nil {
 		t.run.skip = cause
 	}
 }
 
 // isByContext reports whether cause, which cancelled t, is that of the context given to Go. The
-// cause itself cannot tell: that context may be another task's, and have ended with ErrTimeout.
+// cause alone does not tell: that context may belong to a task that ended with ErrTimeout.
 func (t *Task) isByContext(cause error) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.byContext && (cause != ErrTimeout || t.cause == ErrTimeout)
 }
 
-// causeWord returns a cause that cancelled t as log lines and spans show it.
+// causeWord returns cause as a word for log lines. nil is a timeout.
 func (t *Task) causeWord(cause error) string {
 	if t.isByContext(cause) {
 		return "context"
@@ -117,9 +116,8 @@ func (t *Task) causeWord(cause error) string {
 	}
 }
 
-// cancelContext cancels the context of t, which was marked as cancelled, if it runs. A task that
-// has not started finds its cause when it does. Functions of the user's may run, so no lock may be
-// held.
+// cancelContext cancels the context of t, if t is marked as cancelled and has started. A task that
+// has not started finds its cause when it does. It may run user code, so no lock may be held.
 func (t *Task) cancelContext() {
 	t.mu.Lock()
 	r, cause := t.run, t.cause

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// A runContext is the context of a run. Most tasks never look at theirs, so it becomes a standard
-// context only when somebody asks for its Done channel, or when it is cancelled. From then on the
-// standard one answers, so causes, AfterFunc and children work as everywhere.
+// A runContext is the context of a run. Most tasks never look at theirs, so it makes a standard
+// context only when one is needed: for Done, for an error, or for a cancel. That one then answers,
+// so causes, AfterFunc and derived contexts work as everywhere.
 //
-// A timeout needs no timer before that: nobody waits for it, and Err compares the clock.
+// Before that a timeout needs no timer: Err compares the deadline with the clock.
 type runContext struct {
-	values   context.Context // asked for values only, until the standard context is made
-	linked   bool            // values can be cancelled: a Spawn made it so
-	deadline time.Time       // zero: none
-	early    error           // the cause of a cancel that came before the start
-	std      atomic.Pointer[stdContext]
+	values      context.Context // asked for values only, until the standard context is made
+	cancellable bool            // values can be cancelled: a Spawn returned such a context
+	deadline    time.Time       // zero: none
+	early       error           // the cause of a cancel that came before the start
+	std         atomic.Pointer[stdContext]
 }
 
 // stdContext is the standard context that answers for a runContext.
@@ -33,19 +33,20 @@ func (c *stdContext) cancel(cause error) {
 	}
 }
 
-// over marks a context that ended before anybody looked. It answers for none.
+// over marks a runContext that ended before a standard context was made. Its methods are never
+// called.
 var over = new(stdContext)
 
-// looked returns the standard context, or nil if there is none.
-func (c *runContext) looked() *stdContext {
+// made returns the standard context, or nil if none was made.
+func (c *runContext) made() *stdContext {
 	if std := c.std.Load(); std != over {
 		return std
 	}
 	return nil
 }
 
-// standard returns the standard context, made now if there is none. It calls no code of the user's
-// under a lock: of two that are made at once, one is thrown away.
+// standard returns the standard context, and makes it if there is none. It holds no lock, because it
+// may call user code: of two that are made at once, one is thrown away.
 func (c *runContext) standard() *stdContext {
 	for {
 		before := c.std.Load()
@@ -62,11 +63,11 @@ func (c *runContext) standard() *stdContext {
 
 func (c *runContext) newStandard(isOver bool) *stdContext {
 	values := c.values
-	if !c.linked {
+	if !c.cancellable {
 		values = context.WithoutCancel(values)
 	}
 	std := new(stdContext)
-	ended := c.early != nil || isOver // before the deadline, which may have passed since
+	ended := c.early != nil || isOver // before the deadline, even if that has passed by now
 	if !ended && !c.deadline.IsZero() {
 		values, std.stopTimer = context.WithDeadlineCause(values, c.deadline, ErrTimeout)
 	}
@@ -77,9 +78,9 @@ func (c *runContext) newStandard(isOver bool) *stdContext {
 	return std
 }
 
-// end cancels the context once the run is over.
+// end cancels the context, because the run is over.
 func (c *runContext) end() {
-	if c.looked() == nil && c.expired() { // the timeout came first
+	if c.made() == nil && c.expired() { // the timeout came first
 		c.standard()
 	}
 	if !c.std.CompareAndSwap(nil, over) {
@@ -87,13 +88,14 @@ func (c *runContext) end() {
 	}
 }
 
+// expired reports whether the deadline has passed.
 func (c *runContext) expired() bool {
 	return !c.deadline.IsZero() && !time.Now().Before(c.deadline)
 }
 
 // Deadline implements context.Context.
 func (c *runContext) Deadline() (deadline time.Time, ok bool) {
-	if std := c.looked(); std != nil && c.linked {
+	if std := c.made(); std != nil && c.cancellable {
 		return std.Deadline()
 	}
 	return c.deadline, !c.deadline.IsZero()
@@ -112,7 +114,7 @@ func (c *runContext) Err() error {
 
 // Value implements context.Context for everything but the key of the run.
 func (c *runContext) Value(key any) any {
-	if std := c.looked(); std != nil {
+	if std := c.made(); std != nil {
 		return std.Value(key)
 	}
 	return c.values.Value(key)

@@ -6,20 +6,20 @@ import (
 	"fmt"
 )
 
-// What [Task.Err] of a refused task is. Test with [errors.Is].
+// Errors of refused tasks. Test [Task.Err] for them with [errors.Is].
 var (
-	// ErrRejected is matched by the error of every refused task. A middleware refuses a task by
-	// returning an error that matches it without calling next.
+	// ErrRejected matches the error of every refused task. A middleware refuses a task by returning an
+	// error that matches it without calling next.
 	ErrRejected = errors.New("afterspan: task refused")
 	// ErrClosed is the error of a task that was refused because Shutdown or Close had begun.
 	ErrClosed = fmt.Errorf("%w: manager closed", ErrRejected)
 	// ErrFull is the error of a task that was refused because the limit, or a bound of its [Keyed],
-	// was reached. If Go had waited for room, the error matches that of its context as well.
+	// was reached. If Go was to wait for room, the error also matches the error of its context.
 	ErrFull = fmt.Errorf("%w: no room", ErrRejected)
 )
 
-// What [context.Cause] returns inside a task whose context was cancelled. Each also matches the
-// error that the context's Err method then returns.
+// Causes of a task's context, as [context.Cause] returns them. Each also matches what the context's
+// Err method returns then.
 var (
 	// ErrTimeout is the cause after the task's own timeout. It matches [context.DeadlineExceeded].
 	ErrTimeout = fmt.Errorf("afterspan: task timed out: %w", context.DeadlineExceeded)
@@ -31,8 +31,8 @@ var (
 	ErrShutdown = fmt.Errorf("afterspan: manager shut down: %w", context.Canceled)
 )
 
-// ErrGoexit is what [Task.Err] is after [runtime.Goexit] ended the task, as t.FailNow of package
-// testing does. The deferred calls of the middlewares have run.
+// ErrGoexit is the error of a task that [runtime.Goexit] ended, as t.FailNow of package testing does.
+// The deferred calls of the middlewares have run.
 var ErrGoexit = errors.New("afterspan: task called runtime.Goexit")
 
 // errGroupCancelled is the cause after Group.Cancel.

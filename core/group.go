@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// A Group starts tasks that belong together, such as those of one request or one fan-out, in the
-// manager that they share with all others. Make one with [Manager.Group]. Its methods are safe for
-// concurrent use; its tasks may start more of them.
+// A Group starts tasks that belong together, such as those of one request, in a manager that others
+// use as well. Make one with [Manager.Group]. Its methods are safe for concurrent use; a task of the
+// group may start further ones.
 type Group struct {
 	manager *Manager
 	ctx     context.Context
@@ -15,13 +15,14 @@ type Group struct {
 
 	mu         sync.Mutex // guards the fields below
 	unfinished int
-	err        error         // the first
-	idle       chan struct{} // made by Wait, closed when nothing is unfinished
+	err        error         // the first error of a task
+	idle       chan struct{} // made by Wait; closed when all tasks have ended
 }
 
-// Group returns a group whose tasks have ctx's values. They are cancelled, queued ones as well,
-// when ctx is done, after the first error of one of them, or by [Group.Cancel]; what they return
-// after that is [Cancelled]. Call [Group.Wait] in the end, which releases the group's context.
+// Group returns a group whose tasks have the values of ctx. Its tasks, running or queued, are
+// cancelled when ctx is done, when one of them fails, or by [Group.Cancel]. An error that a task
+// returns after that counts as [Cancelled]. Finally call [Group.Wait], which releases the group's
+// context.
 func (m *Manager) Group(ctx context.Context) *Group {
 	if ctx == nil {
 		panic("afterspan: Group: ctx is nil")
@@ -31,18 +32,16 @@ func (m *Manager) Group(ctx context.Context) *Group {
 	return g
 }
 
-// Go starts fn as a task of the group, as [Manager.Go] does. A refusal is an error of the group.
+// Go starts fn as a task of the group, as [Manager.Go] does. A refused task is a failed task of the
+// group.
 func (g *Group) Go(name string, fn Func, opts ...TaskOption) *Task {
-	g.mu.Lock()
-	g.unfinished++
-	g.mu.Unlock()
 	return g.manager.Go(g.ctx, name, fn, append([]TaskOption{g.join}, opts...)...)
 }
 
 func (g *Group) join(o *taskOptions) { o.group, o.attached = g, true }
 
 // Wait waits until all tasks of the group have ended, and returns the first error of one of them.
-// After that the group's context is done: a task that is started later is cancelled from its start.
+// After that the group's context is done: the Func of a task that is started later is not called.
 // Do not call Wait from inside a task of the group: it would wait for that task.
 func (g *Group) Wait() error {
 	for {
@@ -54,42 +53,65 @@ func (g *Group) Wait() error {
 	}
 }
 
-// end ends the group if nothing is unfinished, and returns its error. Else it returns a channel that is
-// closed when nothing is.
+// end cancels the group's context and returns the group's error, if all tasks have ended. Otherwise
+// it returns a channel that is closed when they have.
 func (g *Group) end() (idle <-chan struct{}, err error) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.unfinished == 0 {
-		g.cancel(g.err)
-		return nil, g.err
+	if g.unfinished > 0 {
+		defer g.mu.Unlock()
+		if g.idle == nil {
+			g.idle = make(chan struct{})
+		}
+		return g.idle, nil
 	}
-	if g.idle == nil {
-		g.idle = make(chan struct{})
-	}
-	return g.idle, nil
+	err = g.err
+	g.mu.Unlock()
+	g.cancel(err) // may call user code, so no lock is held
+	return nil, err
 }
 
 // Cancel cancels the tasks of the group. The cause matches [ErrCancelled].
 func (g *Group) Cancel() { g.cancel(errGroupCancelled) }
 
-// ended is called once for each task of the group, when it is done.
-func (g *Group) ended(t *Task) {
-	err := t.Err()
+// fail notes the error of a task, and cancels the group. It does so before the others hear of the
+// cancel, so that none of their errors is taken for the first.
+func (g *Group) fail(err error) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.err == nil && err != nil {
+	if g.err == nil {
 		g.err = err
-		g.cancel(err) // a refusal; other errors have done so
 	}
-	if g.unfinished--; g.unfinished == 0 && g.idle != nil {
-		close(g.idle)
-		g.idle = nil
+	g.mu.Unlock()
+	g.cancel(err)
+}
+
+// joinGroup tells the group of t, if it has one, that t was accepted or refused.
+func (t *Task) joinGroup() {
+	if g := t.options.group; g != nil {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.unfinished++
 	}
 }
 
-// leaveGroup tells the group of t that t is done.
+// failGroup tells the group of t, if it has one, the error of t.
+func (t *Task) failGroup(err error) {
+	if g := t.options.group; g != nil && err != nil {
+		g.fail(err)
+	}
+}
+
+// leaveGroup tells the group of t, if it has one, that t is done. A kept handle does not keep the
+// group's context.
 func (t *Task) leaveGroup() {
-	if g := t.options.group; g != nil {
-		g.ended(t)
+	g := t.options.group
+	if g == nil {
+		return
+	}
+	t.options.group = nil
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.unfinished--; g.unfinished == 0 && g.idle != nil {
+		close(g.idle)
+		g.idle = nil
 	}
 }

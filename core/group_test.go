@@ -3,6 +3,7 @@ package core_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,6 +115,14 @@ func TestCauseOfTheContextIsNotTheTasksOwn(t *testing.T) {
 			})
 		}
 	}
+	inBubble(t, "its own timeout came first", func(t *testing.T) {
+		m := newManager()
+		g := m.Group(t.Context())
+		g.Go("later", func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) }, core.WithTimeout(2*time.Second))
+		task := g.Go("first", ignoreAndFail(3*time.Second), core.WithTimeout(time.Second))
+		require.ErrorIs(t, g.Wait(), core.ErrTimeout)
+		require.Equal(t, core.TimedOut, task.Outcome())
+	})
 	inBubble(t, "a cause that would be a refusal", func(t *testing.T) {
 		m := newManager(core.WithLimit(1, 1))
 		first := m.Go(t.Context(), "first", obey)
@@ -204,5 +213,39 @@ func TestGroup(t *testing.T) {
 		g.Go("x", explode)
 		var panicked *core.PanicError
 		require.ErrorAs(t, g.Wait(), &panicked)
+	})
+}
+
+// The others hear of the first error before the group's Wait does. Theirs must not be taken for it.
+func TestFirstErrorOfAGroupIsThatOfTheTaskThatFailed(t *testing.T) {
+	for range 300 {
+		m := newManager()
+		g := m.Group(t.Context())
+		for range 8 {
+			g.Go("obeys", obey)
+		}
+		g.Go("fails", fail)
+		require.Equal(t, errTask, g.Wait())
+		require.NoError(t, m.Close())
+	}
+}
+
+// A Go that does not return a task is none of the group's.
+func TestGroupDoesNotWaitForWhatWasNotStarted(t *testing.T) {
+	inBubble(t, "a panic", func(t *testing.T) {
+		g := newManager().Group(t.Context())
+		require.Panics(t, func() { g.Go("x", nil) })
+		require.Panics(t, func() { g.Go("x", succeed, core.WithKey(nil, "k")) })
+		require.NoError(t, g.Wait())
+	})
+	inBubble(t, "Goexit in a hook", func(t *testing.T) {
+		m := newManager(core.WithLimit(1, 0), core.WithMiddleware(core.Middleware{
+			Refused: func(context.Context, *core.Task) { runtime.Goexit() },
+		}))
+		g := m.Group(t.Context())
+		first := g.Go("first", obey)
+		go g.Go("refused", succeed)
+		require.ErrorIs(t, g.Wait(), core.ErrFull)
+		require.Equal(t, core.Cancelled, first.Outcome())
 	})
 }

@@ -253,6 +253,7 @@ const (
 	msgRefused    = "background task refused"
 	msgSuppressed = "more background tasks refused"
 	msgOverdue    = "background task still running after cancellation"
+	msgStuck      = "background task waits for a task that is queued behind it"
 	msgLeftOver   = "background task left over at the end of the shutdown"
 	msgBegan      = "shutdown of background tasks began"
 	msgEnded      = "shutdown of background tasks ended"

@@ -3,6 +3,7 @@ package core_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -119,6 +120,24 @@ func TestHookThatPanicsHarmsNoTask(t *testing.T) {
 		for _, hook := range []string{"Refused", "Ended", "Abandoned"} {
 			require.Equal(t, "ERROR", log.only(t, "panic in the "+hook+" hook of a middleware").level())
 		}
+	})
+}
+
+func TestHookThatCallsGoexitDoesNotKeepOthersFromBeingCalled(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var seen journal
+		exits := func(context.Context, *core.Task) { runtime.Goexit() }
+		notes := func(what string) func(context.Context, *core.Task) {
+			return func(context.Context, *core.Task) { seen.add(what) }
+		}
+		m := newManager(core.WithLimit(1, 0), core.WithMiddleware(
+			core.Middleware{Refused: exits, Ended: exits},
+			core.Middleware{Refused: notes("refused"), Ended: notes("ended")}))
+		task := m.Go(t.Context(), "x", ignoreAndFail(time.Second))
+		go m.Go(t.Context(), "refused", succeed)
+		assertOutcome(t, core.Failed, task)
+		require.NoError(t, m.Close())
+		require.Equal(t, []string{"refused", "ended"}, seen.all())
 	})
 }
 

@@ -15,7 +15,7 @@ import (
 type TaskInfo struct {
 	ID      uint64
 	Name    string
-	State   string        // "queued", "running", "cancelling" (but not ended yet), or the outcome
+	State   string        // "queued", "running", "cancelling" (cancelled or timed out, not ended), or the outcome
 	Age     time.Duration // since CreatedAt
 	Timeout time.Duration // 0: none
 	Attrs   []slog.Attr   // as [Task.Attrs]
@@ -31,22 +31,23 @@ func (t *Task) Info() TaskInfo {
 	return t.seen(time.Now()).info()
 }
 
-// A sighting is a task and its state at one moment. It is cheap to take under the lock.
+// A sighting is a task's state at one moment, cheap to read under the lock.
 type sighting struct {
 	task  *Task
 	at    time.Time
 	state string
 	done  bool
+	lost  bool // the shutdown cancelled it, and it did not complete
 }
 
-// seen returns the state of t. manager.mu is held.
+// seen returns the state of t at now. manager.mu is held, if there is a manager.
 func (t *Task) seen(now time.Time) sighting {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return sighting{t, now, t.stateName(now), t.isDone}
+	return sighting{t, now, t.stateName(now), t.isDone, t.isLost()}
 }
 
-// stateName needs both locks.
+// stateName returns the state as TaskInfo shows it. manager.mu and t.mu are held.
 func (t *Task) stateName(now time.Time) string {
 	switch state := t.item.State(); {
 	case t.isDone, t.manager == nil:
@@ -60,7 +61,7 @@ func (t *Task) stateName(now time.Time) string {
 	}
 }
 
-// isPast reports whether the timeout of t, which has not ended, is over. t.mu is held.
+// isPast reports whether the timeout of the unfinished task t has passed. t.mu is held.
 func (t *Task) isPast(now time.Time) bool {
 	limit := t.options.timeout
 	return limit > 0 && !t.started.IsZero() && !now.Before(t.started.Add(limit))
@@ -78,15 +79,15 @@ func (s sighting) info() TaskInfo {
 	}
 }
 
-// Tasks returns a snapshot of what runs and waits, oldest first.
+// Tasks returns a snapshot of the running and queued tasks, oldest first.
 func (m *Manager) Tasks() []TaskInfo {
 	return infos(m.snapshot())
 }
 
-// snapshot returns what runs and waits, oldest first.
+// snapshot returns the running and queued tasks, oldest first.
 func (m *Manager) snapshot() []sighting {
 	m.mu.Lock()
-	tasks, now := m.unended(), time.Now()
+	tasks, now := m.unfinished(), time.Now()
 	seen := make([]sighting, len(tasks))
 	for i, t := range tasks {
 		seen[i] = t.seen(now)
@@ -96,7 +97,7 @@ func (m *Manager) snapshot() []sighting {
 	return seen
 }
 
-// infos returns an empty list for none, which marshals to [] and not to null.
+// infos never returns nil, so that no tasks marshal to [] and not to null.
 func infos(seen []sighting) []TaskInfo {
 	all := make([]TaskInfo, len(seen))
 	for i, s := range seen {
@@ -124,12 +125,12 @@ func (i TaskInfo) MarshalJSON() ([]byte, error) {
 	}{i.ID, i.Name, i.State, i.Age.Seconds(), timeout, attrsJSON(i.Attrs), i.Done})
 }
 
-// attrsJSON returns attributes as a JSON object. slog's own handler resolves, groups and marshals
-// them, so whatever an attribute holds the JSON is valid, and nothing panics.
+// attrsJSON returns attributes as a JSON object. slog's JSON handler resolves and marshals them, so
+// the object is valid whatever an attribute holds.
 func attrsJSON(attrs []slog.Attr) json.RawMessage {
 	var line bytes.Buffer
 	record := slog.NewRecord(time.Time{}, 0, "", 0)
-	record.AddAttrs(latest(attrs)...)
+	record.AddAttrs(lastOfEachKey(attrs)...)
 	h := slog.NewJSONHandler(&line, &slog.HandlerOptions{ReplaceAttr: durationsInWords}).WithGroup("context")
 	if err := h.Handle(context.Background(), record); err != nil {
 		return json.RawMessage("{}")
@@ -141,6 +142,7 @@ func attrsJSON(attrs []slog.Attr) json.RawMessage {
 	return out.Context
 }
 
+// durationsInWords writes durations as Go prints them, such as 1.5s.
 func durationsInWords(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
 		a.Value = slog.StringValue(a.Value.Duration().String())
@@ -148,7 +150,7 @@ func durationsInWords(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// MarshalJSON adds oldest_seconds to what the field tags say.
+// MarshalJSON encodes the tagged fields and oldest_seconds.
 func (s Stats) MarshalJSON() ([]byte, error) {
 	type plain Stats
 	return json.Marshal(struct {

@@ -26,12 +26,12 @@ func TestKeyedBoundsWhatRunsAndWaits(t *testing.T) {
 	}{
 		"the zero value":       {core.Keyed{}, nil, "aaaaaaaaab", "1111111111", 2, 8, ""},
 		"negative":             {core.Keyed{PerKey: -1, Total: -1}, nil, "aaaab", "11111", 2, 3, ""},
-		"one of a key":         {core.Keyed{PerKey: 1}, nil, "aba", "110", 2, 0, `: key "a" has 1 unfinished tasks`},
-		"three of a key":       {core.Keyed{PerKey: 3}, nil, "aaaabbbb", "11101110", 2, 4, `: key "b" has 3 unfinished tasks`},
-		"in all":               {core.Keyed{Total: 4}, nil, "abcaac", "111100", 3, 1, ": its Keyed has 4 unfinished tasks"},
-		"both":                 {core.Keyed{PerKey: 2, Total: 3}, nil, "aaabb", "11010", 2, 1, ": its Keyed has 3 unfinished tasks"},
-		"of a key first":       {core.Keyed{PerKey: 1, Total: 1}, nil, "aa", "10", 1, 0, `: key "a" has 1 unfinished tasks`},
-		"of the empty key":     {core.Keyed{PerKey: 1, Total: 5}, nil, "-b-", "110", 2, 0, `: key "" has 1 unfinished tasks`},
+		"one of a key":         {core.Keyed{PerKey: 1}, nil, "aba", "110", 2, 0, `: key "a" is limited to 1 unfinished tasks`},
+		"three of a key":       {core.Keyed{PerKey: 3}, nil, "aaaabbbb", "11101110", 2, 4, `: key "b" is limited to 3 unfinished tasks`},
+		"in all":               {core.Keyed{Total: 4}, nil, "abcaac", "111100", 3, 1, ": its Keyed is limited to 4 unfinished tasks"},
+		"both":                 {core.Keyed{PerKey: 2, Total: 3}, nil, "aaabb", "11010", 2, 1, ": its Keyed is limited to 3 unfinished tasks"},
+		"of a key first":       {core.Keyed{PerKey: 1, Total: 1}, nil, "aa", "10", 1, 0, `: key "a" is limited to 1 unfinished tasks`},
+		"of the empty key":     {core.Keyed{PerKey: 1, Total: 5}, nil, "-b-", "110", 2, 0, `: key "" is limited to 1 unfinished tasks`},
 		"a queue that is full": {core.Keyed{}, []core.Option{core.WithLimit(9, 2)}, "aaaabcb", "1110110", 3, 2, ""},
 		"no queue":             {core.Keyed{}, []core.Option{core.WithLimit(9, 0)}, "aabba", "10100", 2, 0, ""},
 		"no slot":              {core.Keyed{}, []core.Option{core.WithLimit(1, 2)}, "abcd", "1110", 1, 2, ""},
@@ -108,7 +108,7 @@ func TestNextAfterTheCancelledIsCountedWithThem(t *testing.T) {
 		time.Sleep(57 * time.Minute) // the first of the cancelled has ended, the other has not
 		require.Equal(t, core.Stats{Created: 5, Running: 1, Queued: 1, Completed: 2, Cancelled: 1}, counts(m))
 		require.Equal(t, core.Pending, m.Go(t.Context(), "x", succeed, option).Outcome())
-		require.Equal(t, `afterspan: task refused: no room: key "k" has 3 unfinished tasks`,
+		require.Equal(t, `afterspan: task refused: no room: key "k" is limited to 3 unfinished tasks`,
 			m.Go(t.Context(), "x", succeed, option).Err().Error())
 		time.Sleep(time.Hour)
 		require.Equal(t, core.Stats{Created: 7, Running: 1, Queued: 1, Completed: 2, Cancelled: 2, Rejected: 1}, counts(m))

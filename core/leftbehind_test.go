@@ -71,6 +71,18 @@ func TestTaskEndsAfterItsChainAndItsFunc(t *testing.T) {
 	}
 }
 
+func TestGoexitOfAFuncThatWasLeftBehindIsNoPanic(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var log logbook
+		m := core.New(log.option(), core.WithMiddleware(abandon(time.Second)))
+		task := m.Go(t.Context(), "x", after(2, func(context.Context) error { runtime.Goexit(); return nil }))
+		requireEnds(t, task)
+		l := log.only(t, "background task returned after its middleware")
+		require.Equal(t, "DEBUG", l.level())
+		require.Equal(t, core.ErrGoexit.Error(), l["error"])
+	})
+}
+
 func TestPanicOfAFuncThatWasLeftBehindIsLogged(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var log logbook

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// log returns where to log, and whether a line of that level is wanted there.
+// log returns the logger, and whether it is enabled for that level.
 func (m *Manager) log(ctx context.Context, level slog.Level) (l *slog.Logger, enabled bool) {
 	l = m.logger
 	if l == nil {
@@ -15,7 +15,7 @@ func (m *Manager) log(ctx context.Context, level slog.Level) (l *slog.Logger, en
 	return l, l.Enabled(ctx, level)
 }
 
-// line logs a line with what attrs returns, if it is wanted. It contains a panic of the log
+// line logs msg with what attrs returns, if that level is enabled. It recovers a panic of the log
 // handler.
 func (m *Manager) line(ctx context.Context, level slog.Level, msg string, attrs func() []slog.Attr) {
 	defer contain()
@@ -24,7 +24,7 @@ func (m *Manager) line(ctx context.Context, level slog.Level, msg string, attrs 
 	}
 }
 
-// logsCreated reports whether there is to be a line about the creation of a task.
+// logsCreated reports whether the creation of a task is logged.
 func (m *Manager) logsCreated(ctx context.Context) (yes bool) {
 	defer contain()
 	_, yes = m.log(ctx, slog.LevelDebug)
@@ -40,7 +40,7 @@ func (m *Manager) logCreated(ctx context.Context, t *Task) {
 	})
 }
 
-// logEnd logs the outcome. What a Shutdown had to cancel is work lost, and gets a WARN line.
+// logEnd logs the outcome: at WARN if a Shutdown had to cancel t, unless there are very many.
 func (m *Manager) logEnd(t *Task, end *ending) {
 	level := slog.LevelDebug
 	switch end.outcome {
@@ -49,7 +49,7 @@ func (m *Manager) logEnd(t *Task, end *ending) {
 	case TimedOut:
 		level = slog.LevelWarn
 	case Cancelled:
-		if m.isLoss(t, end.cause) {
+		if m.takeLostLine(t, end.cause) {
 			level = slog.LevelWarn
 		}
 	case Rejected:
@@ -95,7 +95,7 @@ func (t *Task) duration() time.Duration {
 	return 0
 }
 
-// about returns the task group, with more in it, and beside it the task's own attributes.
+// about returns the group "task", extended by more, followed by the task's own attributes.
 func (t *Task) about(more ...any) []slog.Attr {
 	group := []any{"name", t.name}
 	if t.id != 0 {
@@ -104,8 +104,8 @@ func (t *Task) about(more ...any) []slog.Attr {
 	return append([]slog.Attr{slog.Group("task", append(group, more...)...)}, t.options.attrs...)
 }
 
-// logAbandoned logs what became of calls of the Func that a middleware had not waited for.
-func (m *Manager) logAbandoned(t *Task, err error) {
+// logOutlived logs the errors of calls that outlived their middleware.
+func (m *Manager) logOutlived(t *Task, err error) {
 	if err == nil {
 		return
 	}
@@ -120,21 +120,18 @@ func (m *Manager) logAbandoned(t *Task, err error) {
 
 // logStuck logs that waiter waits for t, which is queued behind it.
 func (m *Manager) logStuck(ctx context.Context, waiter, t *Task) {
-	if !m.waits.allow(time.Now(), 1) {
-		return
-	}
 	m.line(ctx, slog.LevelWarn, "background task waits for a task that is queued behind it", func() []slog.Attr {
 		return waiter.about(slog.Group("waits_for", "name", t.name, "id", t.id))
 	})
 }
 
-// logOverdue logs that t is still running after it was cancelled or timed out, and where it is.
+// logOverdue logs that t still runs after its cancel or timeout, with its stack.
 func (m *Manager) logOverdue(t *Task, stacks map[string]string) {
 	const msg = "background task still running after cancellation"
 	m.logWithStack(msg, t, t.Info(), stacks, slog.String("cause", t.causeWord(t.cancelCause())))
 }
 
-// logWithStack logs at WARN that t is still there, with its stack if there is one.
+// logWithStack logs msg about the unfinished task t at WARN, with its stack if there is one.
 func (m *Manager) logWithStack(msg string, t *Task, info TaskInfo, stacks map[string]string, more ...any) {
 	m.line(t.logContext(), slog.LevelWarn, msg, func() []slog.Attr {
 		attrs := t.about(append([]any{"state", info.State, "age", info.Age}, more...)...)
@@ -145,15 +142,15 @@ func (m *Manager) logWithStack(msg string, t *Task, info TaskInfo, stacks map[st
 	})
 }
 
-// logContext returns the context to log the task with.
+// logContext returns the context for log lines about t.
 func (t *Task) logContext() context.Context {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.innermost()
 }
 
-// innermost returns the innermost context that the chain has made so far. Before the start there is
-// none that others may look at. t.mu is held.
+// innermost returns the context of the latest call of the Func, or else that of the run. Before the
+// run begins it returns an empty one, because the run's may still change. t.mu is held.
 func (t *Task) innermost() context.Context {
 	switch r := t.run; {
 	case r == nil:
@@ -167,14 +164,16 @@ func (t *Task) innermost() context.Context {
 	}
 }
 
-// call calls hooks, each in turn. A panic in one must not harm t.
-func (m *Manager) call(ctx context.Context, what string, hooks []hook, t *Task) {
-	for _, h := range hooks {
-		m.callOne(ctx, what, h, t)
+// callHooks calls hooks in order, and recovers their panics. If one calls runtime.Goexit the others
+// are called all the same.
+func (m *Manager) callHooks(ctx context.Context, what string, hooks []hook, t *Task) {
+	if len(hooks) > 0 {
+		defer m.callHooks(ctx, what, hooks[1:], t)
+		m.callHook(ctx, what, hooks[0], t)
 	}
 }
 
-func (m *Manager) callOne(ctx context.Context, what string, h hook, t *Task) {
+func (m *Manager) callHook(ctx context.Context, what string, h hook, t *Task) {
 	defer func() {
 		if v := recover(); v != nil {
 			err := recovered(v, t)

@@ -66,6 +66,24 @@ func TestShutdownNamesWhatItCancelled(t *testing.T) {
 		require.Equal(t, "completed", stats.Status)
 		require.Equal(t, "DEBUG", log.only(t, msgCancelled).level())
 	})
+	inBubble(t, "what fails or is refused because of the cancel", func(t *testing.T) {
+		m := newManager(core.WithLimit(2, 1), core.WithMiddleware(around(func(ctx context.Context, task *core.Task, next core.Handler) error {
+			if ctx.Err() != nil {
+				return core.ErrRejected
+			}
+			return next(ctx, task)
+		})))
+		m.Go(t.Context(), "panics", func(ctx context.Context) error { <-ctx.Done(); panic("no time") })
+		m.Go(t.Context(), "times out", ignoreAndFail(9*time.Second), core.WithTimeout(time.Second))
+		m.Go(t.Context(), "queued", succeed)
+		stats, err := m.Shutdown(seconds(t, 10*time.Second))
+		var report *core.ShutdownError
+		require.ErrorAs(t, err, &report)
+		require.Equal(t, []string{"panics failed", "queued rejected"}, statesOf(report.Cancelled))
+		require.Equal(t, "cancelled", stats.Status)
+		require.Equal(t, 1, stats.TimedOutTasks)
+		requireAccounted(t, stats)
+	})
 	inBubble(t, "Close was asked to cancel", func(t *testing.T) {
 		var log logbook
 		m := core.New(log.option())
@@ -91,10 +109,49 @@ func TestShutdownNamesWhatItCancelled(t *testing.T) {
 			}
 		}
 		require.Equal(t, 20, warned)
-		l := log.only(t, "background tasks cancelled by the shutdown")
+		l := log.only(t, "more background tasks cancelled by the shutdown")
 		require.Equal(t, "WARN", l.level())
 		require.EqualValues(t, 100, l["cancelled_tasks"])
 	})
+}
+
+// statesOf returns the name and the state of each task.
+func statesOf(tasks []core.TaskInfo) (states []string) {
+	for _, task := range tasks {
+		states = append(states, task.Name+" "+task.State)
+	}
+	return states
+}
+
+// A task was cancelled in the queue, by somebody else than the shutdown, and its chain does not end.
+func TestChainThatHangsIsNamed(t *testing.T) {
+	for name, opt := range map[string]core.TaskOption{"cancelled": nil, "until shutdown": core.UntilShutdown()} {
+		inBubble(t, name, func(t *testing.T) {
+			release := make(chan struct{})
+			m := newManager(core.WithLimit(1, 1), core.WithMiddleware(around(func(ctx context.Context, task *core.Task, next core.Handler) error {
+				err := next(ctx, task)
+				if err != nil {
+					<-release
+				}
+				return err
+			})))
+			m.Go(t.Context(), "runs", ignore(time.Second))
+			queued := m.Go(t.Context(), "hangs", succeed, opt)
+			if opt == nil {
+				queued.Cancel()
+			}
+			var report *core.ShutdownError
+			stats, err := m.Shutdown(seconds(t, 10*time.Second))
+			require.ErrorAs(t, err, &report)
+			require.Equal(t, []string{"hangs cancelling"}, statesOf(report.Remaining))
+			require.Equal(t, "timeout", stats.Status)
+			requireAccounted(t, stats)
+			require.ErrorAs(t, m.Close(), &report)
+			require.Equal(t, []string{"hangs cancelling"}, statesOf(report.Remaining))
+			close(release)
+			require.NoError(t, m.Close())
+		})
+	}
 }
 
 func TestShutdownWithoutWorkIsQuiet(t *testing.T) {

@@ -9,30 +9,29 @@ import (
 	"github.com/afterspan/afterspan/core/internal/sched"
 )
 
-// A Manager starts tasks, knows which are running, and ends them. Make one with [New], for the life
-// of the process, and end it with [Manager.Shutdown]. Its methods are safe for concurrent use.
+// A Manager starts tasks, tracks them and shuts them down. Create one when the program starts, with
+// [New], and end it with [Manager.Shutdown]. Its methods are safe for concurrent use.
 type Manager struct {
 	config
 	chain    Handler
 	draining chan struct{} // closed when a shutdown begins
 	refusals refusals
-	waits    throttle // of the lines about tasks that wait for tasks behind them
 
-	// mu guards the fields below, and the fields of a Task that say so. No code of the user's runs
-	// under it. A Task's own mutex may be taken under it, never the other way round.
+	// mu guards the fields below, and the fields of a Task that are marked so. No user code runs while
+	// it is held. Lock it before Task.mu and Group.mu, never after.
 	mu       sync.Mutex
 	sched    sched.Scheduler[*Task]
 	lastID   uint64
-	counted  Stats  // the counters; gauges are left zero
-	refused  uint64 // how many of counted.Rejected the manager refused itself
+	counted  Stats  // the counters only; Rejected without refused
+	refused  uint64 // tasks that the manager itself refused
 	workers  workers
 	watch    watch
 	shutdown shutdown
-	helpers  int           // goroutines that log, cancel or report, and no task's
-	idle     chan struct{} // made by the first that waits for it; closed when nothing is left
+	helpers  int           // running goroutines other than workers: they log, cancel contexts or call hooks
+	idle     chan struct{} // made by the first Wait; closed when nothing is left to wait for
 }
 
-// Stats are the counters and gauges of a manager, all of the same instant:
+// Stats are the counters and gauges of a manager, read at one instant:
 // Created = Running + Queued + Completed + Failed + Cancelled + TimedOut + Rejected.
 type Stats struct {
 	Created   uint64 `json:"created"` // calls of Go that were accepted or refused
@@ -42,10 +41,10 @@ type Stats struct {
 	TimedOut  uint64 `json:"timed_out"`
 	Rejected  uint64 `json:"rejected"` // by the manager, or by a middleware
 
-	Running int           `json:"running"` // never over the limit
+	Running int           `json:"running"` // over the limit only while SetLimit has lowered it
 	Queued  int           `json:"queued"`  // includes tasks cancelled in the queue, until they end
-	Overdue int           `json:"overdue"` // running, but cancelled or timed out over five seconds ago
-	Oldest  time.Duration `json:"-"`       // since its start, of the task that runs longest; 0 if none runs
+	Overdue int           `json:"overdue"` // running, but cancelled or timed out over five seconds ago; within a second
+	Oldest  time.Duration `json:"-"`       // how long the first of the running tasks has been running; 0 if none is
 }
 
 // count adds one task to the counter of its outcome.
@@ -65,24 +64,21 @@ func (s *Stats) count(o Outcome) {
 	}
 }
 
-// New returns a manager. It starts no goroutine.
+// New returns a manager. New starts no goroutine.
 func New(opts ...Option) *Manager {
-	m := &Manager{
-		config:   newConfig(opts),
-		draining: make(chan struct{}),
-	}
-	m.chain = compose(m.middleware, call)
+	m := &Manager{config: newConfig(opts), draining: make(chan struct{})}
+	m.chain = compose(m.middleware, callFunc)
 	m.workers.init(m)
 	m.sched.SetLimit(m.maxRunning, m.maxQueued)
 	return m
 }
 
-// Task returns the task with that ID, if it runs or waits. It looks through all of them; a program that
-// asks often, with very many tasks, keeps the handles instead.
+// Task returns the running or queued task with that ID. It looks through all of them under the
+// manager's lock. A program that asks often, with very many tasks, keeps the handles instead.
 func (m *Manager) Task(id uint64) (t *Task, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for t := range m.sched.Unended {
+	for t := range m.sched.Unfinished {
 		if t.id == id {
 			return t, true
 		}
@@ -95,6 +91,7 @@ func (m *Manager) Stats() Stats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.counted
+	s.Rejected += m.refused
 	s.Running, s.Queued, s.Overdue = m.sched.Running(), m.sched.Queued(), m.watch.overdue
 	for t := range m.sched.Started {
 		if started := t.StartedAt(); !started.IsZero() {
@@ -105,9 +102,9 @@ func (m *Manager) Stats() Stats {
 	return s
 }
 
-// Wait waits until nothing runs or waits in the queue, and returns nil; or ctx's error, if ctx is
-// done first. It cancels nothing. A task's failure is the task's, not Wait's. Do not call Wait from
-// inside a task: it would wait for that task.
+// Wait waits until no task is running or queued and returns nil. If ctx is done first it returns
+// ctx's error. It cancels no task, and returns no task's error. Do not call Wait from inside a task,
+// a hook or a log handler: it would wait for itself.
 func (m *Manager) Wait(ctx context.Context) error {
 	m.mu.Lock()
 	if m.isIdle() {
@@ -127,14 +124,15 @@ func (m *Manager) Wait(ctx context.Context) error {
 	}
 }
 
-// isIdle reports whether nothing is left to wait for: no task, no goroutine of the manager's own
-// and, once a shutdown has begun, no timer and no worker that has just been started. m.mu is held.
+// isIdle reports whether nothing is left to wait for: no unfinished task, no helper and, once a
+// shutdown has begun, no timer that is set and no worker that has not taken a task yet. m.mu is held.
 func (m *Manager) isIdle() bool {
 	return m.sched.Idle() && m.helpers == 0 &&
 		(!m.sched.Draining() || m.watch.at.IsZero() && m.workers.starting == 0)
 }
 
-// wakeIfIdle wakes the callers of Wait if nothing is left to wait for. m.mu is held.
+// wakeIfIdle wakes the callers of Wait if nothing is left to wait for. After a drain it stops the
+// watch. m.mu is held.
 func (m *Manager) wakeIfIdle() {
 	if m.sched.Draining() && m.sched.Idle() {
 		m.stopWatch()
@@ -145,16 +143,20 @@ func (m *Manager) wakeIfIdle() {
 	}
 }
 
-// help runs f, which may call code of the user's, on a goroutine that Wait and Shutdown wait for.
-// m.mu is held.
-func (m *Manager) help(f func()) {
+// help runs f, which may call user code, on a goroutine of its own. Wait and Shutdown wait for it.
+// The channel is closed when f is over. m.mu is held.
+func (m *Manager) help(f func()) (done <-chan struct{}) {
+	over := make(chan struct{})
 	m.helpers++
 	go func() {
 		defer m.helped()
+		defer close(over)
 		f()
 	}()
+	return over
 }
 
+// helped is called at the end of a helper: what help has started, or a timer.
 func (m *Manager) helped() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -162,8 +164,8 @@ func (m *Manager) helped() {
 	m.wakeIfIdle()
 }
 
-// SetLimit changes the limit of [WithLimit]. Waiting tasks start if there is room now. Nothing that
-// runs or waits is stopped: a lower limit holds once enough has ended.
+// SetLimit changes the limit of [WithLimit]. If the new limit has room, queued tasks start at once. A
+// lower limit stops no task; it takes effect as tasks end.
 func (m *Manager) SetLimit(running, queued int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -173,15 +175,16 @@ func (m *Manager) SetLimit(running, queued int) {
 // Draining returns a channel that is closed when Shutdown or Close begins.
 func (m *Manager) Draining() <-chan struct{} { return m.draining }
 
-// unended returns the tasks that run and wait. m.mu is held.
-func (m *Manager) unended() []*Task {
-	return slices.AppendSeq(make([]*Task, 0, m.sched.Running()+m.sched.Queued()), m.sched.Unended)
+// unfinished returns the running and queued tasks. m.mu is held.
+func (m *Manager) unfinished() []*Task {
+	tasks := make([]*Task, 0, m.sched.Running()+m.sched.Queued())
+	return slices.AppendSeq(tasks, m.sched.Unfinished)
 }
 
 type managerKey struct{}
 
-// NewContext returns a copy of ctx that carries m, for [FromContext] to find. A server puts its
-// manager into the context of each request with it, where passing it to constructors is in the way.
+// NewContext returns a copy of ctx that carries m, for [FromContext] to find. A server can attach its
+// manager to each request, where constructors cannot take it.
 func NewContext(ctx context.Context, m *Manager) context.Context {
 	return context.WithValue(ctx, managerKey{}, m)
 }

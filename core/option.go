@@ -1,23 +1,25 @@
 package core
 
 import (
-	"context"
 	"log/slog"
 	"time"
 
 	"github.com/afterspan/afterspan/core/internal/sched"
 )
 
-// An Option configures a manager. It is given to [New]. A nil Option does nothing.
+// An Option configures a manager. Pass it to [New]. A nil Option does nothing.
 type Option func(*config)
 
 // config holds what the options of a manager set.
 type config struct {
-	middleware      []Middleware
-	spawns          []spawnHook // those of middleware that are not nil; so are the next three
-	refuseds        []hook
-	endeds          []hook
-	abandoneds      []hook
+	middleware []Middleware
+
+	// The hooks of middleware that are not nil, in order.
+	spawns     []spawnHook
+	refuseds   []hook
+	endeds     []hook
+	abandoneds []hook
+
 	logger          *slog.Logger
 	shutdownTimeout time.Duration
 	cancelGrace     time.Duration
@@ -40,9 +42,8 @@ func newConfig(opts []Option) config {
 	return c
 }
 
-// WithMiddleware puts mw into the chain that every task passes. The first is the outermost: its
-// Spawn is called first, and its Handler calls those of the others. Its other hooks are called
-// first, too. Repeated options append. The default is no middleware.
+// WithMiddleware appends mw to the chain. The first middleware is the outermost: its Handler wraps
+// those of the others, and its hooks are called first. The default is no middleware.
 func WithMiddleware(mw ...Middleware) Option {
 	return func(c *config) {
 		for _, one := range mw {
@@ -62,60 +63,60 @@ func appendHook[H hook | spawnHook](hooks []H, h H) []H {
 	return append(hooks, h)
 }
 
-// WithLogger sets where the manager logs. The default, also for nil, is [slog.Default] at the time
-// of each line.
+// WithLogger sets the logger. Without it, or with nil, each line goes to what [slog.Default] is then.
 func WithLogger(l *slog.Logger) Option {
 	return func(c *config) { c.logger = l }
 }
 
-// WithShutdownTimeout sets how long [Manager.Shutdown] may take where its context has no deadline,
-// and how long [Manager.Close] may take. The default is 30 s; 0 or less is no time at all.
+// WithShutdownTimeout sets how long [Manager.Shutdown] may take if its context has no deadline, and
+// how long [Manager.Close] may take. The default is 30 s. With 0 or less they do not wait.
 func WithShutdownTimeout(d time.Duration) Option {
 	return func(c *config) { c.shutdownTimeout = max(d, 0) }
 }
 
-// WithCancelGrace sets how long before its bound [Manager.Shutdown] stops draining and cancels what
-// is left, which then has that long to end. It is at most half of the time that Shutdown has. The
-// default is 5 s; with 0 or less Shutdown drains to the very end.
+// WithCancelGrace sets how long before its deadline [Manager.Shutdown] cancels the tasks that are
+// left. They have that time to end. It is at most half of the time that Shutdown has. The default is
+// 5 s. With 0 or less Shutdown drains until the deadline.
 func WithCancelGrace(d time.Duration) Option {
 	return func(c *config) { c.cancelGrace = max(d, 0) }
 }
 
-// WithLimit limits how many tasks run at a time, and how many more may wait. Waiting tasks hold no
-// goroutine and start in order; a task [WithKey] joins the order when its turn comes.
+// WithLimit limits how many tasks run at a time, and how many more may be queued. A queued task holds
+// no goroutine. Queued tasks start in order; a task [WithKey] takes its place in that order when its
+// turn comes.
 //
-// running <= 0 is no limit, the default. queued is 0 for none and < 0 for any number. A task
-// without room is refused with [ErrFull], or Go waits for room [WithBlocking].
+// running <= 0 means no limit, the default. queued is 0 for no queue and < 0 for one without end. A
+// task without room is refused with [ErrFull]. With [WithBlocking], Go waits for room instead.
 //
-// A task that starts another one in its own limited manager and waits for it holds its slot
-// meanwhile. With enough of them all slots are held by tasks that wait, and none of them ends
-// before its timeout. [Task.Wait] logs that at WARN. Use a second manager for the inner tasks, or
-// do not wait.
+// A task that starts another one in its own limited manager and waits for it keeps its slot. If such
+// tasks hold all slots, none of them ends before its timeout. [Task.Wait] warns of it. Use a second
+// manager for the inner tasks, or do not wait.
 func WithLimit(running, queued int) Option {
 	return func(c *config) { c.maxRunning, c.maxQueued = running, queued }
 }
 
-// WithBlocking makes [Manager.Go] wait for room where the limit is reached, until its ctx is done.
-// The task is then refused with an error that matches both [ErrFull] and ctx's. The default is not
-// to wait.
+// WithBlocking makes [Manager.Go] wait for room until its ctx is done. If ctx is done first, the task
+// is refused with an error that matches both [ErrFull] and ctx's error. The default is not to wait.
 //
-// Go never waits if its ctx belongs to a task of the same manager, or to a task that such a task
-// started, at any depth and even after they have ended: it could wait for the room that its caller
-// holds. The task is refused with [ErrFull].
+// Go never waits if ctx comes from a task of the same manager, directly or through other tasks, even
+// if that task has ended: it could wait for room that its caller holds. The new task is refused with
+// [ErrFull].
 //
-// Go cannot detect a call from a Spawn or a log handler: on a full manager it blocks until ctx is
-// done. Nor can it detect two managers whose tasks start tasks in each other: where both are full,
-// each may wait for the other, until their ctx is done. Give Go a ctx with a deadline there.
+// Two cases are not detected. Go called from a Spawn or a log handler of a full manager waits until
+// ctx is done. And two full managers whose tasks start tasks in each other can wait for each other.
+// Give Go a ctx with a deadline in such programs.
 func WithBlocking() Option {
 	return func(c *config) { c.blocking = true }
 }
 
-// WithTaskDefaults sets options of every task, applied before its own. Repeated options append.
+// WithTaskDefaults sets options for every task. They are applied before the task's own. Repeated
+// options append.
 func WithTaskDefaults(opts ...TaskOption) Option {
 	return func(c *config) { c.defaults = append(c.defaults, opts...) }
 }
 
-// A TaskOption configures one task. It is given to [Manager.Go]. A nil TaskOption does nothing.
+// A TaskOption configures one task. Pass it to [Manager.Go], [Group.Go] or [NewTask]. A nil
+// TaskOption does nothing.
 type TaskOption func(*taskOptions)
 
 // taskOptions holds what the options of a task set.
@@ -124,7 +125,7 @@ type taskOptions struct {
 	attrs         []slog.Attr
 	key           *sched.Key
 	group         *Group
-	blocking      bool // the Keyed of key is
+	blocking      bool // Go waits for room of the key
 	attached      bool
 	untilShutdown bool
 }
@@ -137,53 +138,52 @@ func (o *taskOptions) apply(opts []TaskOption) {
 	}
 }
 
-// WithTimeout limits how long the run may take, counted from its start. Then the context is done,
-// with [context.DeadlineExceeded] as its error and [ErrTimeout] as its cause. A Func that does not
-// look at its context goes on. d <= 0 is no limit, the default.
+// WithTimeout limits how long the run may take, counted from its start. After that time the context
+// is done, with [context.DeadlineExceeded] as its error and [ErrTimeout] as its cause. A Func that
+// ignores its context keeps running. d <= 0 means no limit, the default.
 func WithTimeout(d time.Duration) TaskOption {
 	return func(o *taskOptions) { o.timeout = max(d, 0) }
 }
 
-// UntilShutdown cancels the task as soon as a shutdown begins, with [ErrShutdown] as the cause, not
-// at the end of the drain. Use it for loops and pollers, which never end by themselves. Such a task
-// does not count as lost: a shutdown that cancelled nothing else is "completed".
+// UntilShutdown cancels the task, with [ErrShutdown] as the cause, when a shutdown begins instead of
+// after the drain. Use it for loops and pollers, which never end by themselves. Such a task does not
+// count as lost: if only such tasks were cancelled, the status of the shutdown is "completed".
 func UntilShutdown() TaskOption {
 	return func(o *taskOptions) { o.untilShutdown = true }
 }
 
-// Attached cancels the task when the context given to Go is done, whether it runs or waits in the
-// queue. The cause is that context's, and an error after that is [Cancelled]. The default is a task
-// that outlives the context.
+// Attached cancels the task when the context given to Go is done, whether it is running or queued.
+// The cause is the cause of that context, and an error that the task returns after that counts as
+// [Cancelled]. By default a task outlives the context.
 func Attached() TaskOption {
 	return func(o *taskOptions) { o.attached = true }
 }
 
-// Keyed runs the tasks of one key one after another, in the order in which they were accepted: for
-// example all that concern one conversation. Tasks of different keys run side by side. A task that
-// waits for its turn holds no goroutine, can be cancelled, and is finished by a shutdown that
-// drains.
+// Keyed runs tasks with the same key one after another, in the order of acceptance: for example the
+// tasks of one conversation. Tasks with different keys run side by side. A task that waits for its
+// turn holds no goroutine, can be cancelled, and still runs while a Shutdown drains.
 //
-// The zero value is ready for use. Give it to tasks with [WithKey], and do not change its fields
-// after that. A Keyed may serve several managers; each orders and counts its own tasks.
+// The zero value is ready for use. Pass it to [WithKey], and do not change its fields after that. A
+// Keyed may serve several managers; each orders and counts its own tasks.
 //
-// A task must not wait for a later one with its own key, which starts when the first has ended. The
-// order is that of the Funcs: a task cancelled while it waits passes its middlewares at once.
+// A task must not wait for a later task with its own key: that one starts only when the first has
+// ended. Only Funcs run in order: the middlewares of a task cancelled in the queue run at once.
 type Keyed struct {
 	// Running is how many tasks of one key may run at a time; 0 or less is one. With more than one,
-	// tasks only start in order.
+	// tasks start in order and may end in any order.
 	Running int
-	// PerKey bounds how many tasks of one key may be unfinished, running and waiting together. Total
-	// does so for all keys of the Keyed. 0 or less is no bound. A task without room is refused with an
-	// error that matches [ErrFull] and names the bound. On a manager with a limit, tasks that wait for
-	// their turn take places in its queue, too.
+	// PerKey bounds the unfinished tasks of one key, running and queued together. Total bounds those of
+	// all keys of the Keyed. 0 or less is no bound. A task without room is refused with an error that
+	// matches [ErrFull] and names the bound. On a manager with a limit, tasks that wait for their turn
+	// also count against its queue.
 	PerKey, Total int
 	// Blocking makes [Manager.Go] wait for room, as [WithBlocking] does for all tasks of a manager.
 	Blocking bool
 }
 
-// WithKey queues the task behind earlier tasks with the same key of the same k. It starts once
-// fewer than k.Running of them are unfinished. If the option is repeated the last one counts. The
-// default is no key. A nil k panics.
+// WithKey queues the task behind earlier unfinished tasks with the same key of the same k. It starts
+// when fewer than k.Running of them have their turn, and the manager has a slot. The last WithKey
+// counts. Without one a task has no key. A nil k panics.
 func WithKey(k *Keyed, key string) TaskOption {
 	if k == nil {
 		panic("afterspan: WithKey: the Keyed is nil")
@@ -192,32 +192,4 @@ func WithKey(k *Keyed, key string) TaskOption {
 		o.blocking = k.Blocking
 		o.key = &sched.Key{Set: k, Name: key, Running: k.Running, PerKey: k.PerKey, Total: k.Total}
 	}
-}
-
-// WithAttrs appends attributes to the task. They are in its log lines, its span, its [TaskInfo] and
-// on pages: for example the conversation that it belongs to. The slice is copied. Of two attributes
-// with the same key the later one stands: those of [ContextWithAttrs] come first, then the
-// manager's defaults, then the task's own.
-//
-// A [slog.LogValuer] is resolved by each reader, so a secret that redacts itself stays hidden. A
-// map, slice or pointer is shared with its owner and may be read at any time until the task is
-// forgotten. Do not change it after the call: a map that is written while a log line reads it ends
-// the process.
-func WithAttrs(attrs ...slog.Attr) TaskOption {
-	return func(o *taskOptions) { o.attrs = append(o.attrs, attrs...) }
-}
-
-type attrsKey struct{}
-
-// ContextWithAttrs returns a copy of ctx that carries attrs for every task started with it, or with
-// a context derived from it, in addition to those that ctx already carries. See [WithAttrs].
-func ContextWithAttrs(ctx context.Context, attrs ...slog.Attr) context.Context {
-	before := attrsFrom(ctx)
-	return context.WithValue(ctx, attrsKey{}, append(before[:len(before):len(before)], attrs...))
-}
-
-func attrsFrom(ctx context.Context) (attrs []slog.Attr) {
-	defer contain() // ctx may be the user's code
-	attrs, _ = ctx.Value(attrsKey{}).([]slog.Attr)
-	return attrs
 }

@@ -6,15 +6,15 @@ import (
 	"reflect"
 )
 
-// An Outcome is how a task ended. Every task ends in exactly one.
+// An Outcome says how a task ended. Every task ends in exactly one.
 type Outcome uint8
 
 // The outcomes, and Pending before there is one.
 const (
 	Pending   Outcome = iota // not decided yet
-	Completed                // no error, however late
+	Completed                // no error, even after a cancel or its timeout
 	Failed                   // an error of its own, a panic, or runtime.Goexit
-	Cancelled                // an error after Cancel, CancelAll, Shutdown or Close, or the end of its context
+	Cancelled                // an error after Cancel, CancelAll, Shutdown or Close, or the end of the context that it is attached to
 	TimedOut                 // an error after its own timeout
 	Rejected                 // refused, by the manager or by a middleware
 )
@@ -29,23 +29,23 @@ func (o Outcome) String() string {
 	return names[o]
 }
 
-// OutcomeOf returns the outcome that err stands for. A middleware calls it with the result of next,
-// and gets what the manager will make of that error, too.
+// OutcomeOf returns the outcome that the manager would give the task if it ended with err. A
+// middleware calls it with the result of next.
 //
-//   - nil is Completed, however late.
-//   - A panic of the task's own (see [Task.PanicOf]) and [ErrGoexit] are Failed.
-//   - An error that matches [ErrRejected] is Rejected if the Func was never called and it is not the
+//   - nil is Completed, even after a cancel or a timeout.
+//   - A panic of this task (see [Task.PanicOf]) and [ErrGoexit] are Failed.
+//   - An error that matches [ErrRejected] is Rejected, unless the Func was called or the error is the
 //     cause of a cancel, as in a [Group] with a refused task.
 //   - Another error after the task's own timeout is TimedOut. After a cancel, or the end of the context
-//     of an [Attached] task or a [Group], it is Cancelled. Of the two, the first counts.
+//     of an [Attached] task or a [Group], it is Cancelled. Whichever came first counts.
 //   - Any other error is Failed.
 //
-// The state when the Func last returned decides, or the state now if it was never called. What
-// happens after that changes nothing, with one exception: if the error of the task's context
-// ([context.Context.Err] or [context.Cause]) has come into err since, as from a retry interrupted
-// while it backs off, the state now decides.
+// The state when the Func last returned decides, or the state now if no call has returned. What
+// happens later does not count, with one exception: if the task's context ended later, and err now
+// contains that context's error or cause, the state now decides. A retry that is interrupted in its
+// backoff returns such an error.
 //
-// The end of a context that a middleware derived is an error like any other.
+// The error of a context that a middleware derived is an ordinary error.
 //
 // For a task made by [NewTask], an error that matches [ErrTimeout] is TimedOut, and one that
 // matches [ErrCancelled] or [ErrShutdown], or comes after Cancel, is Cancelled.
@@ -57,20 +57,19 @@ func (t *Task) OutcomeOf(err error) Outcome {
 	return outcome
 }
 
-// An ending is how a run ended.
+// An ending describes how a run ended.
 type ending struct {
 	err      error
 	outcome  Outcome
-	cause    error           // what had cancelled the context
+	cause    error           // of the cancel or timeout that counted
 	ctx      context.Context // to log with
-	returned bool            // the chain has: if not, runtime.Goexit is ending the goroutine
-	goesOn   bool            // the goroutine does
+	returned bool            // the chain returned; if not, runtime.Goexit is ending the goroutine
 }
 
-// evidence is the state of a task that its outcome is judged by.
+// evidence is what judge needs to know of a task.
 type evidence struct {
 	outcome Outcome // once it is decided
-	cause   error   // of the first cancel; once the outcome is decided: what had cancelled the context
+	cause   error   // of the first cancel; once the outcome is decided, the cause that counted
 	started bool
 	run     *run // nil: it has ended, or was made by NewTask
 	calls   calls
@@ -84,22 +83,16 @@ func (t *Task) evidence() evidence {
 	return evidence{cause: t.cause, started: !t.started.IsZero(), run: t.run, calls: t.run.calls}
 }
 
-// judge returns the outcome that err stands for, and what had cancelled the task by then.
+// judge returns the outcome for err, and the cause of the cancel or timeout that counts.
 func (t *Task) judge(seen evidence, err error) (outcome Outcome, cause error) {
-	// Methods of err are the user's, and may panic.
-	defer func() {
-		if recover() != nil {
-			outcome = Failed
-		}
-	}()
 	rejected, cause := t.stateFor(seen, err)
 	_, panicked := t.PanicOf(err)
 	switch {
 	case err == nil:
 		return Completed, cause
-	case panicked, errors.Is(err, ErrGoexit):
+	case panicked, is(err, ErrGoexit):
 		return Failed, cause
-	case rejected && errors.Is(err, ErrRejected) && (cause == nil || !errors.Is(err, cause)):
+	case rejected && is(err, ErrRejected) && (cause == nil || !is(err, cause)):
 		return Rejected, cause
 	case cause == nil:
 		return Failed, nil
@@ -110,7 +103,8 @@ func (t *Task) judge(seen evidence, err error) (outcome Outcome, cause error) {
 	}
 }
 
-// stateFor returns whether err may be a refusal, and what had cancelled the task when err came up.
+// stateFor returns whether err may be a refusal, and the cause of the cancel or timeout that counts
+// for it.
 func (t *Task) stateFor(seen evidence, err error) (mayReject bool, cause error) {
 	switch {
 	case t.manager == nil:
@@ -129,11 +123,11 @@ func (t *Task) stateFor(seen evidence, err error) (mayReject bool, cause error) 
 	return !calls.called, cause
 }
 
-// cancelledBy returns what cancelled the run's context: ErrTimeout, ErrCancelled, ErrShutdown or
-// the cause of the context of an Attached task; nil if nothing did, or a context that a Spawn
-// returned.
+// cancelledBy returns what cancelled the run's context: ErrTimeout, ErrCancelled, ErrShutdown or the
+// cause of the context that the task is attached to. It returns nil if nothing did, or only a
+// context that a Spawn returned.
 func (r *run) cancelledBy() error {
-	std := r.looked()
+	std := r.made()
 	if std == nil {
 		if r.expired() {
 			return ErrTimeout
@@ -145,7 +139,7 @@ func (r *run) cancelledBy() error {
 	case nil, ErrTimeout, ErrCancelled, ErrShutdown:
 		return cause
 	}
-	if r.task.attached() {
+	if r.task.options.attached {
 		return r.task.cancelCause()
 	}
 	return nil
@@ -158,9 +152,9 @@ func (t *Task) cancelCause() error {
 	return t.cause
 }
 
-// isSince reports whether err has the error of a context that was cancelled with cause, and got it
-// after the Func had returned fnErr. A Func whose call to a server timed out returns an error that
-// looks like the context's, too: then err has to be another error, or the cause itself.
+// isSince reports whether err contains the error of a context that was cancelled with cause, and got
+// it after the Func had returned fnErr. A Func's own network timeout looks alike: then err must
+// differ from fnErr, or contain the cause itself.
 func isSince(err, fnErr, cause error) bool {
 	switch {
 	case !isOwn(err, cause):
@@ -168,36 +162,44 @@ func isSince(err, fnErr, cause error) bool {
 	case !isOwn(fnErr, cause), !isSame(err, fnErr):
 		return true
 	default:
-		return errors.Is(err, cause) && !errors.Is(fnErr, cause)
+		return is(err, cause) && !is(fnErr, cause)
 	}
 }
 
-// isOwn reports whether err is what a context returns that was cancelled with cause.
+// isOwn reports whether err matches what a context that was cancelled with cause returns.
 func isOwn(err, cause error) bool {
 	switch {
-	case errors.Is(err, cause):
+	case is(err, cause):
 		return true
 	case cause == ErrTimeout:
-		return errors.Is(err, context.DeadlineExceeded)
+		return is(err, context.DeadlineExceeded)
 	default:
-		return errors.Is(err, context.Canceled)
+		return is(err, context.Canceled)
 	}
 }
 
-// isSame reports whether fnErr is in err. Of an error that cannot be compared it assumes so.
+// isSame reports whether err wraps fnErr. If fnErr cannot be compared it reports true.
 func isSame(err, fnErr error) bool {
-	return errors.Is(err, fnErr) || !reflect.ValueOf(fnErr).Comparable()
+	return !reflect.ValueOf(fnErr).Comparable() || is(err, fnErr)
 }
 
-// causeNamed returns what cancelled a task that has no context: err itself has to say it.
+// causeNamed returns the cause for a task made by NewTask: that of Cancel, or the one that err
+// matches.
 func (t *Task) causeNamed(err error) error {
 	if cause := t.cancelCause(); cause != nil {
 		return cause
 	}
 	for _, cause := range []error{ErrTimeout, ErrCancelled, ErrShutdown} {
-		if errors.Is(err, cause) {
+		if is(err, cause) {
 			return cause
 		}
 	}
 	return nil
+}
+
+// is is errors.Is for errors of the user's: their methods may panic, and so may comparing them. A
+// panic counts as no.
+func is(err, target error) (yes bool) {
+	defer contain()
+	return errors.Is(err, target)
 }

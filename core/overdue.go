@@ -10,21 +10,21 @@ import (
 	"github.com/afterspan/afterspan/core/internal/sched"
 )
 
-// overdueAfter is how long a task may go on after its context was cancelled. Then it is overdue: it
-// is counted, and logged once.
+// overdueAfter is how long after its cancel or timeout a running task is overdue. It is then counted,
+// and logged once.
 const overdueAfter = 5 * time.Second
 
-// watch is the one timer of a manager that looks for overdue tasks. It only runs while there is a
-// task with a timeout, or a cancelled one. manager.mu guards it.
+// watch is the timer of a manager that looks for overdue tasks. A timeout or a cancel sets it.
+// Manager.mu guards it.
 type watch struct {
 	timer   *time.Timer
 	at      time.Time // when it fires; zero: it does not
-	overdue int       // tasks that are running and overdue
+	overdue int       // running tasks that are overdue, as of the last look
 	lines   throttle
 }
 
-// watchFrom makes the watch look at that time, or earlier. m.mu is held.
-func (m *Manager) watchFrom(at time.Time) {
+// lookAt sets the timer to fire at that time, or earlier if it is set already. m.mu is held.
+func (m *Manager) lookAt(at time.Time) {
 	w := &m.watch
 	if !w.at.IsZero() && !at.Before(w.at) {
 		return
@@ -37,29 +37,30 @@ func (m *Manager) watchFrom(at time.Time) {
 	}
 }
 
-// watchTimeout makes the watch look when t, which is about to start, may be overdue. m.mu is held.
+// watchTimeout sets the timer for the moment when t, which is about to start, may become overdue.
+// m.mu is held.
 func (m *Manager) watchTimeout(t *Task) {
 	if limit := t.options.timeout; limit > 0 {
-		m.watchFrom(t.created.Add(limit).Add(overdueAfter)) // a look too early looks again
+		m.lookAt(time.Now().Add(limit).Add(overdueAfter))
 	}
 }
 
-// stopWatch stops the timer of a manager that has nothing left to watch, and never will. If that is
-// too late the timer's goroutine is on its way, and finds nothing. m.mu is held.
+// stopWatch stops the timer after a drain. If it has fired already, its goroutine finds nothing.
+// m.mu is held.
 func (m *Manager) stopWatch() {
 	if m.watch.timer != nil && m.watch.timer.Stop() {
 		m.watch.at = time.Time{}
 	}
 }
 
-// unwatch forgets t, which has ended. m.mu is held.
-func (m *Manager) unwatch(t *Task) {
+// forgetOverdue corrects the number of overdue tasks when t ends. m.mu is held.
+func (m *Manager) forgetOverdue(t *Task) {
 	if t.overdue {
 		m.watch.overdue--
 	}
 }
 
-// lookForOverdue logs, once each, the tasks that still run though they were cancelled a while ago.
+// lookForOverdue logs each overdue task once.
 func (m *Manager) lookForOverdue() {
 	defer m.helped()
 	overdue := m.takeOverdue(time.Now())
@@ -74,10 +75,9 @@ func (m *Manager) lookForOverdue() {
 	}
 }
 
-// takeOverdue counts the tasks that are overdue, returns those that are to be logged now, and makes
-// the watch look again when the next may be overdue.
+// takeOverdue counts the overdue tasks, returns those to log, and sets the timer for the next one.
 func (m *Manager) takeOverdue(now time.Time) (overdue []*Task) {
-	const mostPerSecond, lookAgain = 20, time.Second
+	const maxPerSecond, lookAgain = 20, time.Second
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.watch.at = time.Time{}
@@ -90,7 +90,7 @@ func (m *Manager) takeOverdue(now time.Time) (overdue []*Task) {
 		}
 		if !due.After(now) {
 			m.countOverdue(t)
-			if m.watch.lines.allow(now, mostPerSecond) {
+			if m.watch.lines.allow(now, maxPerSecond) {
 				t.reported = true
 				overdue = append(overdue, t)
 				continue
@@ -101,12 +101,12 @@ func (m *Manager) takeOverdue(now time.Time) (overdue []*Task) {
 		}
 	}
 	if !next.IsZero() {
-		m.watchFrom(latestOf(next, now.Add(lookAgain)))
+		m.lookAt(latestOf(next, now.Add(lookAgain)))
 	}
 	return overdue
 }
 
-// countOverdue counts t, if it has a slot, as overdue, once. m.mu is held.
+// countOverdue counts t once, if it has a slot. m.mu is held.
 func (m *Manager) countOverdue(t *Task) {
 	if !t.overdue && t.item.State() == sched.Running {
 		t.overdue = true
@@ -114,7 +114,7 @@ func (m *Manager) countOverdue(t *Task) {
 	}
 }
 
-// overdueAt returns when t is overdue, if it was cancelled or has a timeout.
+// overdueAt returns when t becomes overdue. ok is false if it cannot.
 func (t *Task) overdueAt() (at time.Time, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -124,7 +124,7 @@ func (t *Task) overdueAt() (at time.Time, ok bool) {
 		return t.cancelledAt.Add(overdueAfter), true
 	case limit <= 0:
 		return time.Time{}, false
-	case t.started.IsZero(): // its goroutine is on its way
+	case t.started.IsZero(): // its run has not begun; it may begin now
 		return time.Now().Add(limit).Add(overdueAfter), true
 	default:
 		return t.started.Add(limit).Add(overdueAfter), true
@@ -140,32 +140,31 @@ func latestOf(a, b time.Time) time.Time {
 
 // A goroutine has no public id, so the stack of a task that does not stop is found in a traceback
 // of all goroutines: runTask has the Task as its argument, and a traceback shows arguments. If a
-// future compiler shows them otherwise, the log line has no stack and
-// TestStackOfAnOverdueTaskIsItsOwn fails.
+// future Go shows them otherwise, the log line has no stack and TestStackOfAnOverdueTaskIsItsOwn
+// fails.
 
-// taskFrame is how a traceback shows the call of runTask. Its second argument is the Task's
-// address.
+// taskFrame matches the frame of runTask in a traceback. It captures the second argument, the
+// address of the Task.
 var taskFrame = regexp.MustCompile(`/core\.\(\*Manager\)\.runTask\([^,]+, (0x[0-9a-f]+)\)`)
 
-// goroutineStacks returns the stacks of the tasks of this process, by stackKey. All goroutines
-// stand still meanwhile, so with very many of them it returns nil: a log line is not worth that
-// pause.
+// goroutineStacks returns the stacks of the tasks of this process, by stackKey. To take them stops
+// all goroutines, so it returns nil if there are more than 5,000.
 func goroutineStacks() map[string]string {
 	const (
-		mostGoroutines = 5000
-		mostBytes      = 4 << 20
-		mostOfOne      = 4 << 10
+		maxGoroutines = 5000
+		maxBytes      = 4 << 20
+		maxBytesOfOne = 4 << 10
 	)
-	if runtime.NumGoroutine() > mostGoroutines {
+	if runtime.NumGoroutine() > maxGoroutines {
 		return nil
 	}
-	buf := make([]byte, mostBytes)
+	buf := make([]byte, maxBytes)
 	buf = buf[:runtime.Stack(buf, true)]
 
 	stacks := make(map[string]string)
 	for stack := range strings.SplitSeq(string(buf), "\n\n") {
 		if frame := taskFrame.FindStringSubmatch(stack); frame != nil {
-			stacks[frame[1]] = stack[:min(len(stack), mostOfOne)]
+			stacks[frame[1]] = stack[:min(len(stack), maxBytesOfOne)]
 		}
 	}
 	return stacks

@@ -20,17 +20,18 @@ func TestOverdueTaskIsLoggedOnce(t *testing.T) {
 		timeout time.Duration
 		stop    func(*core.Manager, *core.Task)
 		age     time.Duration // when it is logged
+		cause   string
 	}{
-		"after Cancel":    {0, func(_ *core.Manager, task *core.Task) { task.Cancel() }, 15 * time.Second},
-		"after CancelAll": {0, func(m *core.Manager, _ *core.Task) { m.CancelAll() }, 15 * time.Second},
-		"after Close":     {0, func(m *core.Manager, _ *core.Task) { _ = m.Close() }, 15 * time.Second},
+		"after Cancel":    {0, func(_ *core.Manager, task *core.Task) { task.Cancel() }, 15 * time.Second, "cancel"},
+		"after CancelAll": {0, func(m *core.Manager, _ *core.Task) { m.CancelAll() }, 15 * time.Second, "cancel"},
+		"after Close":     {0, func(m *core.Manager, _ *core.Task) { _ = m.Close() }, 15 * time.Second, "shutdown"},
 		"after Shutdown": {0, func(m *core.Manager, _ *core.Task) {
 			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 			defer cancel()
 			_, _ = m.Shutdown(ctx) // cancels after 5 s
-		}, 20 * time.Second},
-		"after its timeout":        {3 * time.Second, func(*core.Manager, *core.Task) {}, 8 * time.Second},
-		"after timeout and Cancel": {8 * time.Second, func(_ *core.Manager, task *core.Task) { task.Cancel() }, 15 * time.Second},
+		}, 20 * time.Second, "shutdown"},
+		"after its timeout":        {3 * time.Second, func(*core.Manager, *core.Task) {}, 8 * time.Second, "timeout"},
+		"after timeout and Cancel": {8 * time.Second, func(_ *core.Manager, task *core.Task) { task.Cancel() }, 13 * time.Second, "timeout"},
 	} {
 		inBubble(t, name, func(t *testing.T) {
 			var log logbook
@@ -50,6 +51,7 @@ func TestOverdueTaskIsLoggedOnce(t *testing.T) {
 			require.EqualValues(t, 1, l.task()["id"])
 			require.Equal(t, "cancelling", l.task()["state"])
 			require.Equal(t, "t1", l["thread_id"])
+			require.Equal(t, tc.cause, l.task()["cause"])
 			require.Contains(t, l["stack"], "time.Sleep", "where it is")
 
 			age := time.Duration(l.task()["age"].(float64))

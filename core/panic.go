@@ -10,19 +10,19 @@ import (
 // A PanicError is the error of a task that panicked.
 type PanicError struct {
 	Value any // what panic was called with
-	// Stack is where it panicked, a function and its file and line for each call, innermost first:
-	// from the call of panic outwards, without the frames of the runtime and of this module.
+	// Stack lists the calls from the panic outwards: the function, its file and its line. It leaves out
+	// the frames of the runtime and of this package.
 	Stack []byte
 
-	task *Task // which panicked; nil: made by a middleware
+	task *Task // the task that panicked; nil if a middleware made the error
 }
 
-// Error returns the panic's value in words, without the stack. It prints errors, Stringers and
-// values of basic kinds. Of everything else it prints the type: the value may contain itself, or be
-// in use by another goroutine.
+// Error returns the panic's value as text, without the stack. For values other than errors,
+// Stringers, strings, numbers and booleans it returns the type: to print a value that contains
+// itself, or that another goroutine writes, could end the process.
 func (e *PanicError) Error() string { return "panic: " + panicText(e.Value) }
 
-// panicText never panics, and never follows a value into maps, slices, structs or pointers.
+// panicText never panics. It never follows a value into maps, slices, structs or pointers by itself.
 func panicText(value any) (text string) {
 	defer func() {
 		if recover() != nil { // a method of the user's
@@ -51,15 +51,14 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// ErrorType returns "panic". OpenTelemetry's semantic conventions call it error.type:
+// ErrorType returns "panic", the value of error.type in OpenTelemetry's semantic conventions:
 // https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/
 func (e *PanicError) ErrorType() string { return "panic" }
 
-// PanicOf returns the panic in err's tree, if the task itself panicked: its Func, or a middleware.
-// A panic of another task, whose error this one returned after waiting for it, is an ordinary
-// error.
+// PanicOf returns the first panic of this task, of its Func or a middleware, in err's tree. A panic
+// of another task, whose error this one returned after waiting for it, does not count.
 func (t *Task) PanicOf(err error) (panicked *PanicError, ok bool) {
-	defer contain() // methods of err are the user's
+	defer contain() // user code
 	panicked = t.findPanic(err)
 	return panicked, panicked != nil
 }
@@ -98,30 +97,29 @@ func (t *Task) findPanic(err error) *PanicError {
 	return nil
 }
 
-// contain is deferred around calls of the user's code, such as a log handler or the method of an
-// error, where a panic must not harm a task.
+// contain is deferred around user code, such as a log handler or the method of an error, where a
+// panic must not harm a task.
 func contain() { _ = recover() }
 
-// recovered makes an error of what recover returned in a deferred call of a function of t's that
-// did not return.
+// recovered turns v, which recover returned, into the error of t.
 //
-// A nil v is either runtime.Goexit, and then nobody will see the error, or a panic(nil) in a
-// program that runs with GODEBUG=panicnil=1.
+// v is nil after runtime.Goexit, when nobody sees the error, and after panic(nil) in a program that
+// runs with GODEBUG=panicnil=1.
 func recovered(v any, t *Task) *PanicError {
 	if v == nil {
 		v = new(runtime.PanicNilError)
 	}
-	// A middleware panicked again with the error that it got: the first stack tells more.
+	// A middleware panicked again with the error that it got. The first stack tells more.
 	if again, ok := v.(*PanicError); ok && again != nil && again.task == t {
 		return again
 	}
 	return &PanicError{Value: v, Stack: panicStack(), task: t}
 }
 
-// panicStack returns the stack of the panic that is being recovered, as PanicError describes it. It
-// stops after 64 calls.
+// panicStack returns the stack of the panic that is being recovered, in the form of
+// PanicError.Stack, at most 64 calls.
 func panicStack() []byte {
-	const most = 64
+	const maxCalls = 64
 	pcs := make([]uintptr, 128)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
 	var b strings.Builder
@@ -132,7 +130,7 @@ func panicStack() []byte {
 		case frame.Function == "runtime.gopanic":
 			began = true
 		case !began, isHidden(frame.Function):
-		case n == most:
+		case n == maxCalls:
 			return []byte(b.String() + "...\n")
 		default:
 			n++

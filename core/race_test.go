@@ -392,3 +392,42 @@ func TestNothingIsLeftAfterClose(t *testing.T) {
 		})
 	}
 }
+
+// A goroutine that a task left behind calls Go while the task ends and the drain completes. What is accepted was
+// counted by the Shutdown, and has ended when it returns.
+func TestNothingIsAcceptedAfterShutdownHasReturned(t *testing.T) {
+	for round := range 100 {
+		m := newManager()
+		stop := sample(t, m)
+		const callers = 8
+		var ready sync.WaitGroup
+		ready.Add(callers)
+		tasks := make(chan *core.Task, callers)
+		m.Go(t.Context(), "x", func(ctx context.Context) error {
+			for i := range callers {
+				go func() {
+					ready.Done()
+					<-m.Draining()
+					for range (round + i*7) % 50 {
+						_ = ctx.Value(key("x"))
+					}
+					tasks <- m.Go(ctx, "late", succeed)
+				}()
+			}
+			<-m.Draining()
+			return nil
+		})
+		ready.Wait()
+		stats, err := m.Shutdown(t.Context())
+		stop()
+		require.NoError(t, err)
+		accepted := 0
+		for range callers {
+			if task := <-tasks; task.ID() != 0 {
+				accepted++
+				require.Equal(t, core.Completed, task.Outcome())
+			}
+		}
+		require.Equal(t, accepted, stats.SpawnedTasks)
+	}
+}

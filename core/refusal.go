@@ -9,22 +9,24 @@ import (
 	"github.com/afterspan/afterspan/core/internal/sched"
 )
 
-// refuse ends a task that was not accepted.
+// refuse ends t as Rejected, logs that, and calls the Refused hooks.
 func (m *Manager) refuse(ctx context.Context, t *Task, err error) {
+	t.joinGroup()
+	defer t.leaveGroup() // deferred, because a log handler or a hook may call runtime.Goexit
 	m.mu.Lock()
 	m.counted.Created++
-	m.counted.Rejected++
 	m.refused++
 	m.mu.Unlock()
-	t.close(Rejected, err, nil)
+	t.failGroup(err)
+	t.settle(Rejected, err, nil)
+	t.close()
 	m.logRefused(ctx, t, err)
-	m.call(ctx, "Refused", m.refuseds, t)
-	t.leaveGroup()
+	m.callHooks(ctx, "Refused", m.refuseds, t)
 }
 
-// errFull returns the error of a task that was refused with that verdict.
-func (t *Task) errFull(verdict sched.Verdict) error {
-	switch key := t.item.Key; verdict {
+// fullError returns the error of a task that was refused with that verdict.
+func (t *Task) fullError(verdict sched.Verdict) error {
+	switch key := t.options.key; verdict {
 	case sched.FullKey:
 		return &keyFull{name: key.Name, bound: key.PerKey}
 	case sched.FullTotal:
@@ -34,25 +36,25 @@ func (t *Task) errFull(verdict sched.Verdict) error {
 	}
 }
 
-// keyFull is ErrFull with its reason. It is put into words only when somebody reads it.
+// keyFull is ErrFull with its reason. The text is made only when somebody reads it.
 type keyFull struct {
-	name  string // unless total is set
+	name  string // empty if total is set
 	bound int
 	total bool
 }
 
 func (e *keyFull) Error() string {
 	if e.total {
-		return fmt.Sprintf("%v: its Keyed has %d unfinished tasks", ErrFull, e.bound)
+		return fmt.Sprintf("%v: its Keyed is limited to %d unfinished tasks", ErrFull, e.bound)
 	}
-	return fmt.Sprintf("%v: key %q has %d unfinished tasks", ErrFull, e.name, e.bound)
+	return fmt.Sprintf("%v: key %q is limited to %d unfinished tasks", ErrFull, e.name, e.bound)
 }
 
 func (e *keyFull) Unwrap() error { return ErrFull }
 
-// logRefused logs a refusal, unless there was a line less than a second ago.
+// logRefused logs a refusal, or counts it if a line was logged within the last second.
 func (m *Manager) logRefused(ctx context.Context, t *Task, err error) {
-	suppressed, say := m.refusals.next(time.Now(), m.flushSoon)
+	suppressed, say := m.refusals.next(time.Now(), m.flushOnTimer)
 	if !say {
 		return
 	}
@@ -71,8 +73,8 @@ func (m *Manager) logSuppressed(ctx context.Context, suppressed uint64) {
 	})
 }
 
-// flushSoon is flushRefusals on the goroutine of a timer, which a shutdown waits for.
-func (m *Manager) flushSoon() {
+// flushOnTimer is flushRefusals on the goroutine of a timer, for which a shutdown waits.
+func (m *Manager) flushOnTimer() {
 	m.mu.Lock()
 	m.helpers++
 	m.mu.Unlock()
@@ -82,21 +84,13 @@ func (m *Manager) flushSoon() {
 
 // flushRefusals logs how many refusals were suppressed, if any were.
 func (m *Manager) flushRefusals() {
-	m.refusals.mu.Lock()
-	var suppressed uint64
-	if m.refusals.suppressed > 0 {
-		suppressed = m.refusals.take(time.Now())
-	}
-	m.refusals.mu.Unlock()
-	if suppressed > 0 {
+	if suppressed := m.refusals.takeAll(time.Now()); suppressed > 0 {
 		m.logSuppressed(context.Background(), suppressed)
 	}
 }
 
-// closeRefusals logs how many refusals were suppressed. Later ones start no timer.
+// closeRefusals logs how many refusals were suppressed, and starts no timer from now on.
 func (m *Manager) closeRefusals() {
-	m.refusals.mu.Lock()
-	m.refusals.closed = true
-	m.refusals.mu.Unlock()
+	m.refusals.close()
 	m.flushRefusals()
 }

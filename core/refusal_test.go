@@ -416,7 +416,7 @@ func TestATaskThatWaitsForATaskBehindItIsLogged(t *testing.T) {
 			}, append(tc.task, core.WithTimeout(time.Minute))...)
 			requireEnds(t, parent)
 			require.NoError(t, m.Wait(t.Context()))
-			lines := log.with(t, "background task waits for a task that is queued behind it")
+			lines := log.with(t, msgStuck)
 			require.Len(t, lines, tc.want)
 			if tc.want > 0 {
 				require.Equal(t, core.TimedOut, parent.Outcome())
@@ -426,4 +426,41 @@ func TestATaskThatWaitsForATaskBehindItIsLogged(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestEachTaskThatWaitsForATaskBehindItIsLogged(t *testing.T) {
+	inBubble(t, "two parents at once", func(t *testing.T) {
+		var log logbook
+		m := core.New(log.option(), core.WithLimit(2, 10))
+		for range 2 {
+			m.Go(t.Context(), "parent", func(ctx context.Context) error {
+				time.Sleep(time.Second)
+				return m.Go(ctx, "child", succeed).Wait(ctx)
+			}, core.WithTimeout(time.Minute))
+		}
+		require.NoError(t, m.Wait(t.Context()))
+		require.Len(t, log.with(t, msgStuck), 2)
+	})
+	inBubble(t, "behind a key whose tasks need the slot", func(t *testing.T) {
+		var log logbook
+		s := &core.Keyed{}
+		m := core.New(log.option(), core.WithLimit(1, 10))
+		m.Go(t.Context(), "parent", func(ctx context.Context) error {
+			m.Go(ctx, "first", succeed, core.WithKey(s, "k"))
+			return m.Go(ctx, "second", succeed, core.WithKey(s, "k")).Wait(ctx)
+		}, core.WithTimeout(time.Minute))
+		require.NoError(t, m.Wait(t.Context()))
+		require.Len(t, log.with(t, msgStuck), 1)
+	})
+	inBubble(t, "behind a key that another task holds", func(t *testing.T) {
+		var log logbook
+		s := &core.Keyed{}
+		m := core.New(log.option(), core.WithLimit(2, 10))
+		m.Go(t.Context(), "holder", ignore(time.Second), core.WithKey(s, "k"))
+		m.Go(t.Context(), "parent", func(ctx context.Context) error {
+			return m.Go(ctx, "child", succeed, core.WithKey(s, "k")).Wait(ctx)
+		})
+		require.NoError(t, m.Wait(t.Context()))
+		require.Empty(t, log.with(t, msgStuck), "it ends by itself")
+	})
 }

@@ -10,25 +10,26 @@ import (
 	"time"
 )
 
-// ShutdownStats says what became of the tasks in a shutdown. Its figures are all of one instant:
+// ShutdownStats counts what happened to the tasks of a shutdown. The counts are of one instant:
 // initial + spawned = completed + failed + cancelled + timed_out + rejected + remaining.
 type ShutdownStats struct {
-	// Status is "completed" if all work was done, "cancelled" if the shutdown had to cancel some,
-	// "timeout" if something remains, and "already_shutdown" for every call but the first.
+	// Status is "timeout" if tasks remain, "cancelled" if the shutdown cancelled tasks (other than those
+	// UntilShutdown) that did not complete, else "completed". It is "already_shutdown" for every call
+	// but the first.
 	Status string `json:"status"`
 
-	InitialTasks   int           `json:"initial_tasks"` // ran or waited when the shutdown began
-	SpawnedTasks   int           `json:"spawned_tasks"` // started since, by tasks that still ran
+	InitialTasks   int           `json:"initial_tasks"` // running or queued when the shutdown began
+	SpawnedTasks   int           `json:"spawned_tasks"` // accepted during the drain
 	CompletedTasks int           `json:"completed_tasks"`
 	FailedTasks    int           `json:"failed_tasks"`
-	CancelledTasks int           `json:"cancelled_tasks"` // whoever cancelled them
+	CancelledTasks int           `json:"cancelled_tasks"` // by anyone
 	TimedOutTasks  int           `json:"timed_out_tasks"`
 	RejectedTasks  int           `json:"rejected_tasks"`  // refused by a middleware
 	RemainingTasks int           `json:"remaining_tasks"` // did not stop
 	Duration       time.Duration `json:"-"`               // of this call; marshals as duration_seconds
 }
 
-// MarshalJSON adds duration_seconds to what the field tags say.
+// MarshalJSON encodes the tagged fields and duration_seconds.
 func (s ShutdownStats) MarshalJSON() ([]byte, error) {
 	type plain ShutdownStats
 	return json.Marshal(struct {
@@ -37,16 +38,14 @@ func (s ShutdownStats) MarshalJSON() ([]byte, error) {
 	}{plain(s), s.Duration.Seconds()})
 }
 
-// A ShutdownError names the work that a shutdown lost. It is returned by [Manager.Shutdown] when
-// tasks had to be cancelled or did not stop, and by [Manager.Close] when tasks did not stop.
+// A ShutdownError names the tasks that a shutdown cancelled or left running. It is the error of
+// [Manager.Shutdown] if there are any, and of [Manager.Close] if anything is still running.
 type ShutdownError struct {
 	Stats     ShutdownStats
-	Cancelled []TaskInfo // the shutdown cancelled them, and they did not complete; oldest first
-	Remaining []TaskInfo // did not stop; oldest first
+	Cancelled []TaskInfo // by the shutdown; they did not complete, or have still to pass their chain; oldest first
+	Remaining []TaskInfo // still running; oldest first
 
-	lost, left []sighting // Cancelled and Remaining
-	idle       bool       // nothing was left
-	ctxErr     error      // of the context that bounded the shutdown, at its end
+	ctxErr error // of the context that bounded the shutdown, at its end
 }
 
 // Error names up to five tasks of each kind.
@@ -93,94 +92,110 @@ func (e *ShutdownError) Unwrap() error {
 	return e.ctxErr
 }
 
-// mostNamed is how many cancelled tasks, and how many left over, get a line of their own.
-const mostNamed = 20
-
-// report says what has become of the tasks since the shutdown began. All of it is of one instant.
-func (m *Manager) report(began time.Time, first bool) (ShutdownStats, *ShutdownError) {
-	m.mu.Lock()
-	now := time.Now()
-	stats := m.shutdownStats()
-	lost, left := m.lost(now), m.left(now)
-	m.mu.Unlock()
-
-	stats.Duration = now.Sub(began)
-	switch {
-	case !first:
-		stats.Status = "already_shutdown"
-	case len(left) > 0:
-		stats.Status = "timeout"
-	case len(lost) > 0:
-		stats.Status = "cancelled"
-	default:
-		stats.Status = "completed"
-	}
-	return stats, &ShutdownError{
-		Stats: stats, Cancelled: infos(lost), Remaining: infos(left),
-		lost: lost, left: left,
-	}
-}
-
-// shutdownStats returns the figures since the shutdown began. A task that was cancelled in the
-// queue counts as cancelled, though it may still have to pass its chain. m.mu is held.
-func (m *Manager) shutdownStats() ShutdownStats {
-	now, s := m.counted, &m.shutdown
-	before := s.before
-	dequeued := 0
-	for t := range m.sched.Unended {
-		if t.isDequeued() {
-			dequeued++
-		}
-	}
-	return ShutdownStats{
-		InitialTasks:   before.Running + before.Queued,
-		SpawnedTasks:   int(m.lastID - s.lastID),
-		CompletedTasks: int(now.Completed - before.Completed),
-		FailedTasks:    int(now.Failed - before.Failed),
-		CancelledTasks: int(now.Cancelled-before.Cancelled) + dequeued,
-		TimedOutTasks:  int(now.TimedOut - before.TimedOut),
-		RejectedTasks:  int(now.Rejected - before.Rejected - (m.refused - s.refused)),
-		RemainingTasks: m.sched.Running() + m.sched.Queued() - dequeued,
-	}
-}
-
-// lost returns the tasks that the shutdown cancelled and that did not complete. m.mu is held.
-func (m *Manager) lost(now time.Time) (lost []sighting) {
-	for _, t := range m.shutdown.cancelled {
-		if s := t.seen(now); s.state == Cancelled.String() || !s.done && t.isDequeued() {
-			lost = append(lost, s)
-		}
-	}
-	sortByID(lost)
-	return lost
-}
-
-// left returns the tasks that did not stop. m.mu is held.
-func (m *Manager) left(now time.Time) (left []sighting) {
-	for t := range m.sched.Unended {
-		if !t.isDequeued() {
-			left = append(left, t.seen(now))
-		}
-	}
-	sortByID(left)
-	return left
-}
-
-// withoutEnded returns a copy of e that names of the cancelled tasks only those that have not
-// ended.
+// withoutEnded returns a copy of e without the cancelled tasks that have ended.
 func (e *ShutdownError) withoutEnded() *ShutdownError {
 	c := *e
 	c.Cancelled = slices.DeleteFunc(slices.Clone(e.Cancelled), func(t TaskInfo) bool { return t.Done })
 	return &c
 }
 
-func (m *Manager) logShutdown(ctx context.Context, work bool) {
+// An account is how a shutdown went, all at one instant.
+type account struct {
+	stats  ShutdownStats
+	lost   []sighting // tasks that the shutdown cancelled, and that did not complete
+	left   []sighting // tasks that did not stop
+	idle   bool       // nothing is left: no task, no hook and no log handler
+	ctxErr error
+}
+
+func (m *Manager) account(began time.Time, first bool, ctxErr error) account {
+	m.mu.Lock()
+	now := time.Now()
+	lost, left := m.lost(now), m.left(now)
+	a := account{m.shutdownStats(len(left)), lost, left, m.isIdle(), ctxErr}
+	m.mu.Unlock()
+	sortByID(lost)
+	sortByID(left)
+	a.stats.Duration = now.Sub(began)
+	switch {
+	case !first:
+		a.stats.Status = "already_shutdown"
+	case len(left) > 0:
+		a.stats.Status = "timeout"
+	case len(lost) > 0:
+		a.stats.Status = "cancelled"
+	default:
+		a.stats.Status = "completed"
+	}
+	return a
+}
+
+func (a account) shutdownError() *ShutdownError {
+	return &ShutdownError{Stats: a.stats, Cancelled: infos(a.lost), Remaining: infos(a.left), ctxErr: a.ctxErr}
+}
+
+// shutdownStats returns the figures since the shutdown began, of which so many tasks are left. A task
+// that the shutdown cancelled in the queue counts as cancelled, even if it has still to pass its
+// chain. m.mu is held.
+func (m *Manager) shutdownStats(left int) ShutdownStats {
+	now, before := m.counted, m.shutdown.before
+	passing := m.sched.Running() + m.sched.Queued() - left
+	return ShutdownStats{
+		InitialTasks:   before.Running + before.Queued,
+		SpawnedTasks:   int(m.lastID - m.shutdown.lastID),
+		CompletedTasks: int(now.Completed - before.Completed),
+		FailedTasks:    int(now.Failed - before.Failed),
+		CancelledTasks: int(now.Cancelled-before.Cancelled) + passing,
+		TimedOutTasks:  int(now.TimedOut - before.TimedOut),
+		RejectedTasks:  int(now.Rejected - before.Rejected),
+		RemainingTasks: left,
+	}
+}
+
+// lost returns the tasks that the shutdown cancelled and that did not complete. m.mu is held.
+func (m *Manager) lost(now time.Time) []sighting {
+	lost := make([]sighting, 0, len(m.shutdown.cancelled))
+	for _, t := range m.shutdown.cancelled {
+		if s := t.seen(now); s.lost {
+			lost = append(lost, s)
+		}
+	}
+	return lost
+}
+
+// left returns the tasks that did not stop, other than those in lost. m.mu is held.
+func (m *Manager) left(now time.Time) (left []sighting) {
+	for t := range m.sched.Unfinished {
+		if s := t.seen(now); !s.lost {
+			left = append(left, s)
+		}
+	}
+	return left
+}
+
+// isLost reports whether the shutdown cancelled t, and t is work lost: it skips its Func, or has ended
+// otherwise than by completing or by its own timeout. manager.mu and t.mu are held.
+func (t *Task) isLost() bool {
+	switch {
+	case !t.byShutdown:
+		return false
+	case t.isDone:
+		return t.outcome != Completed && t.outcome != TimedOut
+	default:
+		return t.skipped
+	}
+}
+
+// maxNamed is how many tasks that were cancelled, and how many that are left, are logged by name.
+const maxNamed = 20
+
+func (m *Manager) logShutdown(ctx context.Context, work, drains bool) {
 	stats := m.Stats()
 	attrs := func() []slog.Attr {
 		return []slog.Attr{slog.Int("running", stats.Running), slog.Int("queued", stats.Queued)}
 	}
 	m.line(ctx, levelFor(work), "shutdown of background tasks began", attrs)
-	if work && ctx.Err() != nil {
+	if work && drains && ctx.Err() != nil {
 		const msg = "shutdown of background tasks has no time to drain: its context is done"
 		m.line(ctx, slog.LevelWarn, msg, attrs)
 	}
@@ -193,17 +208,17 @@ func levelFor(work bool) slog.Level {
 	return slog.LevelDebug
 }
 
-func (m *Manager) logShutdownEnd(ctx context.Context, report *ShutdownError, work bool) {
-	m.logLeftOver(report)
+func (m *Manager) logShutdownEnd(ctx context.Context, a account, work bool) {
+	m.logLeftOver(a)
 	m.mu.Lock()
-	named, naming := m.shutdown.named, m.shutdown.names
+	named, logsLost := m.shutdown.lostLines, m.shutdown.logsLost
 	m.mu.Unlock()
-	if lost := len(report.Cancelled); naming && lost > named {
-		m.line(ctx, slog.LevelWarn, "background tasks cancelled by the shutdown", func() []slog.Attr {
+	if lost := len(a.lost); logsLost && lost > named {
+		m.line(ctx, slog.LevelWarn, "more background tasks cancelled by the shutdown", func() []slog.Attr {
 			return []slog.Attr{slog.Int("cancelled_tasks", lost), slog.Int("named", named)}
 		})
 	}
-	m.line(ctx, levelFor(work), "shutdown of background tasks ended", report.Stats.attrs)
+	m.line(ctx, levelFor(work), "shutdown of background tasks ended", a.stats.attrs)
 }
 
 func (s ShutdownStats) attrs() []slog.Attr {
@@ -221,12 +236,11 @@ func (s ShutdownStats) attrs() []slog.Attr {
 	}
 }
 
-// logLeftOver logs the tasks that have not ended: not all of very many, nor for long, since the
-// time is over.
-func (m *Manager) logLeftOver(report *ShutdownError) {
+// logLeftOver logs tasks that have not ended: up to maxNamed, and for about a second at most.
+func (m *Manager) logLeftOver(a account) {
 	const longest = time.Second
-	left := report.left
-	for _, s := range report.lost {
+	left := a.left
+	for _, s := range a.lost {
 		if !s.done {
 			left = append(left, s)
 		}
@@ -235,7 +249,7 @@ func (m *Manager) logLeftOver(report *ShutdownError) {
 		return
 	}
 	stacks, began := goroutineStacks(), time.Now()
-	for _, s := range left[:min(mostNamed, len(left))] {
+	for _, s := range left[:min(maxNamed, len(left))] {
 		m.logWithStack("background task left over at the end of the shutdown", s.task, s.info(), stacks)
 		if time.Since(began) > longest {
 			return

@@ -7,38 +7,41 @@ import (
 	"time"
 )
 
-// A run is what a task needs until it ends. It is the context of the run.
+// A run holds what a task needs until it ends. It is also the task's context.
+//
+// Fields above the comment about the lock are written before the run begins, and read by the
+// goroutine that then has the task.
 type run struct {
 	runContext
 	task     *Task
 	fn       Func
-	admitted chan struct{} // closed when a waiting call of Go is decided; nil: it did not wait
+	admitted chan struct{} // for a Go that waits for room: closed when it is accepted, or refused by a shutdown
 	spawner  *spawner      // of an attached task
 
 	// Guarded by task.mu.
-	innermost context.Context // what fn was called with
-	skip      error           // what the chain gets in place of a call of fn
-	begun     bool
+	innermost context.Context // of the latest call of the innermost Handler
+	skip      error           // returned instead of calling fn
+	begun     bool            // start was called
 	calls     calls
 }
 
-// calls is what a run knows of the calls of its Func. There is one call, unless a middleware
-// retries or refuses. task.mu guards it.
+// calls records the calls of a Func: one, unless a middleware retries it or does not call it.
+// task.mu guards it.
 type calls struct {
-	running   int32
-	called    bool
-	closed    bool // the chain has returned: no further call is allowed
-	returned  bool // a call has returned before that; err and cause are those of the last
-	err       error
-	cause     error // what had cancelled the context when the call returned
-	abandoned *abandoned
+	running  int32
+	called   bool
+	closed   bool // the chain has returned: no further call is allowed
+	returned bool // a call returned before the chain did; err and cause belong to the last such call
+	err      error
+	cause    error // of the context, when that call returned
+	outlived *outlived
 }
 
-// abandoned are the calls that were still running when the chain returned: a middleware did not
-// wait for them.
-type abandoned struct {
-	ended chan struct{} // closed by the last of them
-	err   error         // what they returned; read it after that
+// outlived records calls that were still running when the chain returned: a middleware did not wait
+// for them.
+type outlived struct {
+	ended chan struct{} // closed when the last of them returns
+	err   error         // their errors, joined; read it after ended is closed
 }
 
 // Value implements context.Context.
@@ -49,21 +52,21 @@ func (r *run) Value(key any) any {
 	return r.runContext.Value(key)
 }
 
-// String keeps package fmt from reading the fields while they change.
+// String keeps fmt from reading fields that another goroutine may write.
 func (r *run) String() string { return fmt.Sprintf("core.Task(%v)", r.task) }
 
-// runTask is the whole of a task on the goroutine of a worker. It returns the task that the
-// goroutine is to run next, if there is one.
+// runTask runs t to its end on a worker's goroutine. It returns the next task for that goroutine, or
+// nil.
 //
-// Passing &t to endTask keeps t visible in tracebacks; see goroutineStacks.
+// endTask gets the address of t, so that t is in memory and a traceback shows it; see taskFrame.
 func (m *Manager) runTask(t *Task) (next *Task) {
-	end := ending{err: ErrGoexit, outcome: Failed} // stand if the chain does not return
+	end := ending{err: ErrGoexit, outcome: Failed} // kept if the chain does not return
 	defer m.endTask(&t, &end, &next)
 	r := t.start()
 	r.setLabels()
 	end.err = m.chain(r, t)
 	end.returned = true
-	return next
+	return next // set by endTask
 }
 
 // start begins the run. The timeout counts from here.
@@ -76,69 +79,84 @@ func (t *Task) start() *run {
 	}
 	r.early = t.cause
 	r.begun = true
-	if !t.dequeued {
-		t.started = time.Now()
+	if now := time.Now(); t.skipped {
+		t.cancelledAt = now // it was cancelled before, but its chain begins only now
+	} else {
+		t.started = now
 		if t.options.timeout > 0 {
-			r.deadline = t.started.Add(t.options.timeout)
+			r.deadline = now.Add(t.options.timeout)
 		}
 	}
 	t.mu.Unlock()
-	if r.early != nil || r.linked {
+	if r.early != nil || r.cancellable {
 		r.standard()
 	}
 	return r
 }
 
-// goneCause returns the cause of the context of an attached task, if that is done.
+// goneCause returns why the context of an attached task ended, or nil.
 func (r *run) goneCause() (cause error) {
 	if r.spawner == nil {
 		return nil
 	}
-	defer contain() // the context is the user's
+	defer contain() // user code
+	if r.spawner.ctx.Err() == nil {
+		return nil
+	}
 	return context.Cause(r.spawner.ctx)
 }
 
-// skipFor makes t, whose context given to Go is done before the start, skip its Func. t.mu is held.
+// skipFor makes t skip its Func because the context given to Go ended before the start. t.mu is
+// held.
 func (t *Task) skipFor(gone error) {
-	if t.cause == nil { // the AfterFunc is on its way
-		t.cause, t.cancelledAt, t.byContext = gone, time.Now(), true
+	if t.cause == nil { // the AfterFunc has not run yet
+		t.cause, t.byContext = gone, true
 	}
-	t.dequeued = true
+	t.skipped = true
 	if t.run.skip == nil {
 		t.run.skip = t.cause
 	}
 }
 
-// setLabels gives the goroutine the pprof labels of the run's context. It had those of the
-// goroutine that started it, or of the task before.
+// setLabels gives the goroutine the pprof labels of the run's context. Until then it has the labels
+// of its creator or of its previous task.
 func (r *run) setLabels() {
 	defer func() {
-		if recover() != nil { // the context is the user's
+		if recover() != nil { // user code
 			pprof.SetGoroutineLabels(context.Background())
 		}
 	}()
 	pprof.SetGoroutineLabels(r)
 }
 
+// endTask decides the outcome of the running task and removes it from the manager. It must not be
+// inlined: a traceback would not show the task then.
+//
 //go:noinline
 func (m *Manager) endTask(running **Task, end *ending, next **Task) {
 	t := *running
-	defer func() { *next = m.finish(t, end) }() // what comes before may end the goroutine
+	goesOn := false
+	// Deferred, because a log handler or a hook may call runtime.Goexit.
+	defer func() { *next = m.finish(t, end, goesOn) }()
 	m.decide(t, end)
-	end.goesOn = end.returned
+	goesOn = end.returned
 }
 
-// decide decides the outcome and makes it known, whatever a log handler does.
+// decide decides the outcome and logs it. It calls the Ended hooks even if a log handler ends the
+// goroutine.
 func (m *Manager) decide(t *Task, end *ending) {
-	defer m.callEnded(t, end)
+	defer func() {
+		t.settle(end.outcome, end.err, end.cause)
+		m.callHooks(end.ctx, "Ended", m.endeds, t)
+	}()
 	m.conclude(t, end)
 }
 
-// conclude decides the outcome and logs it. Methods of the error and log handlers are the user's.
+// conclude decides the outcome and logs it. It calls user code: the error's methods and log handlers.
 func (m *Manager) conclude(t *Task, end *ending) {
 	seen, ctx := t.closeCalls()
 	end.ctx = ctx
-	defer m.awaitAbandoned(t, seen.calls.abandoned)
+	defer m.awaitOutlived(t, seen.calls.outlived)
 	outcome, cause := t.judge(seen, end.err)
 	if end.returned {
 		end.outcome, end.cause = outcome, cause
@@ -146,31 +164,22 @@ func (m *Manager) conclude(t *Task, end *ending) {
 	m.logEnd(t, end)
 }
 
-// callEnded makes the outcome known to the Ended hooks, and calls them.
-func (m *Manager) callEnded(t *Task, end *ending) {
-	if len(m.endeds) > 0 {
-		t.settle(end.outcome, end.err, end.cause)
-		m.call(end.ctx, "Ended", m.endeds, t)
-	}
-}
-
-// finish takes t out, and returns the task that its goroutine is to run next, if the goroutine goes
-// on and there is one.
-func (m *Manager) finish(t *Task, end *ending) (next *Task) {
+// finish removes t from the manager. If the goroutine goes on, it returns the next task for it, or
+// nil.
+func (m *Manager) finish(t *Task, end *ending, goesOn bool) (next *Task) {
 	t.run.end()
-	if t.run.spawner != nil {
-		t.run.spawner.detach()
-	}
-	if g := t.options.group; g != nil && end.err != nil {
-		g.cancel(end.err) // before another of its tasks gets the slot
-	}
+	t.run.spawner.leave()
+	t.failGroup(end.err) // before another task of the group gets the slot
 	m.mu.Lock()
 	m.counted.count(end.outcome)
-	m.unwatch(t)
+	m.forgetOverdue(t)
+	if goesOn {
+		m.workers.starting++ // this goroutine takes one of the tasks that become ready now
+	}
 	m.advance(m.sched.End(&t.item))
-	t.close(end.outcome, end.err, end.cause)
-	if end.goesOn {
-		next = m.workers.take()
+	t.close()
+	if goesOn {
+		next = m.workers.arrive()
 	}
 	m.wakeIfIdle()
 	m.mu.Unlock()
@@ -186,8 +195,7 @@ func runFrom(ctx context.Context) *run {
 	return r
 }
 
-// TaskFromContext returns the task whose context ctx is, or is derived from. Outside a task ok is
-// false.
+// TaskFromContext returns the task that ctx belongs to. Outside a task ok is false.
 func TaskFromContext(ctx context.Context) (t *Task, ok bool) {
 	if r := runFrom(ctx); r != nil {
 		return r.task, true

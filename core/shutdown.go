@@ -2,68 +2,69 @@ package core
 
 import (
 	"context"
+	"runtime"
+	"slices"
 	"time"
 )
 
-// shutdown is what a manager knows of its own end. manager.mu guards it.
+// shutdown is the state of a manager's shutdown. Manager.mu guards it.
 type shutdown struct {
-	begun     bool
-	names     bool    // a Shutdown, not only Close, is under way or over: it names the work that was lost
-	before    Stats   // when it began
-	lastID    uint64  // when it began
-	refused   uint64  // when it began
-	cancelled []*Task // those that it had to cancel
-	named     int     // how many of them have a line of their own
+	// When it began.
+	before Stats
+	lastID uint64
+
+	cancelled []*Task // that it had to cancel
+	logsLost  bool    // Shutdown was called, not only Close: tasks that it cancels are logged by name
+	lostLines int     // how many were
 }
 
-// abandonTime is how long the Abandoned hooks may take together, once the time of a Shutdown is
-// over.
+// abandonTime limits all Abandoned hooks together, after the bound of a Shutdown or Close.
 const abandonTime = 50 * time.Millisecond
 
-// Shutdown ends the manager. It refuses new tasks, lets those that run and wait finish, then
-// cancels what is left, and waits for that. It returns when all have ended, or at the end of ctx,
-// whatever the tasks do. If ctx has no deadline, the time of [WithShutdownTimeout] bounds it.
+// Shutdown refuses new tasks and lets running and queued tasks finish. Then it cancels the rest and
+// waits for them. It returns when all tasks have ended, or shortly after ctx is done, whatever the
+// tasks do: Abandoned hooks may take 50 ms more, and log lines a second. If ctx has no deadline, the
+// time of [WithShutdownTimeout] bounds it.
 //
-// It cancels, with [ErrShutdown] as the cause, as soon as ctx is done, or the grace of
-// [WithCancelGrace] before ctx's deadline. Until then running tasks may start others with their own
-// context. Give it a fresh context: with that of the signal, which is done, it has no time to
-// drain.
+// It cancels, with [ErrShutdown] as the cause, when ctx is done, or the time of [WithCancelGrace]
+// before ctx's deadline. Until then a running task can start tasks by passing its own context to Go.
+// Give Shutdown a fresh context: one that the signal has cancelled leaves no time to drain.
 //
-// If it cancelled anything, or anything is left, the error is a [*ShutdownError] that names both,
-// and each task that it cancelled is logged at WARN. A middleware can keep such work: its Handler
-// sees the cancellation with cause ErrShutdown, for queued tasks too, and has the grace to store
-// it.
+// If it cancelled tasks that did not complete, or tasks are still running, the error is a
+// [*ShutdownError] that names them. The first twenty that it cancelled are logged at WARN, the
+// rest as a number. A middleware can save their work: its Handler sees the context cancelled with
+// ErrShutdown, for queued tasks too, and has the grace to store it.
 //
-// A later call waits, within its own bound, for what remains, and reports the figures as they then
-// are.
+// A later call only waits, until its own ctx is done, and returns the figures at that time.
 //
-// Shut the manager down before the tracer provider, or the last spans are lost, and give the
-// provider time of its own: a task that does not stop uses up all of ctx. Do not call Shutdown from
-// inside a task: it would wait for that task.
+// Shut the manager down before the tracer provider, or the last spans are lost. Give the provider a
+// timeout of its own: a task that does not stop uses up all of ctx. Do not call Shutdown from inside
+// a task, a hook or a log handler: it would wait for itself.
 func (m *Manager) Shutdown(ctx context.Context) (ShutdownStats, error) {
 	if ctx == nil {
 		panic("afterspan: Shutdown: ctx is nil")
 	}
-	stats, report := m.stop(ctx, true)
-	if len(report.Cancelled)+len(report.Remaining) == 0 {
-		return stats, nil
+	a := m.stop(ctx, true)
+	if len(a.lost)+len(a.left) == 0 {
+		return a.stats, nil
 	}
-	return stats, report
+	return a.stats, a.shutdownError()
 }
 
-// Close ends the manager without the drain: it cancels what runs and waits now, and waits for it up
-// to the time of [WithShutdownTimeout]. It cuts short a Shutdown that is draining. If anything is
-// left the error is a [*ShutdownError] that names it. Calling Close again is fine. Do not call it
-// from inside a task: it would wait for that task.
+// Close cancels all running and queued tasks and waits for them, at most for the time of
+// [WithShutdownTimeout]. It cuts short a Shutdown that is draining. If a task, a hook or a log
+// handler is still running, the error is a [*ShutdownError] that names the tasks. Close may be
+// called again. Do not call it from inside a task, a hook or a log handler: it would wait for itself.
 func (m *Manager) Close() error {
-	_, report := m.stop(context.Background(), false)
-	if report.idle {
+	a := m.stop(context.Background(), false)
+	if a.idle {
 		return nil
 	}
-	return report.withoutEnded()
+	return a.shutdownError().withoutEnded()
 }
 
-func (m *Manager) stop(ctx context.Context, drains bool) (ShutdownStats, *ShutdownError) {
+// stop drains, unless it is for Close, cancels what is left, and waits for it.
+func (m *Manager) stop(ctx context.Context, drains bool) account {
 	began := time.Now()
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
@@ -72,39 +73,39 @@ func (m *Manager) stop(ctx context.Context, drains bool) (ShutdownStats, *Shutdo
 	}
 	first, work := m.beginShutdown(drains)
 	if first {
-		m.logShutdown(ctx, work)
+		m.logShutdown(ctx, work, drains)
 	}
+	reported := make(chan struct{})
+	defer close(reported)
 	if !drains || first && !m.drainUntilGrace(ctx) {
-		m.closeAndCancel(ctx)
+		m.closeAndCancel(ctx, reported)
 	}
-	idle := m.Wait(ctx) == nil
-	if !idle {
+	if m.Wait(ctx) != nil {
 		m.abandon(ctx)
 	}
 	m.closeRefusals()
-	idle = idle && m.Wait(ctx) == nil // for the line of a timer that was faster
-	stats, report := m.report(began, first)
-	report.idle, report.ctxErr = idle, ctx.Err()
-	m.logShutdownEnd(ctx, report, work)
-	return stats, report
+	_ = m.Wait(ctx) // the timer of the refusals may have fired, and still be logging
+	a := m.account(began, first, ctx.Err())
+	m.logShutdownEnd(ctx, a, work)
+	return a
 }
 
-// beginShutdown refuses new tasks from now on, and cancels those that are UntilShutdown. It reports
-// whether it is the first call to do so, and whether there is any work.
-func (m *Manager) beginShutdown(names bool) (first, work bool) {
+// beginShutdown makes the manager refuse new tasks, and cancels those that are UntilShutdown. It
+// reports whether this is the first call, and whether a task is unfinished. drains is false for
+// Close.
+func (m *Manager) beginShutdown(drains bool) (first, work bool) {
 	m.mu.Lock()
 	s := &m.shutdown
-	s.names = s.names || names
-	if s.begun {
+	s.logsLost = s.logsLost || drains
+	if m.sched.Draining() {
 		work = !m.sched.Idle()
 		m.mu.Unlock()
 		return false, work
 	}
-	before := m.counted
-	before.Running, before.Queued = m.sched.Running(), m.sched.Queued()
-	s.begun, s.before, s.lastID, s.refused = true, before, m.lastID, m.refused
-	for _, it := range m.sched.Drain() {
-		close(it.Owner.run.admitted)
+	s.before, s.lastID = m.counted, m.lastID
+	s.before.Running, s.before.Queued = m.sched.Running(), m.sched.Queued()
+	for _, item := range m.sched.Drain() {
+		close(item.Owner.run.admitted)
 	}
 	close(m.draining)
 	pollers := m.cancelPollers()
@@ -119,17 +120,16 @@ func (m *Manager) beginShutdown(names bool) (first, work bool) {
 
 // cancelPollers marks the tasks that are UntilShutdown as cancelled. m.mu is held.
 func (m *Manager) cancelPollers() (pollers []*Task) {
-	for _, t := range m.unended() {
+	for _, t := range m.unfinished() {
 		if t.options.untilShutdown {
-			m.cancelTask(t, ErrShutdown)
+			m.cancelTask(t, ErrShutdown, byManager)
 			pollers = append(pollers, t)
 		}
 	}
 	return pollers
 }
 
-// drainUntilGrace waits for all tasks until it is time to cancel, and reports whether they have
-// ended.
+// drainUntilGrace waits for all tasks until the grace begins, and reports whether they have ended.
 func (m *Manager) drainUntilGrace(ctx context.Context) bool {
 	deadline, _ := ctx.Deadline()
 	grace := min(m.cancelGrace, time.Until(deadline)/2)
@@ -138,21 +138,29 @@ func (m *Manager) drainUntilGrace(ctx context.Context) bool {
 	return m.Wait(ctx) == nil
 }
 
-// closeAndCancel accepts nothing any more, and cancels what is left. Very many contexts with
-// children take a while to cancel: at the end of ctx it leaves the rest to its goroutine.
-func (m *Manager) closeAndCancel(ctx context.Context) {
-	done := make(chan struct{})
+// closeAndCancel refuses all tasks from now on and cancels the unfinished ones. To cancel very many
+// contexts takes long, so a goroutine does it, and closeAndCancel waits for that until ctx is done.
+// Then the goroutine pauses until reported is closed: a hundred thousand tasks that wake up would
+// keep the report from being made in time.
+func (m *Manager) closeAndCancel(ctx context.Context, reported <-chan struct{}) {
 	m.mu.Lock()
 	m.sched.Close()
-	tasks := m.unended()
+	tasks := m.unfinished()
+	m.shutdown.cancelled = slices.Grow(m.shutdown.cancelled, len(tasks))
 	for _, t := range tasks {
-		if m.cancelTask(t, ErrShutdown) {
+		if m.cancelTask(t, ErrShutdown, byManager) {
+			t.byShutdown = true
 			m.shutdown.cancelled = append(m.shutdown.cancelled, t)
 		}
 	}
-	m.help(func() {
-		defer close(done)
-		for _, t := range tasks {
+	done := m.help(func() {
+		for i, t := range tasks {
+			if ctx.Err() != nil {
+				<-reported
+			}
+			if i%100 == 99 {
+				runtime.Gosched() // let those that were cancelled end before the next
+			}
 			t.cancelContext()
 		}
 	})
@@ -163,36 +171,31 @@ func (m *Manager) closeAndCancel(ctx context.Context) {
 	}
 }
 
-// isLoss reports whether t, which was cancelled with that cause, is work that a Shutdown did not
-// let finish, and gets a line of its own.
-func (m *Manager) isLoss(t *Task, cause error) bool {
+// takeLostLine reports whether t, which was cancelled for that cause, is logged by name as work that
+// a Shutdown did not let finish. If so it counts the line.
+func (m *Manager) takeLostLine(t *Task, cause error) bool {
 	if cause != ErrShutdown || t.options.untilShutdown || t.isByContext(cause) {
 		return false
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if s := &m.shutdown; s.names && s.named < mostNamed {
-		s.named++
+	if s := &m.shutdown; s.logsLost && s.lostLines < maxNamed {
+		s.lostLines++
 		return true
 	}
 	return false
 }
 
-// abandon calls the Abandoned hooks for the tasks that still run.
+// abandon calls the Abandoned hooks for the tasks that still run, at most for abandonTime.
 func (m *Manager) abandon(ctx context.Context) {
 	if len(m.abandoneds) == 0 {
 		return
 	}
 	bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTime)
 	defer cancel()
-	done := make(chan struct{})
 	m.mu.Lock()
-	tasks := make([]*Task, 0, m.sched.Running())
-	for t := range m.sched.Started {
-		tasks = append(tasks, t)
-	}
-	m.help(func() {
-		defer close(done)
+	tasks := slices.Collect(m.sched.Started)
+	done := m.help(func() {
 		for _, t := range tasks {
 			if bound.Err() != nil {
 				return
@@ -207,17 +210,18 @@ func (m *Manager) abandon(ctx context.Context) {
 	}
 }
 
-// abandonTask calls the Abandoned hooks for t, unless it has ended or they were called.
+// abandonTask calls the Abandoned hooks for t once, unless its outcome is decided or it skips its
+// Func.
 func (m *Manager) abandonTask(bound context.Context, t *Task) {
 	t.mu.Lock()
-	skip := t.isDone || t.abandoned || t.dequeued
-	t.abandoned = t.abandoned || !skip
+	over := t.outcome != Pending || t.abandoned || t.skipped
+	t.abandoned = t.abandoned || !over
 	t.mu.Unlock()
-	if skip {
+	if over {
 		return
 	}
 	deadline, _ := bound.Deadline()
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(t.logContext()), deadline)
 	defer cancel()
-	m.call(ctx, "Abandoned", m.abandoneds, t)
+	m.callHooks(ctx, "Abandoned", m.abandoneds, t)
 }

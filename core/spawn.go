@@ -6,22 +6,21 @@ import (
 )
 
 // Go starts fn as a background task and returns its handle, which is never nil and may be ignored.
-// The name says what kind of work it is: use few different names, and put ids into [WithAttrs].
+// The name is the kind of work: use a small set of names, and put ids into [WithAttrs].
 //
-// The task's context has the values of ctx, such as its trace, baggage and logger, and none of its
-// cancellation or deadline: the task lives on when the request has ended. See [Attached] and
-// [Manager.Group] for tasks that should not. On a manager [WithBlocking], ctx bounds the wait for
-// room.
+// The task's context has the values of ctx, such as its trace, baggage and logger, but not its
+// cancellation or deadline: the task keeps running after the request. Use [Attached] or
+// [Manager.Group] for a task that must stop with ctx. Where Go waits for room ([WithBlocking],
+// [Keyed.Blocking]), ctx bounds that wait.
 //
-// After Shutdown or Close has begun, or when the limit is reached, the task is refused. It is then
-// done at once: its Outcome is [Rejected] and its Err is [ErrClosed] or [ErrFull]. While Shutdown
-// drains, running tasks may still start others with their own context.
+// A task is refused after Shutdown or Close has begun, and when a limit is reached. A refused task
+// is done when Go returns: its Outcome is [Rejected] and its Err matches [ErrClosed] or [ErrFull].
+// While Shutdown drains, a running task can still start tasks by passing its own context to Go.
 //
-// The goroutine of fn has the pprof labels of ctx. It may run another task after fn has returned,
-// so fn must undo changes to its goroutine, such as [runtime.LockOSThread].
+// fn runs with the pprof labels of ctx. Its goroutine may run another task afterwards, so fn must
+// undo changes to the goroutine, such as [runtime.LockOSThread].
 //
-// An error that fn returns, or its panic, is logged and kept in the handle. Go panics if ctx or fn
-// is nil.
+// An error or a panic of fn is logged and kept in the Task. Go panics if ctx or fn is nil.
 func (m *Manager) Go(ctx context.Context, name string, fn Func, opts ...TaskOption) *Task {
 	switch {
 	case m.chain == nil:
@@ -34,7 +33,7 @@ func (m *Manager) Go(ctx context.Context, name string, fn Func, opts ...TaskOpti
 	t := newTask(name, attrsFrom(ctx), m.defaults, opts)
 	t.manager = m
 	t.run = &run{runContext: runContext{values: ctx}, task: t, fn: fn}
-	prepare := t.attached() || len(m.spawns) > 0 || m.logsCreated(ctx)
+	prepare := t.options.attached || len(m.spawns) > 0 || m.logsCreated(ctx)
 	t.ready = !prepare
 	switch err := m.admit(ctx, t); {
 	case err != nil:
@@ -45,13 +44,14 @@ func (m *Manager) Go(ctx context.Context, name string, fn Func, opts ...TaskOpti
 	return t
 }
 
-// prepare calls the Spawns of t, and starts it as soon as it has a slot. However they end, the task
-// is started: its slot is taken, and the chain has to end what earlier Spawns began.
+// prepare calls the Spawns of t, logs that it was created, and lets it start. It starts also after a
+// Spawn has panicked: it may hold a slot, and the chain must end what earlier Spawns began.
 func (m *Manager) prepare(ctx context.Context, t *Task) {
 	defer func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		t.ready = true
+		m.sched.Renew(&t.item)
 		m.startIfReady(t)
 	}()
 	r := t.run
@@ -60,7 +60,7 @@ func (m *Manager) prepare(ctx context.Context, t *Task) {
 		m.callSpawns(r)
 	}
 	m.logCreated(r.values, t)
-	if t.attached() {
+	if t.options.attached {
 		r.attachTo(ctx)
 	}
 }
@@ -82,15 +82,15 @@ func (m *Manager) callSpawns(r *run) {
 		if ctx == nil {
 			panic(fmt.Sprintf("afterspan: Spawn hook %d returned a nil context", i))
 		}
-		r.linked = probe(ctx)
+		r.cancellable = probe(ctx)
 		r.values = ctx
 	}
 	returned = true
 }
 
-// probe reports whether ctx, which a Spawn made, can be cancelled. It asks ctx all that a child of
-// ctx would, since a panic does no harm here.
-func probe(ctx context.Context) (linked bool) {
+// probe reports whether ctx, which a Spawn returned, can be cancelled. It calls the methods that a
+// derived context would call, so that a panic in them happens here, where it is recovered.
+func probe(ctx context.Context) (cancellable bool) {
 	ctx.Deadline()
 	if ctx.Done() == nil {
 		return false
@@ -100,21 +100,30 @@ func probe(ctx context.Context) (linked bool) {
 	return true
 }
 
-// failSpawn makes a task whose Spawn did not return skip its Func. That counts more than a cancel.
+// failSpawn makes the task skip its Func because a Spawn panicked or exited. err replaces the cause
+// of an earlier cancel.
 func (r *run) failSpawn(err error) {
 	r.task.mu.Lock()
 	defer r.task.mu.Unlock()
 	r.skip = err
 }
 
-// spawner is the context that was given to Go, of an attached task.
+// A spawner is the context given to Go, of an attached task.
 type spawner struct {
 	ctx    context.Context
-	detach func() bool // ends the wait for it
+	detach func() bool // ends the wait for the end of ctx
 }
 
 // attachTo cancels the task when ctx is done.
 func (r *run) attachTo(ctx context.Context) {
 	detach := context.AfterFunc(ctx, func() { r.task.contextEnded(context.Cause(ctx)) })
 	r.spawner = &spawner{ctx, detach}
+}
+
+// leave ends the wait for the end of the context. A nil spawner does nothing.
+func (s *spawner) leave() {
+	if s != nil {
+		defer contain() // user code
+		s.detach()
+	}
 }

@@ -77,16 +77,49 @@ func TestSetLimit(t *testing.T) {
 	})
 }
 
+// A task with a slow Spawn has its slot before others, and starts after them.
+func TestOldestIsTheTaskThatStartedFirst(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newManager(core.WithMiddleware(spawnFunc(func(ctx context.Context, task *core.Task) context.Context {
+			if task.Name() == "slow" {
+				time.Sleep(time.Second)
+			}
+			return ctx
+		})))
+		go m.Go(t.Context(), "slow", during(time.Hour))
+		synctest.Wait()
+		m.Go(t.Context(), "quick", during(time.Hour))
+		time.Sleep(3 * time.Second)
+		require.Equal(t, 3*time.Second, m.Stats().Oldest)
+		require.NoError(t, m.Close())
+	})
+}
+
 // A handle may be kept for long. It must not keep what the request held in its context.
 func TestHandleDoesNotKeepTheValuesOfTheRequest(t *testing.T) {
-	m := newManager()
-	body := new([1 << 16]byte)
-	seen := weak.Make(body)
-	ctx := context.WithValue(context.Background(), key("body"), body)
-	task := m.Go(ctx, "x", succeed, core.Attached())
-	require.NoError(t, task.Wait(t.Context()))
-	require.NoError(t, m.Close())
-	requireCollected(t, seen)
-	runtime.KeepAlive(task)
-	runtime.KeepAlive(m)
+	for name, start := range map[string]func(*core.Manager, context.Context) *core.Task{
+		"attached": func(m *core.Manager, ctx context.Context) *core.Task { return m.Go(ctx, "x", succeed, core.Attached()) },
+		"in a group": func(m *core.Manager, ctx context.Context) *core.Task {
+			g := m.Group(ctx)
+			defer g.Wait() //nolint:errcheck // of tasks that succeed
+			return g.Go("x", succeed)
+		},
+		"refused in a group": func(m *core.Manager, ctx context.Context) *core.Task {
+			m.SetLimit(1, 0)
+			defer m.Go(context.Background(), "first", obey).Cancel()
+			return m.Group(ctx).Go("x", succeed)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newManager()
+			body := new([1 << 16]byte)
+			seen := weak.Make(body)
+			task := start(m, context.WithValue(context.Background(), key("body"), body))
+			<-task.Done()
+			require.NoError(t, m.Close())
+			requireCollected(t, seen)
+			runtime.KeepAlive(task)
+			runtime.KeepAlive(m)
+		})
+	}
 }

@@ -11,11 +11,10 @@ import (
 	"github.com/afterspan/afterspan/core/internal/sched"
 )
 
-// A Task is one piece of background work, and the handle on it. All its methods are safe for
-// concurrent use. A Task may be kept: it does not keep the values of the request in memory once it
-// has ended.
+// A Task is a handle on one piece of background work. Its methods are safe for concurrent use. You
+// may keep it: after the end of the work it does not hold the request's context.
 type Task struct {
-	// Set before any hook sees the task, and not changed after that.
+	// Set before the first hook is called, and constant from then on. options.group goes at the end.
 	id      uint64
 	name    string
 	manager *Manager // nil if made by NewTask
@@ -23,32 +22,35 @@ type Task struct {
 	created time.Time
 
 	// Guarded by manager.mu.
-	item      sched.Item[*Task]
-	ready     bool  // its Spawns have returned, or there are none
-	overdue   bool  // it is counted in Stats.Overdue
-	reported  bool  // it was logged as overdue
-	stuck     bool  // it was logged as waiting for a task behind it
-	nextReady *Task // see workers
+	item       sched.Item[*Task]
+	ready      bool  // it is prepared: its Spawns are over, or there are none
+	overdue    bool  // it is counted in Stats.Overdue
+	reported   bool  // it was logged as overdue
+	stuck      bool  // it was logged as waiting for a task that is queued behind it
+	byShutdown bool  // the shutdown cancelled it
+	nextReady  *Task // see workers
 
-	mu          sync.Mutex // guards the fields below
-	run         *run       // from Go to the end; nil if made by NewTask
-	started     time.Time  // zero: it has not started
-	cause       error      // why it was cancelled; nil: it was not
-	cancelledAt time.Time  // zero: it was not cancelled
+	// mu guards the fields below. The goroutine that prepares or runs the task reads run without it.
+	mu          sync.Mutex
+	run         *run      // from Go to the end; nil if made by NewTask
+	started     time.Time // zero: its run has not begun, or skips the Func
+	cause       error     // of the first cancel; nil: it was not cancelled. A timeout is no cancel
+	cancelledAt time.Time
 	err         error
-	endCause    error         // what had cancelled the context when the outcome was decided
-	done        chan struct{} // made when first asked for
+	endCause    error         // the cause that the outcome was judged by
+	done        chan struct{} // made by the first Done
 	outcome     Outcome
-	byContext   bool // cause is that of the context given to Go
-	dequeued    bool // it was cancelled in the queue
-	abandoned   bool // Abandoned has been called
+	byContext   bool // the context given to Go cancelled it
+	skipped     bool // it was cancelled before its run began, and skips its Func
+	abandoned   bool // its Abandoned hooks were called
 	isDone      bool
 }
 
 var closedChan = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
-// NewTask returns a task that no manager knows, for tests of middlewares and for engines other than
-// [Manager]. Its ID is 0, and it never starts or ends. Cancel only makes [Task.OutcomeOf] say so.
+// NewTask returns a task that belongs to no [Manager], for testing a middleware, or for an engine
+// that runs a chain by itself. Its ID is 0, and it never starts or ends. Cancel only changes what
+// [Task.OutcomeOf] returns.
 func NewTask(name string, opts ...TaskOption) *Task {
 	return newTask(name, nil, nil, opts)
 }
@@ -61,29 +63,9 @@ func newTask(name string, attrs []slog.Attr, defaults, opts []TaskOption) *Task 
 	t.options.attrs = attrs[:len(attrs):len(attrs)]
 	t.options.apply(defaults)
 	t.options.apply(opts)
-	t.options.attrs = latest(t.options.attrs)
+	t.options.attrs = lastOfEachKey(t.options.attrs)
 	t.item.Owner, t.item.Key = t, t.options.key
 	return t
-}
-
-// latest returns attrs without those that have a later attribute with the same key.
-func latest(attrs []slog.Attr) []slog.Attr {
-	for i := range attrs {
-		if containsKey(attrs[i+1:], attrs[i].Key) {
-			return slices.Collect(func(yield func(slog.Attr) bool) {
-				for i, a := range attrs {
-					if !containsKey(attrs[i+1:], a.Key) && !yield(a) {
-						return
-					}
-				}
-			})
-		}
-	}
-	return attrs
-}
-
-func containsKey(attrs []slog.Attr, key string) bool {
-	return key != "" && slices.ContainsFunc(attrs, func(a slog.Attr) bool { return a.Key == key })
 }
 
 // ID returns the task's number, counted from 1 by its manager in the order of acceptance. It is 0
@@ -100,19 +82,20 @@ func (t *Task) Attrs() []slog.Attr { return slices.Clone(t.options.attrs) }
 // Timeout returns how long the run may take, or 0 for no limit.
 func (t *Task) Timeout() time.Duration { return t.options.timeout }
 
-// CreatedAt returns when the task was accepted, with a monotonic reading.
+// CreatedAt returns when Go was called or, if it waited for room, when the task was accepted. The
+// time has a monotonic reading.
 func (t *Task) CreatedAt() time.Time { return t.created }
 
-// StartedAt returns when the task left the queue to run, with a monotonic reading. It is zero while
-// the task is queued, and stays zero for a task that was cancelled in the queue.
+// StartedAt returns when the run began, with a monotonic reading. It is zero before that, and stays
+// zero for a task that was cancelled before, so that its Func was not called.
 func (t *Task) StartedAt() time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.started
 }
 
-// Done returns a channel that is closed when the task has ended: after its chain has returned, with
-// Err and Outcome set. For a refused task it is closed from the beginning.
+// Done returns a channel that is closed when the task has ended: after its chain has returned and
+// the Ended hooks were called. The channel of a refused task is closed already.
 func (t *Task) Done() <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -126,10 +109,10 @@ func (t *Task) Done() <-chan struct{} {
 	return t.done
 }
 
-// Err returns the task's error: nil until the outcome is decided and if the task completed.
-// Otherwise it is what the chain returned, a [*PanicError] or [ErrGoexit]; for a refused task an
-// error that matches [ErrRejected]; for a task cancelled in the queue the cause, unless the chain
-// changed it.
+// Err returns the task's error: nil until the outcome is decided, and nil for a completed task. Else
+// it is the error that the chain returned, a [*PanicError] or [ErrGoexit]. The error of a refused
+// task matches [ErrRejected]. That of a task cancelled in the queue is the cause, unless a
+// middleware returned another one.
 func (t *Task) Err() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -143,13 +126,12 @@ func (t *Task) Outcome() Outcome {
 	return t.outcome
 }
 
-// Wait waits for the end of the task and returns its error; or ctx's error, if ctx is done first.
-// In that case the task goes on, and its Outcome is still [Pending]. After Wait has returned nil,
-// what the task wrote can be read without a lock: that is how a result gets out.
+// Wait waits until the task has ended and returns its error. If ctx is done first it returns ctx's
+// error, and the task goes on. Once the task has ended, variables that it wrote can be read without
+// a lock: that is how to return a result.
 //
-// Wait called with the context of a task of the same manager logs at WARN, at most once a second,
-// if that task holds the slot or the key that t is queued for. If nothing else frees it, neither
-// ends.
+// If ctx belongs to a task of the same manager, and t is queued for a slot or a key that this task
+// holds, Wait logs a warning with both names: unless something else frees it, neither task ends.
 func (t *Task) Wait(ctx context.Context) error {
 	done := t.Done()
 	select {
@@ -166,7 +148,7 @@ func (t *Task) Wait(ctx context.Context) error {
 	}
 }
 
-// warnIfStuck logs that a task waits for t, if ctx is that task's and t is queued behind it.
+// warnIfStuck logs a warning, once for each task, if ctx belongs to a task that t is queued behind.
 func (t *Task) warnIfStuck(ctx context.Context) {
 	m := t.manager
 	if m == nil {
@@ -188,36 +170,24 @@ func (t *Task) warnIfStuck(ctx context.Context) {
 // String returns the task's name and id.
 func (t *Task) String() string { return fmt.Sprintf("%s#%d", t.name, t.id) }
 
-// isLive reports whether t, which was accepted, has not ended.
+// isLive reports whether t, an accepted task, has not ended.
 func (t *Task) isLive() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return !t.isDone && t.run != nil
 }
 
-// isDequeued reports whether t was cancelled in the queue.
-func (t *Task) isDequeued() bool {
+// settle sets the outcome, the error and the cause.
+func (t *Task) settle(outcome Outcome, err, cause error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.dequeued
+	t.outcome, t.err, t.endCause = outcome, err, cause
 }
 
-// attached reports whether t is cancelled with the context given to Go.
-func (t *Task) attached() bool { return t.options.attached }
-
-// settle sets how the task ended.
-func (t *Task) settle(outcome Outcome, err, endCause error) {
+// close closes Done. It drops the run, because a handle may be kept for a long time.
+func (t *Task) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.outcome, t.err, t.endCause = outcome, err, endCause
-}
-
-// close settles how the task ended and closes Done. It lets go of what only a run needs: a handle
-// may be kept for long.
-func (t *Task) close(outcome Outcome, err, endCause error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.outcome, t.err, t.endCause = outcome, err, endCause
 	t.run, t.isDone = nil, true
 	if t.done != nil {
 		close(t.done)

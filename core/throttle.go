@@ -5,36 +5,33 @@ import (
 	"time"
 )
 
-// A throttle lets through so many a second.
+// A throttle limits events per second. It has no lock of its own.
 type throttle struct {
-	mu    sync.Mutex
 	since time.Time
 	count int
 }
 
-// allow reports whether one more may pass at now, if most may pass in a second.
-func (l *throttle) allow(now time.Time, most int) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// allow reports whether one more event may pass at now, with at most limit a second.
+func (l *throttle) allow(now time.Time, limit int) bool {
 	if l.since.IsZero() || now.Sub(l.since) >= time.Second {
 		l.since, l.count = now, 0
 	}
 	l.count++
-	return l.count <= most
+	return l.count <= limit
 }
 
-// refusals keeps the lines about refused tasks down to one a second. Refusals without a line of
-// their own are suppressed: a line says how many, a second after the last line at the latest.
+// refusals limits the lines about refused tasks to one a second. The others are suppressed: a later
+// line tells how many, within a second if no shutdown has ended by then.
 type refusals struct {
 	mu         sync.Mutex
 	last       time.Time // of a line
 	suppressed uint64    // since last
 	timer      *time.Timer
-	closed     bool // a shutdown has returned: no timer any more
+	closed     bool // a shutdown has ended: start no timer
 }
 
-// next reports whether a refusal at now gets a line, and how many were suppressed before it. If
-// not, flush is called within a second, unless the refusals are closed.
+// next reports whether a refusal at now gets a line, and how many were suppressed before it. If it
+// gets none, a timer calls flush within a second, unless the refusals are closed.
 func (r *refusals) next(now time.Time, flush func()) (suppressed uint64, say bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -48,7 +45,17 @@ func (r *refusals) next(now time.Time, flush func()) (suppressed uint64, say boo
 	return r.take(now), true
 }
 
-// take returns how many refusals were suppressed, and forgets them. r.mu is held.
+// takeAll returns how many refusals were suppressed, for a line at now.
+func (r *refusals) takeAll(now time.Time) (suppressed uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.suppressed == 0 {
+		return 0
+	}
+	return r.take(now)
+}
+
+// take is takeAll for a line that is written in any case. r.mu is held.
 func (r *refusals) take(now time.Time) (suppressed uint64) {
 	suppressed, r.suppressed, r.last = r.suppressed, 0, now
 	if r.timer != nil {
@@ -56,4 +63,10 @@ func (r *refusals) take(now time.Time) (suppressed uint64) {
 		r.timer = nil
 	}
 	return suppressed
+}
+
+func (r *refusals) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
 }

@@ -2,31 +2,31 @@ package core
 
 import "runtime"
 
-// workers are the goroutines of a manager. A worker runs a task, and then any task that is ready by
-// then: to start a goroutine and to grow its stack costs more than all else that a manager does for
-// a short task. It ends when nothing is ready, so no goroutine idles and there is nothing to stop.
+// workers starts the goroutines that run tasks. After a task, a goroutine runs the next one that is
+// ready, because a new goroutine and the growth of its stack cost more than all else in a short
+// task. If none is ready it exits, so no goroutine is idle.
 //
-// No task waits for another one to end, though. While n tasks are ready, min(n, GOMAXPROCS)
-// goroutines have been started that have not taken a task yet, and each starts the next when it
-// takes one.
+// A ready task never waits for another one to end: while n tasks are ready, at least
+// min(n, GOMAXPROCS) started goroutines have not taken a task yet. Each starts another, if one is
+// needed, when it takes its task.
 //
-// m.mu of the manager guards the fields.
+// Manager.mu guards the fields but the constant ones.
 type workers struct {
-	manager     *Manager
-	first, last *Task  // ready: they lack nothing but a goroutine. Linked by nextReady
-	ready       int    // how many
-	starting    int    // goroutines that have not taken a task yet
-	most        int    // of starting
-	work        func() // run, made once: a go statement with a receiver allocates
+	manager     *Manager // constant
+	work        func()   // w.run as a value, made once: `go w.run()` allocates. Constant
+	maxStarting int      // constant
+	first, last *Task    // the ready tasks, linked by nextReady: they wait for a goroutine alone
+	ready       int      // how many
+	starting    int      // goroutines that have not taken a task yet
 }
 
 func (w *workers) init(m *Manager) {
-	w.manager, w.most = m, runtime.GOMAXPROCS(0)
+	w.manager, w.maxStarting = m, runtime.GOMAXPROCS(0)
 	w.work = w.run
 }
 
-// start makes t ready.
-func (w *workers) start(t *Task) {
+// add appends t to the ready tasks, and starts a goroutine if one is needed. m.mu is held.
+func (w *workers) add(t *Task) {
 	if w.last == nil {
 		w.first = t
 	} else {
@@ -37,9 +37,10 @@ func (w *workers) start(t *Task) {
 	w.startGoroutine()
 }
 
-// startGoroutine starts a goroutine if one is missing.
+// startGoroutine starts a goroutine if fewer than min(ready, maxStarting) are starting. m.mu is
+// held.
 func (w *workers) startGoroutine() {
-	if w.starting < min(w.ready, w.most) {
+	if w.starting < min(w.ready, w.maxStarting) {
 		w.starting++
 		go w.work()
 	}
@@ -51,20 +52,25 @@ func (w *workers) run() {
 	}
 }
 
-// takeFirst returns the first task of a new goroutine, or nil: other goroutines may have been
-// faster.
+// takeFirst returns the first task of a new goroutine, or nil if other goroutines took them all.
 func (w *workers) takeFirst() *Task {
 	m := w.manager
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	w.starting--
-	t := w.take()
-	w.startGoroutine()
+	t := w.arrive()
 	m.wakeIfIdle()
 	return t
 }
 
-// take returns the next task that is ready, or nil.
+// arrive gives a goroutine that was starting its task, or nil. m.mu is held.
+func (w *workers) arrive() *Task {
+	w.starting--
+	t := w.take()
+	w.startGoroutine()
+	return t
+}
+
+// take removes and returns the first ready task, or nil. m.mu is held.
 func (w *workers) take() *Task {
 	t := w.first
 	if t == nil {

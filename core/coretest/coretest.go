@@ -1,7 +1,7 @@
-// Package coretest is for tests of code that starts tasks.
+// Package coretest helps to test code that starts tasks.
 //
-// [New] returns a manager that belongs to a test. It logs to the test's output, is closed at the end
-// of the test, and reports the tasks that went wrong:
+// [New] returns a manager for one test. It logs to the test's output, is closed when the test ends, and
+// fails the test for tasks that panicked, failed or did not stop:
 //
 //	func TestPlaceOrder(t *testing.T) {
 //		tasks := coretest.New(t)
@@ -11,11 +11,10 @@
 //		…
 //	}
 //
-// A [Recorder] remembers the tasks, so that a test can ask which were started, with which attributes,
-// and how they ended.
+// A [Recorder] records tasks, for checks of their names, attributes and outcomes.
 //
-// Both work inside bubbles of [testing/synctest], where a timeout is exact and costs no time. Call New
-// inside the bubble, with its T.
+// Both work in bubbles of [testing/synctest], where timeouts are exact and no test sleeps for real. Call
+// New inside the bubble, with the bubble's *testing.T.
 package coretest
 
 import (
@@ -33,15 +32,14 @@ import (
 )
 
 // New returns a manager for one test. It logs to the test's output, at level DEBUG. At the end of the
-// test it is closed: tasks that still run or wait are cancelled. A test that needs their work waits
-// for it, with [core.Manager.Wait] or [core.Task.Wait].
+// test it is closed: running and queued tasks are cancelled. If the test needs their results, wait for
+// them first, with [core.Manager.Wait] or [core.Task.Wait].
 //
-// The test fails for each task that panicked, failed, or did not stop within ten seconds after it was
-// cancelled by the end of the test. A task that timed out, was cancelled or was refused fails no test.
-// With [AllowFailures] no task does.
+// The test fails for each task that panicked, failed, or did not stop within ten seconds after the end
+// of the test. A task that timed out, was cancelled or was refused fails no test. With [AllowFailures]
+// no task does.
 //
-// The options may change all of that: [core.WithLogger], and [core.WithShutdownTimeout] for the ten
-// seconds.
+// Options can replace the logger ([core.WithLogger]) and the ten seconds ([core.WithShutdownTimeout]).
 func New(t testing.TB, opts ...core.Option) *core.Manager {
 	r := &reporter{t: t}
 	all := []core.Option{
@@ -49,21 +47,20 @@ func New(t testing.TB, opts ...core.Option) *core.Manager {
 		core.WithShutdownTimeout(10 * time.Second),
 	}
 	all = append(all, opts...)
-	// The last Spawn gets what AllowFailures put into the context.
+	// Last, so that its Spawn sees the mark of AllowFailures.
 	all = append(all, core.WithMiddleware(core.Middleware{Spawn: r.spawn, Ended: r.ended}))
 	m := core.New(all...)
 	t.Cleanup(func() { r.end(m.Close()) })
 	return m
 }
 
-// AllowFailures is an option for a test that expects tasks to fail: tasks that panicked, failed or did
-// not stop are logged, and do not fail the test. Put it before middlewares whose Spawn may panic. In a
-// manager that New did not make it does nothing.
-//
-// An option cannot tell New anything, since core keeps its configuration to itself. So this one is a
-// middleware that marks the context of each task, where the reporter's hooks find the mark. The mark
-// is the task itself: the context also flows to tasks that the task starts, maybe in other managers.
+// AllowFailures is an option for tests that expect failures: tasks that panicked, failed or did not stop
+// are logged, but do not fail the test. Put it before middlewares whose Spawn may panic. It has no
+// effect on a manager that New did not make.
 func AllowFailures() core.Option {
+	// An option of core cannot reach New, so this one is a middleware that marks the context of each task
+	// for the hooks of the reporter. The mark is the task itself, because tasks that it starts inherit the
+	// context.
 	return core.WithMiddleware(core.Middleware{
 		Spawn: func(ctx context.Context, t *core.Task) context.Context {
 			return context.WithValue(ctx, allowedKey{}, t)
@@ -73,14 +70,14 @@ func AllowFailures() core.Option {
 
 type allowedKey struct{}
 
-// A reporter makes a test fail for tasks of its manager.
+// A reporter fails the test for tasks of its manager.
 type reporter struct {
 	t       testing.TB
 	allowed atomic.Bool // a task had the mark of AllowFailures
 
-	// mu keeps the test from ending while its methods are called, and guards over.
+	// mu guards over. It is held while methods of t are called, so that the test cannot end meanwhile.
 	mu   sync.Mutex
-	over bool // the test may have ended: calling its methods panics from now on
+	over bool // the test may have ended: t must not be used any more
 }
 
 // during calls f, unless the test is over.
@@ -97,7 +94,8 @@ func (r *reporter) spawn(ctx context.Context, t *core.Task) context.Context {
 	return ctx
 }
 
-// lookForMark is also called at the end of a task: spawn is not, if a Spawn before it panicked.
+// lookForMark is called at the spawn and at the end of a task: a panic in an earlier Spawn keeps spawn
+// from being called.
 func (r *reporter) lookForMark(ctx context.Context, t *core.Task) {
 	if ctx.Value(allowedKey{}) == t {
 		r.allowed.Store(true)
@@ -123,7 +121,7 @@ func (r *reporter) report(task core.TaskInfo, text string) {
 	}
 }
 
-// end reports what Close left over, and lets the test end.
+// end reports the tasks that did not stop, and drops later reports.
 func (r *reporter) end(err error) {
 	var left *core.ShutdownError
 	if errors.As(err, &left) {
@@ -134,8 +132,7 @@ func (r *reporter) end(err error) {
 	r.during(func() { r.over = true })
 }
 
-// attrsOf returns a space and the attributes of a task as JSON, or nothing if there are none.
-// Encoding a TaskInfo resolves them, and cannot fail whatever they hold.
+// attrsOf returns a space and the attributes of a task as JSON, or "" if there are none.
 func attrsOf(task core.TaskInfo) string {
 	var info struct {
 		Attrs json.RawMessage `json:"context"`
@@ -152,8 +149,7 @@ type writerFunc func(line []byte) (int, error)
 
 func (f writerFunc) Write(line []byte) (int, error) { return f(line) }
 
-// output returns a writer to the test's output. Tasks may log after the end of the test: those lines
-// are dropped.
+// output returns a writer to the test's output. Lines after the end of the test are dropped.
 func (r *reporter) output() writerFunc {
 	out := r.t.Output()
 	return func(line []byte) (n int, err error) {

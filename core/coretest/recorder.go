@@ -10,8 +10,8 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// A Recorder remembers the tasks of a manager, accepted and refused ones. Its zero value is ready for
-// use, and its methods are safe for concurrent use. Give its Middleware to the manager:
+// A Recorder records the accepted and refused tasks of a manager. Its zero value is ready for use, and
+// its methods are safe for concurrent use. Add its Middleware to the manager:
 //
 //	var rec coretest.Recorder
 //	tasks := coretest.New(t, core.WithMiddleware(rec.Middleware()))
@@ -20,8 +20,8 @@ type Recorder struct {
 	tasks []*core.Task
 }
 
-// Middleware returns the middleware that fills the Recorder. Put it first in the chain: a task whose
-// Spawn panicked before this one was called is not remembered.
+// Middleware returns the middleware that fills the Recorder. Put it first in the chain: if the Spawn
+// of an earlier middleware panics, the task is not recorded.
 func (r *Recorder) Middleware() core.Middleware {
 	return core.Middleware{
 		Spawn: func(ctx context.Context, t *core.Task) context.Context {
@@ -38,21 +38,20 @@ func (r *Recorder) add(t *core.Task) {
 	r.tasks = append(r.tasks, t)
 }
 
-// Tasks returns the tasks with that name, in the order in which they were started or refused. An empty
-// name stands for all names. With attrs, it returns only the tasks that have each of them, compared by
-// their resolved values:
+// Tasks returns the tasks called name, or all if name is empty, in the order of their calls of Go. With
+// attrs it returns only tasks that have all of them. Values are resolved before they are compared:
 //
 //	sent := rec.Tasks("send_receipt", slog.String("thread_id", "t-1"))
 //
-// A task is there as soon as Go has returned. Wait for its end before you ask for its Outcome and Err.
+// A task is recorded when Go returns. Wait for it before you read its Outcome and Err.
 //
-// Do not compare attributes with [reflect.DeepEqual], or with assertions made of it: it looks at no
-// more than the length and the first byte of a string in a [slog.Value].
+// Do not compare attributes with [reflect.DeepEqual], or with assertions based on it: of a string in a
+// [slog.Value] it compares only the length and the first byte.
 func (r *Recorder) Tasks(name string, attrs ...slog.Attr) []*core.Task {
 	r.mu.Lock()
 	tasks := slices.Clone(r.tasks)
 	r.mu.Unlock()
-	// The LogValue methods of attributes are the user's, so they are called without the lock.
+	// LogValue methods are user code: call them without the lock.
 	return slices.DeleteFunc(tasks, func(t *core.Task) bool {
 		return name != "" && t.Name() != name || !hasAll(t.Attrs(), attrs)
 	})
@@ -68,12 +67,20 @@ func hasAll(attrs, wanted []slog.Attr) bool {
 	return true
 }
 
-// equal compares resolved values. [slog.Value.Equal] panics for values of types that Go cannot
-// compare, such as slices.
+// equal compares resolved values, also in groups. [slog.Value.Equal] panics for values that are not
+// comparable, such as slices.
 func equal(a, b slog.Value) bool {
 	a, b = a.Resolve(), b.Resolve()
-	if a.Kind() == slog.KindAny && b.Kind() == slog.KindAny {
+	switch {
+	case a.Kind() != b.Kind():
+		return false
+	case a.Kind() == slog.KindAny:
 		return reflect.DeepEqual(a.Any(), b.Any())
+	case a.Kind() == slog.KindGroup:
+		return slices.EqualFunc(a.Group(), b.Group(), func(a, b slog.Attr) bool {
+			return a.Key == b.Key && equal(a.Value, b.Value)
+		})
+	default:
+		return a.Equal(b)
 	}
-	return a.Equal(b)
 }

@@ -60,7 +60,8 @@ func TestRecorderComparesAttributes(t *testing.T) {
 	var rec coretest.Recorder
 	tasks := coretest.New(t, core.WithMiddleware(rec.Middleware()))
 	tasks.Go(t.Context(), "send_receipt", succeed, core.WithAttrs(
-		slog.String("thread_id", "t-1"), slog.Any("tags", []string{"a"}), slog.Any("card", secret("4711")), slog.Int("n", 1)))
+		slog.String("thread_id", "t-1"), slog.Any("tags", []string{"a"}), slog.Any("card", secret("4711")), slog.Int("n", 1),
+		slog.Group("mail", slog.Any("to", []string{"a"}), slog.Any("card", secret("4711")))))
 	for _, tc := range []struct {
 		want  int
 		attrs []slog.Attr
@@ -75,6 +76,8 @@ func TestRecorderComparesAttributes(t *testing.T) {
 		{0, []slog.Attr{slog.Any("tags", []string{"b"})}},
 		{1, []slog.Attr{slog.String("card", "***1")}},
 		{1, []slog.Attr{slog.Any("card", secret("1"))}},
+		{1, []slog.Attr{slog.Group("mail", slog.Any("to", []string{"a"}), slog.Any("card", secret("1")))}},
+		{0, []slog.Attr{slog.Group("mail", slog.Any("to", []string{"b"}), slog.Any("card", secret("1")))}},
 	} {
 		assert.Len(t, rec.Tasks("send_receipt", tc.attrs...), tc.want, "%v", tc.attrs)
 	}

@@ -1,22 +1,22 @@
 package sched
 
-// A State says where an item is.
+// A State is the state of an item.
 type State uint8
 
 // The states.
 const (
 	Out      State = iota // not accepted yet, refused, or ended
 	Waiting               // its caller waits for room
-	Queued                // accepted, and waits for its turn or for a slot
+	Queued                // accepted; waits for its turn or for a slot
 	Running               // has a slot
-	Skipped               // was cancelled while Queued, and may not pass its chain yet
-	Skipping              // was cancelled while Queued, and passes its chain without a slot
+	Skipped               // cancelled while Queued; its chain has not begun
+	Skipping              // cancelled while Queued; its chain runs without a slot
 )
 
-// An Item is what a Scheduler knows of a task. It is in one list at most.
+// An Item stands for a task in a Scheduler. It is in at most one list.
 type Item[T any] struct {
 	Owner T
-	Key   *Key // nil: none. Not to be changed after Add
+	Key   *Key // nil: none. Constant after Add
 
 	state      State
 	hasTurn    bool
@@ -25,27 +25,26 @@ type Item[T any] struct {
 	prev, next *Item[T]
 }
 
-// State returns where the item is.
-func (it *Item[T]) State() State { return it.state }
+// State returns the state of the item.
+func (item *Item[T]) State() State { return item.state }
 
 // A list is a queue of items. Adding and removing one allocates nothing.
 type list[T any] struct{ first, last *Item[T] }
 
-func (l *list[T]) push(it *Item[T]) {
-	it.list, it.prev, it.next = l, l.last, nil
+func (l *list[T]) push(item *Item[T]) {
+	item.list, item.prev, item.next = l, l.last, nil
 	if l.last != nil {
-		l.last.next = it
+		l.last.next = item
 	} else {
-		l.first = it
+		l.first = item
 	}
-	l.last = it
+	l.last = item
 }
 
-// each calls f for the items in order until f returns false, and reports whether it went through
-// all.
+// each calls f for the items in order until f returns false. It reports whether f never did.
 func (l *list[T]) each(f func(T) bool) bool {
-	for it := l.first; it != nil; it = it.next {
-		if !f(it.Owner) {
+	for item := l.first; item != nil; item = item.next {
+		if !f(item.Owner) {
 			return false
 		}
 	}
@@ -53,21 +52,21 @@ func (l *list[T]) each(f func(T) bool) bool {
 }
 
 func (l *list[T]) pop() *Item[T] {
-	it := l.first
-	l.remove(it)
-	return it
+	item := l.first
+	l.remove(item)
+	return item
 }
 
-func (l *list[T]) remove(it *Item[T]) {
-	if it.prev != nil {
-		it.prev.next = it.next
+func (l *list[T]) remove(item *Item[T]) {
+	if item.prev != nil {
+		item.prev.next = item.next
 	} else {
-		l.first = it.next
+		l.first = item.next
 	}
-	if it.next != nil {
-		it.next.prev = it.prev
+	if item.next != nil {
+		item.next.prev = item.prev
 	} else {
-		l.last = it.prev
+		l.last = item.prev
 	}
-	it.list, it.prev, it.next = nil, nil, nil
+	item.list, item.prev, item.next = nil, nil, nil
 }

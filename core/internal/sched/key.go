@@ -9,37 +9,38 @@ type Key struct {
 	Total   int // how many of the Set may be unfinished; <= 0: no limit
 }
 
-// A set is the unfinished items of one Set. It exists while there are any.
+// A set holds the unfinished items of one Set. It exists while there are any.
 type set[T any] struct {
 	unfinished int
 	lines      map[string]*line[T]
 }
 
-// A line is the unfinished items of one key. It exists while there are any.
+// A line holds the unfinished items of one key. It exists while there are any.
 //
 // At most Key.Running of them have their turn: they have a slot, or wait for one in the scheduler's
 // queue. The others wait here.
 type line[T any] struct {
 	unfinished int
 	turns      int
+	running    int // of turns: those that have a slot
 	waiting    list[T]
 }
 
-// lineOf returns the line of it's key, or nil if the key has no unfinished items.
-func (s *Scheduler[T]) lineOf(it *Item[T]) *line[T] {
-	if all := s.sets[it.Key.Set]; all != nil {
-		return all.lines[it.Key.Name]
+// lineOf returns the line of the item's key, or nil if the key has no unfinished items.
+func (s *Scheduler[T]) lineOf(item *Item[T]) *line[T] {
+	if all := s.sets[item.Key.Set]; all != nil {
+		return all.lines[item.Key.Name]
 	}
 	return nil
 }
 
-// fullKeyFor returns FullKey, FullTotal, or Run if it's key has room.
-func (s *Scheduler[T]) fullKeyFor(it *Item[T]) Verdict {
-	k := it.Key
+// fullKeyFor returns FullKey, FullTotal, or Run if the item's key has room.
+func (s *Scheduler[T]) fullKeyFor(item *Item[T]) Verdict {
+	k := item.Key
 	if k == nil {
 		return Run
 	}
-	l, all := s.lineOf(it), s.sets[k.Set]
+	l, all := s.lineOf(item), s.sets[k.Set]
 	switch {
 	case l != nil && k.PerKey > 0 && l.unfinished >= k.PerKey:
 		return FullKey
@@ -50,33 +51,35 @@ func (s *Scheduler[T]) fullKeyFor(it *Item[T]) Verdict {
 	}
 }
 
-// isNext reports whether it would have its turn at once.
-func (s *Scheduler[T]) isNext(it *Item[T]) bool {
-	if it.Key == nil {
+// isNext reports whether the item would get a turn at once.
+func (s *Scheduler[T]) isNext(item *Item[T]) bool {
+	if item.Key == nil {
 		return true
 	}
-	l := s.lineOf(it)
-	return l == nil || l.turns < max(it.Key.Running, 1)
+	l := s.lineOf(item)
+	return l == nil || l.turns < max(item.Key.Running, 1)
 }
 
-// joinLine puts it into the line of its key, and reports whether it has its turn.
-func (s *Scheduler[T]) joinLine(it *Item[T]) bool {
-	if it.Key == nil {
+// joinLine puts the item into the line of its key, and reports whether it has its turn.
+func (s *Scheduler[T]) joinLine(item *Item[T]) bool {
+	if item.Key == nil {
 		return true
 	}
-	it.hasTurn = s.isNext(it)
-	it.line = s.openLine(it.Key)
-	it.line.unfinished++
-	if !it.hasTurn {
-		it.line.waiting.push(it)
+	item.hasTurn = s.isNext(item)
+	all, l := s.openLine(item.Key)
+	all.unfinished++
+	l.unfinished++
+	item.line = l
+	if !item.hasTurn {
+		l.waiting.push(item)
 		return false
 	}
-	it.line.turns++
+	l.turns++
 	return true
 }
 
-// openLine returns the line of k, with one more unfinished item in its set.
-func (s *Scheduler[T]) openLine(k *Key) *line[T] {
+// openLine returns the set and the line of k. It makes them if there are none.
+func (s *Scheduler[T]) openLine(k *Key) (*set[T], *line[T]) {
 	if s.sets == nil {
 		s.sets = make(map[any]*set[T])
 	}
@@ -85,54 +88,57 @@ func (s *Scheduler[T]) openLine(k *Key) *line[T] {
 		all = &set[T]{lines: make(map[string]*line[T])}
 		s.sets[k.Set] = all
 	}
-	all.unfinished++
 	l := all.lines[k.Name]
 	if l == nil {
 		l = new(line[T])
 		all.lines[k.Name] = l
 	}
-	return l
+	return all, l
 }
 
-// passTurn hands it's turn, if it has one, to the next in its line, which then waits for a slot.
-func (s *Scheduler[T]) passTurn(it *Item[T]) {
-	if !it.hasTurn {
+// passTurn gives the item's turn, if it has one, to the next in its line, which then waits for a
+// slot.
+func (s *Scheduler[T]) passTurn(item *Item[T]) {
+	if !item.hasTurn {
 		return
 	}
-	it.hasTurn = false
-	if it.line.waiting.first == nil {
-		it.line.turns--
+	item.hasTurn = false
+	if item.line.waiting.first == nil {
+		item.line.turns--
 		return
 	}
-	next := it.line.waiting.pop()
+	next := item.line.waiting.pop()
 	next.hasTurn = true
 	s.queue.push(next)
 }
 
-// leaveLine takes it out of the line of its key, and forgets what is empty then.
-func (s *Scheduler[T]) leaveLine(it *Item[T]) {
-	if it.Key == nil {
+// leaveLine removes the item from the line of its key, and removes the line and the set if they are
+// empty then.
+func (s *Scheduler[T]) leaveLine(item *Item[T]) {
+	if item.Key == nil {
 		return
 	}
-	s.passTurn(it)
-	all := s.sets[it.Key.Set]
-	if it.line.unfinished--; it.line.unfinished == 0 {
-		delete(all.lines, it.Key.Name)
+	s.passTurn(item)
+	all := s.sets[item.Key.Set]
+	if item.line.unfinished--; item.line.unfinished == 0 {
+		delete(all.lines, item.Key.Name)
 	}
 	if all.unfinished--; all.unfinished == 0 {
-		delete(s.sets, it.Key.Set)
+		delete(s.sets, item.Key.Set)
 	}
-	it.line = nil
+	item.line = nil
 }
 
-// Blocks reports whether b, which waits in the queue, cannot start before a has ended: because a
-// has the turn of b's key, or because it has one of the slots, all of which are taken.
+// Blocks reports whether b is queued, and a holds the turn or the slot that b needs, or a slot that
+// every item ahead of b in its line needs. The end of another item may free b, too.
 func (s *Scheduler[T]) Blocks(a, b *Item[T]) bool {
 	if b.state != Queued {
 		return false
 	}
-	if b.Key != nil && !b.hasTurn {
-		return a.line == b.line
+	needsTurn := b.Key != nil && !b.hasTurn
+	if needsTurn && a.hasTurn && a.line == b.line {
+		return true
 	}
-	return a.state == Running && !s.hasSlot()
+	needsSlot := !needsTurn || b.line.running == 0
+	return needsSlot && a.state == Running && !s.hasSlot()
 }

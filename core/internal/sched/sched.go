@@ -1,82 +1,87 @@
 // Package sched decides which tasks may run: it knows the limit, the queue, the keys, the callers
 // that wait for room, and the phase of a shutdown.
 //
-// It is bookkeeping only. It takes no lock, starts no goroutine, reads no clock and calls no code
-// of its user, so its tests are tables of calls and answers. The caller guards it with a lock of
-// its own and acts on what the methods return.
+// It is bookkeeping only. It takes no lock, starts no goroutine and reads no clock, so its tests are
+// tables of calls and answers. The caller guards it with a lock of its own and acts on what the
+// methods return.
 package sched
 
 // A Verdict is the answer to Add.
 type Verdict uint8
 
-// The verdicts. After Run and Queue the item is accepted. After Wait it is in the line of callers
-// that wait for room. The others refuse it.
+// The verdicts. After Run and Queue the item is accepted. After Wait it is among the callers that
+// wait for room. The others refuse it.
 const (
 	Run       Verdict = iota // it has a slot
-	Queue                    // it waits for a slot, or for its key
-	Wait                     // it waits for room, outside
+	Queue                    // it waits for a slot or for its turn
+	Wait                     // its caller waits for room; it is not accepted yet
 	Closed                   // a shutdown has begun
-	Full                     // the limit and the queue are full
+	Full                     // there is no free slot and no place in the queue
 	FullKey                  // its key has as many unfinished items as its PerKey allows
 	FullTotal                // its set of keys has as many unfinished items as its Total allows
 )
 
+// Accepts reports whether the item was accepted.
+func (v Verdict) Accepts() bool { return v <= Queue }
+
 // A Caller says who adds an item. The zero Caller is a stranger who does not wait.
 type Caller struct {
-	Inside bool // one of the scheduler's own unfinished items: accepted until Close
-	Waits  bool // it waits where there is no room
+	Inside bool // itself an unfinished item: it may add items until Close
+	Waits  bool // it waits for room instead of being refused
 }
 
-// maxSkipping is how many items that were cancelled in the queue pass their chain at a time. A
-// shutdown may cancel a hundred thousand at once, and with a goroutine for each, the process would
-// have no time left for what has a deadline.
+// maxSkipping limits how many items that were cancelled in the queue run their chain at a time. A
+// shutdown may cancel a hundred thousand at once, and a goroutine for each would leave no time for
+// the rest.
 const maxSkipping = 1000
 
 type phase uint8
 
 const (
-	open     phase = iota // takes items
-	draining              // takes items of its own unfinished ones only
-	closed                // takes none
+	open     phase = iota // accepts items
+	draining              // accepts only items that an unfinished item adds
+	closed                // accepts none
 )
 
 // A Scheduler decides which items may run. The zero value is open and has no limit.
 //
-// Methods that make room return the items for which that changed something: they are now Running,
-// Skipping or, for those of waiting callers, Queued. The slice is valid until the next call.
+// Methods that free room return the items whose state changed to Running, to Skipping or, for those
+// of waiting callers, to Queued. The slice is valid until the next call.
 type Scheduler[T any] struct {
 	phase     phase
 	maxRun    int     // <= 0: no limit
 	maxQueue  int     // < 0: no limit
-	started   list[T] // Running or Skipping, the longest first
-	queue     list[T] // Queued, and waiting for nothing but a slot
+	started   list[T] // Running or Skipping, in the order in which they became so
+	queue     list[T] // Queued, with their turn: they wait for a slot
 	skipped   list[T] // Skipped
 	skipping  int     // how many are Skipping
 	waiting   list[T] // Waiting
 	numRun    int
 	numQueued int // Queued, Skipped or Skipping
 	sets      map[any]*set[T]
-	changed   []*Item[T] // the answer to the last call
+	changed   []*Item[T] // the result of the last call
 }
 
 // Running returns the number of items that have a slot.
 func (s *Scheduler[T]) Running() int { return s.numRun }
 
 // Queued returns the number of accepted items without a slot. An item that was cancelled in the
-// queue keeps its place there until it ends, so that a slow chain cannot pile up goroutines.
+// queue keeps its place there until it ends, so that a slow chain cannot pile up unfinished items.
 func (s *Scheduler[T]) Queued() int { return s.numQueued }
 
-// Idle reports whether no item is unfinished.
+// Idle reports whether all items have ended.
 func (s *Scheduler[T]) Idle() bool { return s.numRun+s.numQueued == 0 }
 
 // Draining reports whether a shutdown has begun.
 func (s *Scheduler[T]) Draining() bool { return s.phase != open }
 
-// Started yields the items that are Running or Skipping, the longest first.
+// Started yields the items that are Running or Skipping, in the order in which they became so or
+// were renewed.
 func (s *Scheduler[T]) Started(yield func(T) bool) { s.started.each(yield) }
 
-// Unended yields all accepted items that have not ended, those of one key in their order.
-func (s *Scheduler[T]) Unended(yield func(T) bool) {
+// Unfinished yields all accepted items that have not ended. Those that wait for a turn come in
+// their order.
+func (s *Scheduler[T]) Unfinished(yield func(T) bool) {
 	if !s.started.each(yield) || !s.queue.each(yield) || !s.skipped.each(yield) {
 		return
 	}
@@ -90,93 +95,109 @@ func (s *Scheduler[T]) Unended(yield func(T) bool) {
 }
 
 // Add accepts an item, lets it wait for room, or refuses it.
-func (s *Scheduler[T]) Add(it *Item[T], from Caller) Verdict {
+func (s *Scheduler[T]) Add(item *Item[T], from Caller) Verdict {
 	if s.phase == closed || s.phase == draining && !from.Inside {
 		return Closed
 	}
-	full := s.Room(it)
+	full := s.Room(item)
 	switch {
 	case full == Run:
-		return s.accept(it)
+		return s.accept(item)
 	case from.Waits:
-		it.state = Waiting
-		s.waiting.push(it)
+		item.state = Waiting
+		s.waiting.push(item)
 		return Wait
 	default:
 		return full
 	}
 }
 
-// Room returns why there is no room for an item that is Out or Waiting, or Run if there is.
-func (s *Scheduler[T]) Room(it *Item[T]) Verdict {
-	if full := s.fullKeyFor(it); full != Run {
+// Room returns Run if an item that is Out or Waiting could be accepted now, or else the verdict
+// that refuses it.
+func (s *Scheduler[T]) Room(item *Item[T]) Verdict {
+	if full := s.fullKeyFor(item); full != Run {
 		return full
 	}
 	hasPlace := s.maxRun <= 0 || s.maxQueue < 0 || s.numQueued < s.maxQueue
-	if hasPlace || s.hasSlot() && s.isNext(it) {
+	if hasPlace || s.hasSlot() && s.isNext(item) {
 		return Run
 	}
 	return Full
 }
 
-// hasSlot reports whether one more may run. Then nothing waits for a slot, since every slot that
-// comes free is given away at once.
+// hasSlot reports whether a slot is free. Between calls, a free slot means that no item waits for
+// one.
 func (s *Scheduler[T]) hasSlot() bool { return s.maxRun <= 0 || s.numRun < s.maxRun }
 
-func (s *Scheduler[T]) accept(it *Item[T]) Verdict {
-	hasTurn := s.joinLine(it)
+// accept gives the item a slot, or puts it into the queue. There is room for it.
+func (s *Scheduler[T]) accept(item *Item[T]) Verdict {
+	hasTurn := s.joinLine(item)
 	if hasTurn && s.hasSlot() {
-		s.giveSlot(it)
+		s.giveSlot(item)
 		return Run
 	}
-	it.state = Queued
+	item.state = Queued
 	s.numQueued++
 	if hasTurn {
-		s.queue.push(it)
+		s.queue.push(item)
 	}
 	return Queue
 }
 
-func (s *Scheduler[T]) giveSlot(it *Item[T]) {
-	it.state = Running
-	s.started.push(it)
+func (s *Scheduler[T]) giveSlot(item *Item[T]) {
+	item.state = Running
+	s.started.push(item)
 	s.numRun++
+	if item.line != nil {
+		item.line.running++
+	}
 }
 
-// Cancel takes an item that is Queued out of the queue. It then passes its chain without a slot.
-// For an item in any other state it does nothing.
-func (s *Scheduler[T]) Cancel(it *Item[T]) []*Item[T] {
-	if it.state != Queued {
+// Renew moves an item that is Running or Skipping to the end of Started.
+func (s *Scheduler[T]) Renew(item *Item[T]) {
+	if item.state == Running || item.state == Skipping {
+		s.started.remove(item)
+		s.started.push(item)
+	}
+}
+
+// Cancel takes a Queued item out of the queue. Its chain then runs without a slot. For an item in
+// any other state it does nothing.
+func (s *Scheduler[T]) Cancel(item *Item[T]) []*Item[T] {
+	if item.state != Queued {
 		return nil
 	}
-	it.list.remove(it)
-	s.passTurn(it)
-	it.state = Skipped
-	s.skipped.push(it)
+	item.list.remove(item)
+	s.passTurn(item)
+	item.state = Skipped
+	s.skipped.push(item)
 	return s.fill()
 }
 
-// End takes an item out that has ended. It was Running or Skipping.
-func (s *Scheduler[T]) End(it *Item[T]) []*Item[T] {
-	s.started.remove(it)
-	if it.state == Running {
+// End removes an item that has ended. It must be Running or Skipping.
+func (s *Scheduler[T]) End(item *Item[T]) []*Item[T] {
+	s.started.remove(item)
+	if item.state == Running {
 		s.numRun--
+		if item.line != nil {
+			item.line.running--
+		}
 	} else {
 		s.skipping--
 		s.numQueued--
 	}
-	it.state = Out
-	s.leaveLine(it)
+	item.state = Out
+	s.leaveLine(item)
 	return s.fill()
 }
 
-// GiveUp ends the wait of a caller, if it still waits, and reports whether it did.
-func (s *Scheduler[T]) GiveUp(it *Item[T]) bool {
-	if it.state != Waiting {
+// GiveUp removes an item whose caller waits for room, and reports whether it was waiting.
+func (s *Scheduler[T]) GiveUp(item *Item[T]) bool {
+	if item.state != Waiting {
 		return false
 	}
-	s.waiting.remove(it)
-	it.state = Out
+	s.waiting.remove(item)
+	item.state = Out
 	return true
 }
 
@@ -186,60 +207,60 @@ func (s *Scheduler[T]) SetLimit(running, queued int) []*Item[T] {
 	return s.fill()
 }
 
-// Drain refuses strangers from now on. It returns the items of callers that waited for room: they
-// are Out.
+// Drain lets only unfinished items add items from now on. It returns the items whose callers waited
+// for room: they are Out.
 func (s *Scheduler[T]) Drain() []*Item[T] {
 	s.phase = max(s.phase, draining)
 	s.forget()
-	for it := s.waiting.first; it != nil; it = s.waiting.first {
-		s.GiveUp(it)
-		s.changed = append(s.changed, it)
+	for item := s.waiting.first; item != nil; item = s.waiting.first {
+		s.GiveUp(item)
+		s.changed = append(s.changed, item)
 	}
 	return s.changed
 }
 
-// Close refuses everybody from now on.
+// Close refuses every item from now on. Call Drain before.
 func (s *Scheduler[T]) Close() { s.phase = closed }
 
-// fill gives away the room that came free, and returns the items that got some.
+// fill hands out free slots and places, and returns the items that got one.
 func (s *Scheduler[T]) fill() []*Item[T] {
 	s.forget()
 	for s.skipped.first != nil && s.skipping < maxSkipping {
-		it := s.skipped.pop()
-		it.state = Skipping
+		item := s.skipped.pop()
+		item.state = Skipping
 		s.skipping++
-		s.started.push(it)
-		s.changed = append(s.changed, it)
+		s.started.push(item)
+		s.changed = append(s.changed, item)
 	}
 	for s.queue.first != nil && s.hasSlot() {
-		it := s.queue.pop()
+		item := s.queue.pop()
 		s.numQueued--
-		s.giveSlot(it)
-		s.changed = append(s.changed, it)
+		s.giveSlot(item)
+		s.changed = append(s.changed, item)
 	}
 	s.admitWaiting()
 	return s.changed
 }
 
-// admitWaiting accepts the items of callers for which there is room now, oldest first.
+// admitWaiting accepts the items of waiting callers that fit now, oldest first.
 func (s *Scheduler[T]) admitWaiting() {
-	for it := s.waiting.first; it != nil; {
-		next := it.next
-		switch s.Room(it) {
+	for item := s.waiting.first; item != nil; {
+		next := item.next
+		switch s.Room(item) {
 		case Run:
-			s.waiting.remove(it)
-			s.accept(it)
-			s.changed = append(s.changed, it)
+			s.waiting.remove(item)
+			s.accept(item)
+			s.changed = append(s.changed, item)
 		case Full:
-			if it.Key == nil {
+			if item.Key == nil {
 				return // The manager itself is full, so no later caller fits either.
 			}
 		}
-		it = next
+		item = next
 	}
 }
 
-// forget empties the answer to the last call. It keeps the memory of a short one.
+// forget clears the result of the last call. It drops the memory of a long one.
 func (s *Scheduler[T]) forget() {
 	if cap(s.changed) > maxSkipping {
 		s.changed = nil

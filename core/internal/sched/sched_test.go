@@ -102,6 +102,10 @@ var programs = []program{
 		"add c = run", "add d = queue", "blocks a d = true", "blocks c d = true", "blocks c b = false",
 		"end c = d:running", "blocks a d = false",
 	}},
+	{name: "who passed its turn on blocks nobody", key: sched.Key{}, limit: [2]int{1, -1}, calls: []string{
+		"add a = run", "add b/k = queue", "add c/k = queue", "add d/k = queue", "blocks b d = true",
+		"cancel b = b:skipping", "blocks b d = false", "blocks c d = true", "blocks b c = false", "blocks a c = true",
+	}},
 }
 
 func TestScheduler(t *testing.T) {
@@ -195,7 +199,7 @@ func (m *machine) check(t *testing.T) {
 	queued := count[sched.Queued] + count[sched.Skipped] + count[sched.Skipping]
 	require.Equal(t, count[sched.Running], m.s.Running())
 	require.Equal(t, queued, m.s.Queued())
-	require.Len(t, slices.Collect(m.s.Unended), m.s.Running()+queued)
+	require.Len(t, slices.Collect(m.s.Unfinished), m.s.Running()+queued)
 	require.Len(t, slices.Collect(m.s.Started), count[sched.Running]+count[sched.Skipping])
 }
 

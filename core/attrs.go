@@ -1,0 +1,56 @@
+package core
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+)
+
+// WithAttrs adds attributes to the task. They are in its log lines and its [TaskInfo], and
+// middlewares can read them: for example the id of a conversation. Of two attributes with the same
+// key the later one stands. The order is [ContextWithAttrs], the manager's defaults, the task's own
+// options.
+//
+// A [slog.LogValuer] is resolved by each reader, so a secret that redacts itself stays hidden. Go
+// copies the slice of attributes, but maps, slices and pointers in it are shared: do not change them
+// after Go, as long as the Task is in use. A map that is written while a log line reads it ends the
+// process.
+func WithAttrs(attrs ...slog.Attr) TaskOption {
+	return func(o *taskOptions) { o.attrs = append(o.attrs, attrs...) }
+}
+
+type attrsKey struct{}
+
+// ContextWithAttrs returns a copy of ctx that carries attrs for every task that is started with it,
+// or with a context derived from it. They come after the attributes that ctx carries already. See
+// [WithAttrs].
+func ContextWithAttrs(ctx context.Context, attrs ...slog.Attr) context.Context {
+	before := attrsFrom(ctx)
+	return context.WithValue(ctx, attrsKey{}, append(before[:len(before):len(before)], attrs...))
+}
+
+func attrsFrom(ctx context.Context) (attrs []slog.Attr) {
+	defer contain() // user code
+	attrs, _ = ctx.Value(attrsKey{}).([]slog.Attr)
+	return attrs
+}
+
+// lastOfEachKey returns attrs without those that have a later attribute with the same key.
+func lastOfEachKey(attrs []slog.Attr) []slog.Attr {
+	for i := range attrs {
+		if containsKey(attrs[i+1:], attrs[i].Key) {
+			return slices.Collect(func(yield func(slog.Attr) bool) {
+				for i, a := range attrs {
+					if !containsKey(attrs[i+1:], a.Key) && !yield(a) {
+						return
+					}
+				}
+			})
+		}
+	}
+	return attrs
+}
+
+func containsKey(attrs []slog.Attr, key string) bool {
+	return key != "" && slices.ContainsFunc(attrs, func(a slog.Attr) bool { return a.Key == key })
+}
