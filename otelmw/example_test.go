@@ -76,9 +76,10 @@ func Example() {
 	// Output:
 	// answer (internal): root
 	// spawn send_receipt (producer): child of answer, linked to send_receipt
-	// send_receipt (consumer): root, linked to spawn send_receipt
-	//   thread_id = t-1
 	//   afterspan.task.outcome = completed
+	// send_receipt (consumer): root, linked to spawn send_receipt
+	//   afterspan.task.outcome = completed
+	//   thread_id = t-1
 	// smtp (internal): child of send_receipt
 }
 
@@ -127,8 +128,8 @@ func ExampleNew_retry() {
 	//   afterspan.task.outcome = failed
 	//   Error: greylisted
 	// send_receipt (consumer): root
-	//   afterspan.task.attempt = 2
 	//   afterspan.task.outcome = completed
+	//   afterspan.task.attempt = 2
 }
 
 // Link is the default: a trace of its own for the task, and a way from each to the other.

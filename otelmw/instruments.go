@@ -9,7 +9,6 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/afterspan/afterspan/core"
 )
@@ -22,6 +21,7 @@ type instruments struct {
 	duration metric.Float64Histogram
 	queue    metric.Float64Histogram
 	active   metric.Int64UpDownCounter
+	refused  metric.Int64Counter
 
 	sets     sync.Map // of *nameSets by task name
 	setCount atomic.Int32
@@ -42,11 +42,14 @@ func newInstruments(mp metric.MeterProvider) *instruments {
 	in.active, err = meter.Int64UpDownCounter("afterspan.task.active", metric.WithUnit("{task}"),
 		metric.WithDescription("Background tasks that run."))
 	handle(err)
+	in.refused, err = meter.Int64Counter("afterspan.task.refused", metric.WithUnit("{task}"),
+		metric.WithDescription("Background tasks that were refused."))
+	handle(err)
 	return &in
 }
 
 func newMeter(mp metric.MeterProvider) metric.Meter {
-	return mp.Meter(ScopeName, metric.WithInstrumentationVersion(Version), metric.WithSchemaURL(semconv.SchemaURL))
+	return mp.Meter(ScopeName, metric.WithInstrumentationVersion(Version), metric.WithSchemaURL(schemaURL))
 }
 
 // handle reports what is wrong with an instrument. What the meter returned with the error can be used.
@@ -95,7 +98,7 @@ func newNameSets(name string) *nameSets {
 	for _, o := range []core.Outcome{core.Completed, core.Cancelled, core.TimedOut} {
 		kind := ""
 		if o == core.TimedOut {
-			kind = errorType(nil, o)
+			kind = timeoutType
 		}
 		sets.byOutcome[o] = recordOptions(durationAttributes(name, o, kind))
 	}
@@ -105,7 +108,7 @@ func newNameSets(name string) *nameSets {
 func durationAttributes(name string, o core.Outcome, errorType string) attributes {
 	attrs := attributes{taskNameKey.String(text(name)), taskOutcomeKey.String(o.String())}
 	if errorType != "" {
-		attrs = append(attrs, semconv.ErrorTypeKey.String(errorType))
+		attrs = append(attrs, errorTypeKey.String(errorType))
 	}
 	return attrs
 }
@@ -146,4 +149,12 @@ func (in *instruments) recordDuration(ctx context.Context, t *core.Task, took ti
 // addActive counts t as running with n = 1, and takes that back with n = -1.
 func (in *instruments) addActive(ctx context.Context, t *core.Task, n int64) {
 	in.active.Add(ctx, n, in.setsOf(t.Name()).name...)
+}
+
+// countRefused counts a task of that name as refused for that reason.
+func (in *instruments) countRefused(ctx context.Context, name, reason string) {
+	if in.refused.Enabled(ctx) {
+		in.refused.Add(ctx, 1, metric.WithAttributeSet(attribute.NewSet(
+			taskNameKey.String(text(name)), refusalReasonKey.String(reason))))
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"time"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -30,7 +31,8 @@ type config struct {
 	relation      Relation
 	relationFunc  func(context.Context, *core.Task) Relation
 	spawnSpan     bool
-	nameFormatter func(*core.Task) string
+	spawnSpanHold time.Duration
+	nameFormatter func(context.Context, *core.Task) string
 	startOptions  []trace.SpanStartOption
 
 	attributes            []attribute.KeyValue
@@ -48,6 +50,7 @@ func newConfig(opts []Option) config {
 		tracerProvider: otel.GetTracerProvider(),
 		meterProvider:  otel.GetMeterProvider(),
 		spawnSpan:      true,
+		spawnSpanHold:  5 * time.Second,
 	}
 	for _, opt := range opts {
 		if opt != nil {
@@ -108,9 +111,14 @@ func WithoutSpawnSpan() Option {
 	return func(c *config) { c.spawnSpan = false }
 }
 
+// WithSpawnSpanHold sets how long
+func WithSpawnSpanHold(d time.Duration) Option {
+	return func(c *config) { c.spawnSpanHold = max(d, 0) }
+}
+
 // WithSpanNameFormatter sets what a task's span is called. The default is the task's name.
 // Keep the number of different names small, since trace stores index them.
-func WithSpanNameFormatter(f func(t *core.Task) string) Option {
+func WithSpanNameFormatter(f func(ctx context.Context, t *core.Task) string) Option {
 	return func(c *config) {
 		if f != nil {
 			c.nameFormatter = f

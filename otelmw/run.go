@@ -2,42 +2,32 @@ package otelmw
 
 import (
 	"context"
-	"fmt"
-	"runtime"
 	"runtime/debug"
-	"strings"
+	"slices"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/afterspan/afterspan/core"
 )
 
-// A run is one pass of a task through what is further in: the task's only one, or one attempt of a retry outside.
+// A run is one pass of a task through the rest of the chain: its only one, or one attempt of a retry
+// outside.
 type run struct {
 	mw    *middleware
-	task  *core.Task
 	spawn *spawn
+	outer context.Context // as it came here
+	ctx   context.Context // for the rest of the chain: outer, or outer with the span
 
-	ctx      context.Context
-	span     trace.Span           // nil: none
-	began    time.Time            // with metrics; else where a task does not say when it started
-	active   bool                 // was counted as running
-	extra    []attribute.KeyValue // of WithMetricAttributesFunc
-	err      error
-	returned bool // by return: neither a panic nor Goexit
+	span     trace.Span // nil: none
+	began    time.Time  // with metrics only
+	isActive bool       // was counted as running
+	extra    []attribute.KeyValue
 }
 
-// An ending is how a run ended, in the words of spans and metrics.
-type ending struct {
-	outcome   core.Outcome
-	errorType string // of Failed and TimedOut
-}
-
-// start starts the span, in the context of what is further in, and counts the run.
+// start starts the span and counts the run.
 func (r *run) start() {
 	attempt := r.spawn.attempts.Add(1)
 	if r.mw.tracer != nil {
@@ -48,112 +38,139 @@ func (r *run) start() {
 	}
 }
 
+// startSpan starts the span and puts it into the context.
 func (r *run) startSpan(attempt int64) {
-	defer contain("the start of a span")
-	var to trace.SpanContext
-	if attempt == 1 {
-		defer func() { r.spawn.endSpan(to) }()
+	ctx, span := r.newSpan(attempt)
+	if span != nil {
+		r.ctx, r.span = ctx, span
+		r.spawn.runs.add(r)
 	}
-	ctx, span := r.mw.tracer.Start(r.parentContext(), r.mw.spanName(r.task), r.startOptions(attempt)...)
-	r.span, to = span, span.SpanContext()
-	if to.IsValid() || span.IsRecording() || !r.spawn.spawner.sc.IsValid() {
-		r.ctx = ctx
-	} // else it is a no-op's, and a spawner's SpanContext is more than that
+	if attempt == 1 {
+		r.mw.linkSpawnSpan(r.spawn, trace.SpanContextFromContext(r.ctx))
+	}
 }
 
-// parentContext returns the context to start the span in. For Child that is the spawner's, whatever
-// span a middleware outside may have put into the run's.
+// newSpan returns a new span, or nil. A tracer that makes no spans returns the current one.
+func (r *run) newSpan(attempt int64) (ctx context.Context, span trace.Span) {
+	defer contain("the start of a span")
+	parent := r.parentContext()
+	ctx, started := r.mw.tracer.Start(parent, r.spawn.name, r.startOptions(attempt)...)
+	sc := started.SpanContext()
+	if started.IsRecording() || sc.IsValid() && !sc.Equal(trace.SpanContextFromContext(parent)) {
+		span = started
+	}
+	return ctx, span
+}
+
+// parentContext returns the context to start the span in. A child's is that of the spawner's span,
+// whatever span a middleware outside may have put into the run's.
 func (r *run) parentContext() context.Context {
 	s := r.spawn
-	if s.relation != Child || trace.SpanContextFromContext(r.ctx).Equal(s.spawner.sc) {
+	if s.relation != Child || trace.SpanContextFromContext(r.ctx).Equal(s.spawner) {
 		return r.ctx
 	}
-	return trace.ContextWithSpanContext(r.ctx, s.spawner.sc)
+	return trace.ContextWithSpanContext(r.ctx, s.spawner)
 }
 
 func (r *run) countStart(attempt int64) {
 	defer contain("a metric")
-	in := r.mw.instruments
-	for _, f := range r.mw.metricAttributesFuncs {
-		r.extra = append(r.extra, callForAttributes(r.ctx, r.task, f, "the callback of WithMetricAttributesFunc")...)
-	}
+	r.began = time.Now()
+	in, t := r.mw.instruments, r.spawn.task
+	r.extra = r.mw.metricAttributes(r.ctx, t)
 	if attempt == 1 {
-		in.recordQueue(r.ctx, r.task, r.queueTime(), r.extra)
+		in.recordQueue(r.ctx, t, queueTime(t), r.extra)
 	}
 	if in.active.Enabled(r.ctx) {
-		in.addActive(r.ctx, r.task, 1)
-		r.active = true
+		in.addActive(r.ctx, t, 1)
+		r.isActive = true
 	}
 }
 
-// end is deferred, and so called on every way out.
-func (r *run) end() {
-	if !r.returned {
-		r.err = unreturned()
+// endPassing ends a run whose panic or Goexit passes through. A manager's chain turns panics into
+// errors, so with one it is Goexit; the chain of another engine may let a panic with that value pass.
+func (r *run) endPassing(value any) {
+	if value == nil {
+		r.end(core.ErrGoexit)
+		return
 	}
-	end := ending{outcome: r.task.OutcomeOf(r.err)}
-	if end.outcome == core.Failed || end.outcome == core.TimedOut {
-		end.errorType = errorType(r.err, end.outcome)
-	}
+	defer panic(value)
+	r.end(&core.PanicError{Value: value, Stack: debug.Stack()})
+}
+
+// end ends the span and counts the end of the run. It is called on every way out.
+func (r *run) end(err error) {
+	end := endingOf(r.outer, r.spawn.task, err)
 	if r.mw.instruments != nil {
 		r.countEnd(end)
 	}
-	if r.span != nil {
-		r.endSpan(end)
+	if r.spawn.runs.remove(r) {
+		r.endSpan(end, err)
 	}
 }
 
 func (r *run) countEnd(end ending) {
 	defer contain("a metric")
-	in := r.mw.instruments
-	if r.active {
-		in.addActive(r.ctx, r.task, -1)
+	in, t := r.mw.instruments, r.spawn.task
+	if r.isActive {
+		in.addActive(r.ctx, t, -1)
 	}
-	if end.outcome != core.Rejected { // a refused task has no duration of its own
-		in.recordDuration(r.ctx, r.task, time.Since(r.began), end, r.extra)
+	if end.outcome != core.Rejected { // a refused task has no duration
+		in.recordDuration(r.ctx, t, time.Since(r.began), end, r.extra)
 	}
 }
 
-func (r *run) endSpan(end ending) {
+func (r *run) endSpan(end ending, err error) {
 	defer contain("the end of a span")
-	defer func() { r.span.End() }() // not deferred itself: End would take a panic for the task's, and record it
+	defer func() { r.span.End() }() // not deferred itself: End would record a panic that passes
 	if !r.span.IsRecording() {
 		return
 	}
-	if end.errorType == "" {
-		r.span.SetAttributes(outcomeAttributes[end.outcome]...)
-		return
-	}
-	r.span.SetAttributes(taskOutcomeKey.String(end.outcome.String()), semconv.ErrorTypeKey.String(end.errorType))
-	description := r.mw.describe(r.err)
-	r.span.SetStatus(codes.Error, description)
-	if panicked, ok := r.task.PanicOf(r.err); ok {
-		r.span.AddEvent("exception", trace.WithAttributes(
-			semconv.ExceptionType(fmt.Sprintf("%T", panicked.Value)),
-			semconv.ExceptionMessage(description),
-			semconv.ExceptionStacktrace(cut(string(panicked.Stack), longestStack))))
-	}
+	description := r.mw.describeEnding(end, err)
+	end.write(r.span, description)
+	writePanic(r.span, r.spawn.task, err, description)
 }
 
-// outcomeAttributes are those of the outcomes without an error.type. Like all arguments they are read only, so one is enough.
-var outcomeAttributes = [...][]attribute.KeyValue{
-	core.Completed: {taskOutcomeKey.String(core.Completed.String())},
-	core.Cancelled: {taskOutcomeKey.String(core.Cancelled.String())},
-	core.Rejected:  {taskOutcomeKey.String(core.Rejected.String())},
+// abandon ends the span of a run that goes on. The caller has taken r out of the open runs.
+func (r *run) abandon() {
+	defer contain("the end of a span")
+	defer r.span.End()
+	writeAbandoned(r.span)
 }
 
-// unreturned says why the handler further in does not return. A manager's chain turns panics into errors, so
-// with one it is Goexit. Another engine's may let a panic pass, and then its value cannot be seen without stopping it.
-func unreturned() error {
-	var frames [32]uintptr
-	n := runtime.Callers(0, frames[:])
-	for iter := runtime.CallersFrames(frames[:n]); ; {
-		frame, more := iter.Next()
-		switch {
-		case strings.HasPrefix(frame.Function, "runtime.gopanic"):
-			return &core.PanicError{Value: "see the stack", Stack: debug.Stack()}
-		case frame.Function == "runtime.Goexit", !more:
-			return core.ErrGoexit
-		}
+// openRuns are the runs of a task whose spans have not ended. There is one, unless a middleware
+// outside calls next again before the first call has returned. Whoever takes a run out ends its span.
+type openRuns struct {
+	mu   sync.Mutex
+	runs []*run
+	one  [1]*run // room for the usual case
+}
+
+func (o *openRuns) add(r *run) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.runs == nil {
+		o.runs = o.one[:0]
 	}
+	o.runs = append(o.runs, r)
+}
+
+// remove reports whether r was there.
+func (o *openRuns) remove(r *run) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	i := slices.Index(o.runs, r)
+	if i < 0 {
+		return false
+	}
+	o.runs = slices.Delete(o.runs, i, i+1)
+	return true
+}
+
+func (o *openRuns) takeAll() []*run {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	all := slices.Clone(o.runs)
+	clear(o.runs)
+	o.runs = nil
+	return all
 }
