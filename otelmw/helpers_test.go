@@ -320,3 +320,14 @@ func remote(flags trace.TraceFlags) (context.Context, trace.SpanContext) {
 	})
 	return trace.ContextWithRemoteSpanContext(context.Background(), sc), sc
 }
+
+// panickingSpan is a span of a tracer that is broken.
+type panickingSpan struct{ trace.Span }
+
+func (panickingSpan) SpanContext() trace.SpanContext        { return trace.SpanContext{} }
+func (panickingSpan) IsRecording() bool                     { return true }
+func (panickingSpan) AddEvent(string, ...trace.EventOption) { panic("no connection") }
+
+func contextWith(span trace.Span) context.Context {
+	return trace.ContextWithSpan(context.Background(), span)
+}

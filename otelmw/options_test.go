@@ -69,8 +69,13 @@ func TestNilLeavesTheDefault(t *testing.T) {
 func TestSpanNameFormatter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tel := newTelemetry(t)
-		m := tel.manager(otelmw.WithSpanNameFormatter(func(_ context.Context, task *core.Task) string { return "task/" + task.Name() + "\xff" }))
+		asked := 0
 		ctx, agent := tel.start("agent")
+		m := tel.manager(otelmw.WithSpanNameFormatter(func(ctx context.Context, task *core.Task) string {
+			asked++
+			assert.Equal(t, agent, trace.SpanFromContext(ctx), "the spawner's live span")
+			return "task/" + task.Name() + "\xff"
+		}))
 		m.Go(ctx, "job", succeed)
 		agent.End()
 		tel.wait(t, m)
@@ -78,6 +83,20 @@ func TestSpanNameFormatter(t *testing.T) {
 		assert.Equal(t, "job", values(t, tel.span(t, "task/job\uFFFD").Attributes())["afterspan.task.name"])
 		assert.Equal(t, "job", values(t, tel.histogram(t, "afterspan.task.duration").DataPoints[0].Attributes.ToSlice())["afterspan.task.name"],
 			"the metrics keep the task's")
+		assert.Equal(t, 1, asked, "once for both spans")
+	})
+}
+
+// A span without a name cannot be found.
+func TestSpanNameFormatterThatReturnsNothingLeavesTheTasksName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tel := newTelemetry(t)
+		m := tel.manager(otelmw.WithSpanNameFormatter(func(context.Context, *core.Task) string { return "" }))
+		ctx, agent := tel.start("agent")
+		m.Go(ctx, "job", succeed)
+		agent.End()
+		tel.wait(t, m)
+		assert.ElementsMatch(t, []string{"agent", "spawn job", "job"}, tel.names())
 	})
 }
 

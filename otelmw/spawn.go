@@ -38,7 +38,11 @@ type spawn struct {
 type spawnKey struct{ mw *middleware }
 
 func (mw *middleware) newSpawn(ctx context.Context, t *core.Task) *spawn {
-	return &spawn{task: t, isRecorded: mw.records(ctx, t)}
+	s := &spawn{task: t, isRecorded: mw.records(ctx, t)}
+	if outer, ok := ctx.Value(spawnKey{mw}).(*spawn); ok {
+		s.origin = outer.origin
+	}
+	return s
 }
 
 // readSpawner takes down what a span needs of the spawner.
@@ -51,9 +55,8 @@ func (mw *middleware) readSpawner(ctx context.Context, s *spawn) {
 		return
 	}
 	s.traceID, s.spanID = hexIDs(s.spawner)
-	s.origin = s.traceID
-	if outer, ok := ctx.Value(spawnKey{mw}).(*spawn); ok && outer.origin != "" {
-		s.origin = outer.origin
+	if s.origin == "" {
+		s.origin = s.traceID
 	}
 	if s.isLinked() {
 		s.link = s.spawner
