@@ -68,7 +68,6 @@ func TestSamplersSeeAllThatIsKnownAtTheStart(t *testing.T) {
 		assert.Equal(t, trace.SpanKindProducer, asked[0].Kind)
 		assert.Equal(t, map[string]any{
 			"afterspan.task.name": "job", "afterspan.task.id": int64(2), "afterspan.task.outcome": "pending",
-			"afterspan.origin.trace_id": agent.SpanContext().TraceID().String(),
 		}, values(t, asked[0].Attributes))
 	})
 }

@@ -63,8 +63,9 @@ func newMiddleware(opts []Option) *middleware {
 func (mw *middleware) onSpawn(ctx context.Context, t *core.Task) context.Context {
 	s := mw.newSpawn(ctx, t)
 	if s.isRecorded && mw.tracer != nil {
-		mw.readSpawner(ctx, s)
-		mw.startSpawnSpan(ctx, s)
+		spawner := trace.SpanFromContext(ctx)
+		mw.readSpawner(ctx, s, spawner.SpanContext())
+		mw.startSpawnSpan(ctx, s, spawner.IsRecording())
 	}
 	return context.WithValue(ctx, spawnKey{mw}, s)
 }
@@ -76,7 +77,7 @@ func (mw *middleware) wrap(next core.Handler) core.Handler {
 		if !s.isRecorded || wasDequeued(t) {
 			return next(ctx, t)
 		}
-		r := &run{mw: mw, spawn: s, outer: ctx, ctx: ctx}
+		r := run{mw: mw, spawn: s, outer: ctx, ctx: ctx}
 		returned := false
 		defer func() {
 			if returned {
@@ -123,8 +124,8 @@ func (mw *middleware) onAbandoned(ctx context.Context, t *core.Task) {
 		return
 	}
 	mw.abandonSpawnSpan(s)
-	for _, r := range s.runs.takeAll() {
-		r.abandon()
+	for _, span := range s.open.takeAll() {
+		abandonSpan(span)
 	}
 }
 

@@ -3,8 +3,6 @@ package otelmw
 import (
 	"context"
 	"runtime/debug"
-	"slices"
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -21,40 +19,40 @@ type run struct {
 	outer context.Context // as it came here
 	ctx   context.Context // for the rest of the chain: outer, or outer with the span
 
-	span     trace.Span // nil: none
-	began    time.Time  // with metrics only
-	isActive bool       // was counted as running
+	attempt  int64     // 1 is the first
+	began    time.Time // with metrics only
+	isActive bool      // was counted as running
 	extra    []attribute.KeyValue
 }
 
 // start starts the span and counts the run.
 func (r *run) start() {
-	attempt := r.spawn.attempts.Add(1)
+	r.attempt = r.spawn.attempts.Add(1)
 	if r.mw.tracer != nil {
-		r.startSpan(attempt)
+		r.startSpan()
 	}
 	if r.mw.instruments != nil {
-		r.countStart(attempt)
+		r.countStart()
 	}
 }
 
 // startSpan starts the span and puts it into the context.
-func (r *run) startSpan(attempt int64) {
-	ctx, span := r.newSpan(attempt)
+func (r *run) startSpan() {
+	ctx, span := r.newSpan()
 	if span != nil {
-		r.ctx, r.span = ctx, span
-		r.spawn.runs.add(r)
+		r.ctx = ctx
+		r.spawn.open.add(r.attempt, span)
 	}
-	if attempt == 1 {
+	if r.attempt == 1 {
 		r.mw.linkSpawnSpan(r.spawn, trace.SpanContextFromContext(r.ctx))
 	}
 }
 
 // newSpan returns a new span, or nil. A tracer that makes no spans returns the current one.
-func (r *run) newSpan(attempt int64) (ctx context.Context, span trace.Span) {
+func (r *run) newSpan() (ctx context.Context, span trace.Span) {
 	defer contain("the start of a span")
 	parent := r.parentContext()
-	ctx, started := r.mw.tracer.Start(parent, r.spawn.name, r.startOptions(attempt)...)
+	ctx, started := r.mw.tracer.Start(parent, r.spawn.name, r.startOptions()...)
 	sc := started.SpanContext()
 	if started.IsRecording() || sc.IsValid() && !sc.Equal(trace.SpanContextFromContext(parent)) {
 		span = started
@@ -72,12 +70,12 @@ func (r *run) parentContext() context.Context {
 	return trace.ContextWithSpanContext(r.ctx, s.spawner)
 }
 
-func (r *run) countStart(attempt int64) {
+func (r *run) countStart() {
 	defer contain("a metric")
 	r.began = time.Now()
 	in, t := r.mw.instruments, r.spawn.task
 	r.extra = r.mw.metricAttributes(r.ctx, t)
-	if attempt == 1 {
+	if r.attempt == 1 {
 		in.recordQueue(r.ctx, t, queueTime(t), r.extra)
 	}
 	if in.active.Enabled(r.ctx) {
@@ -103,8 +101,8 @@ func (r *run) end(err error) {
 	if r.mw.instruments != nil {
 		r.countEnd(end)
 	}
-	if r.spawn.runs.remove(r) {
-		r.endSpan(end, err)
+	if span := r.spawn.open.take(r.attempt); span != nil {
+		r.endSpan(span, end, err)
 	}
 }
 
@@ -119,58 +117,13 @@ func (r *run) countEnd(end ending) {
 	}
 }
 
-func (r *run) endSpan(end ending, err error) {
+func (r *run) endSpan(span trace.Span, end ending, err error) {
 	defer contain("the end of a span")
-	defer func() { r.span.End() }() // not deferred itself: End would record a panic that passes
-	if !r.span.IsRecording() {
+	defer func() { span.End() }() // not deferred itself: End would record a panic that passes
+	if !span.IsRecording() {
 		return
 	}
 	description := r.mw.describeEnding(end, err)
-	end.write(r.span, description)
-	writePanic(r.span, r.spawn.task, err, description)
-}
-
-// abandon ends the span of a run that goes on. The caller has taken r out of the open runs.
-func (r *run) abandon() {
-	defer contain("the end of a span")
-	defer r.span.End()
-	writeAbandoned(r.span)
-}
-
-// openRuns are the runs of a task whose spans have not ended. There is one, unless a middleware
-// outside calls next again before the first call has returned. Whoever takes a run out ends its span.
-type openRuns struct {
-	mu   sync.Mutex
-	runs []*run
-	one  [1]*run // room for the usual case
-}
-
-func (o *openRuns) add(r *run) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.runs == nil {
-		o.runs = o.one[:0]
-	}
-	o.runs = append(o.runs, r)
-}
-
-// remove reports whether r was there.
-func (o *openRuns) remove(r *run) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	i := slices.Index(o.runs, r)
-	if i < 0 {
-		return false
-	}
-	o.runs = slices.Delete(o.runs, i, i+1)
-	return true
-}
-
-func (o *openRuns) takeAll() []*run {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	all := slices.Clone(o.runs)
-	clear(o.runs)
-	o.runs = nil
-	return all
+	end.write(span, description)
+	writePanic(span, r.spawn.task, err, description)
 }

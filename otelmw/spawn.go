@@ -31,7 +31,7 @@ type spawn struct {
 	held     *heldSpan         // the span "spawn NAME"; nil: there is none
 
 	attempts atomic.Int64 // runs that have begun
-	runs     openRuns
+	open     openSpans    // of these runs
 }
 
 // spawnKey is the context key of a spawn. Two middlewares in one chain have a spawn each.
@@ -46,11 +46,11 @@ func (mw *middleware) newSpawn(ctx context.Context, t *core.Task) *spawn {
 }
 
 // readSpawner takes down what a span needs of the spawner.
-func (mw *middleware) readSpawner(ctx context.Context, s *spawn) {
+func (mw *middleware) readSpawner(ctx context.Context, s *spawn, spawner trace.SpanContext) {
 	s.name = mw.spanName(ctx, s.task)
 	s.relation = mw.relationOf(ctx, s.task)
 	s.baggage = mw.baggageOf(ctx)
-	s.spawner = trace.SpanContextFromContext(ctx)
+	s.spawner = spawner
 	if !s.spawner.IsValid() {
 		return
 	}
@@ -97,7 +97,7 @@ func (mw *middleware) spawnOf(ctx context.Context, t *core.Task) *spawn {
 	}
 	s := mw.newSpawn(ctx, t)
 	if s.isRecorded && mw.tracer != nil {
-		mw.readSpawner(ctx, s)
+		mw.readSpawner(ctx, s, trace.SpanContextFromContext(ctx))
 	}
 	return s
 }

@@ -13,8 +13,8 @@ import (
 // processors later, when it can say what became of the task.
 
 // startSpawnSpan starts the span "spawn NAME" of s, if the task is to have one.
-func (mw *middleware) startSpawnSpan(ctx context.Context, s *spawn) {
-	if !mw.spawnSpan || !s.isLinked() || !trace.SpanFromContext(ctx).IsRecording() {
+func (mw *middleware) startSpawnSpan(ctx context.Context, s *spawn, spawnerRecords bool) {
+	if !mw.spawnSpan || !s.isLinked() || !spawnerRecords {
 		return
 	}
 	defer contain("the start of a span")
@@ -34,7 +34,6 @@ func spawnAttributes(s *spawn) []attribute.KeyValue {
 		taskNameKey.String(text(s.task.Name())),
 		taskIDKey.Int64(int64(s.task.ID())),
 		pendingOutcome,
-		originTraceIDKey.String(s.origin),
 	}
 }
 
@@ -81,6 +80,7 @@ func (mw *middleware) endSpawnSpan(ctx context.Context, s *spawn) {
 // the queue.
 func (mw *middleware) attributesOfUnrun(ctx context.Context, s *spawn) (a attributes) {
 	a.append(seconds(taskQueueTimeKey, queueTime(s.task)))
+	a.append(originTraceIDKey.String(s.origin))
 	mw.addTask(&a, s.task.Attrs())
 	mw.addOptional(ctx, &a, s)
 	return a
@@ -94,5 +94,12 @@ func (mw *middleware) abandonSpawnSpan(s *spawn) {
 	}
 	defer span.end()
 	defer contain("the end of a span")
+	writeAbandoned(span)
+}
+
+// abandonSpan ends the span of a run that goes on.
+func abandonSpan(span trace.Span) {
+	defer contain("the end of a span")
+	defer func() { span.End() }()
 	writeAbandoned(span)
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // startOptions returns what the span of a run starts with.
-func (r *run) startOptions(attempt int64) []trace.SpanStartOption {
+func (r *run) startOptions() []trace.SpanStartOption {
 	opts := make([]trace.SpanStartOption, 0, 4+len(r.mw.startOptions))
 	opts = append(opts, consumerKind)
 	opts = append(opts, r.mw.startOptions...)
@@ -16,7 +16,7 @@ func (r *run) startOptions(attempt int64) []trace.SpanStartOption {
 	if r.spawn.link.IsValid() { // the SDK keeps an invalid link that has attributes
 		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: r.spawn.link, Attributes: linkToSpawner}))
 	}
-	return append(opts, trace.WithAttributes(r.attributes(attempt)...))
+	return append(opts, trace.WithAttributes(r.attributes()...))
 }
 
 // Options that are made once, since each is an allocation.
@@ -31,7 +31,7 @@ const mostOurs = 9
 
 // attributes returns all that is known at the start, since samplers see only that. Ours come first,
 // so that a limit on their number does not cost one of them.
-func (r *run) attributes(attempt int64) attributes {
+func (r *run) attributes() attributes {
 	t, s := r.spawn.task, r.spawn
 	own := t.Attrs()
 	room := mostOurs + len(own) + len(s.baggage) + len(r.mw.attributes)
@@ -43,8 +43,8 @@ func (r *run) attributes(attempt int64) attributes {
 	}
 	a.append(seconds(taskQueueTimeKey, queueTime(t)))
 	a.append(pendingOutcome)
-	if attempt > 1 {
-		a.append(taskAttemptKey.Int64(attempt))
+	if r.attempt > 1 {
+		a.append(taskAttemptKey.Int64(r.attempt))
 	}
 	if s.link.IsValid() {
 		a.append(spawnerTraceIDKey.String(s.traceID))
