@@ -13,8 +13,9 @@ import (
 	"github.com/afterspan/afterspan/otelmw"
 )
 
-// BenchmarkTaskAgainst is what a task costs as a multiple of what its rival does, in CPU time of the process, with both
-// in the same run: a span against one that is written by hand, and what is off against a manager without the middleware.
+// BenchmarkTaskAgainst is what a task costs as a multiple of what its rival does, in CPU time of the
+// process, with both in the same run: a span against one that is written by hand, with the task's three
+// attributes or with all that the middleware writes, and what is off against a manager without it.
 //
 //	go test -run xxx -bench TaskAgainst -benchtime 100000x -count 5 ./otelmw
 func BenchmarkTaskAgainst(b *testing.B) {
@@ -29,6 +30,8 @@ func BenchmarkTaskAgainst(b *testing.B) {
 		{"by-hand/sampled", traced(sampled), byHand(sampled)},
 		{"by-hand/sampled-without-spawn-span", traced(sampled, otelmw.WithoutSpawnSpan()), byHand(sampled)},
 		{"by-hand/unsampled", traced(unsampled), byHand(unsampled)},
+		{"in-full/sampled-without-spawn-span", traced(sampled, otelmw.WithoutSpawnSpan()), inFull(sampled)},
+		{"in-full/unsampled", traced(unsampled), inFull(unsampled)},
 		{"no-middleware/noop", inManager(sampled, noTraces, noMetrics), inManager(sampled)},
 		{"no-middleware/filtered", traced(sampled, filtered), inManager(sampled)},
 	} {
