@@ -13,7 +13,7 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// durationBuckets are those that the semantic conventions give for work that may take minutes.
+// durationBuckets are those of the semantic conventions for work that may take minutes, in seconds.
 var durationBuckets = []float64{0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300}
 
 // instruments are the metrics of tasks.
@@ -52,7 +52,7 @@ func newMeter(mp metric.MeterProvider) metric.Meter {
 	return mp.Meter(ScopeName, metric.WithInstrumentationVersion(Version), metric.WithSchemaURL(schemaURL))
 }
 
-// handle reports what is wrong with an instrument. What the meter returned with the error can be used.
+// handle reports an error of an instrument. What the meter returned with the error can be used.
 func handle(err error) {
 	if err != nil {
 		otel.Handle(err)
@@ -60,14 +60,14 @@ func handle(err error) {
 }
 
 // nameSets are the attribute sets of the tasks of one name, made once. The options are kept as the
-// slices that calls take, since making those allocates, too.
+// slices that calls take, since making those allocates as well.
 type nameSets struct {
 	name      []metric.AddOption
 	queue     []metric.RecordOption
 	byOutcome [core.Rejected][]metric.RecordOption // nil for Failed, whose error.type varies
 }
 
-// What is kept is bounded: names may turn out to have ids in them.
+// The cache of sets is bounded, since names may turn out to have ids in them.
 const (
 	mostNames   = 1000
 	longestName = 200 // bytes
@@ -113,7 +113,7 @@ func durationAttributes(name string, o core.Outcome, errorType string) attribute
 	return attrs
 }
 
-// recordOptions takes attrs over: NewSet sorts them where they are.
+// recordOptions owns attrs: NewSet sorts them in place.
 func recordOptions(attrs attributes) []metric.RecordOption {
 	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attrs...))}
 }
