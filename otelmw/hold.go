@@ -84,5 +84,5 @@ func (s endedSpan) end() {
 		return
 	}
 	defer contain("the end of a span")
-	s.Span.End(trace.WithTimestamp(s.at))
+	s.End(trace.WithTimestamp(s.at))
 }

@@ -59,7 +59,7 @@ func runStep(t *testing.T, q *holdQueue, held map[string]*heldSpan, step string)
 		now, want, _ := strings.Cut(step[1:], "=")
 		var got strings.Builder
 		for _, span := range q.takeDue(at(now[0] - '0')) {
-			got.WriteString(string(span.Span.(namedSpan).name))
+			got.WriteString(span.Span.(namedSpan).name)
 		}
 		assert.Equal(t, want, got.String(), step)
 	case '#':
