@@ -2,8 +2,10 @@ package otelmw_test
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -92,6 +94,19 @@ func TestRegistryIsComplete(t *testing.T) {
 		assert.Equal(t, "development", a.Stability, id)
 		assert.True(t, used[id], "%s is in no group", id)
 	}
+}
+
+// The links of Jaeger's pages are made of attributes that there are.
+func TestJaegerLinksAreOfKnownAttributes(t *testing.T) {
+	content, err := os.ReadFile("../docs/jaeger-ui.json")
+	require.NoError(t, err)
+	require.True(t, json.Valid(content))
+	r, found := readRegistry(t), 0
+	for _, key := range regexp.MustCompile(`afterspan\.[a-z_]+\.[a-z_]+`).FindAllString(string(content), -1) {
+		assert.Contains(t, r.attributes, key)
+		found++
+	}
+	assert.GreaterOrEqual(t, found, 4)
 }
 
 // emitted is what was seen of attributes: where, and which values.
