@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"github.com/stretchr/testify/require"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 )
 
 var parts = []string{"requests", "tasks", "partner", "ops", "telemetry"}
