@@ -101,6 +101,28 @@ func TestErrorDescriptionThatPanicsIsEmpty(t *testing.T) {
 	})
 }
 
+// The context that a task was started with may be the service's own code.
+func TestContextThatPanics(t *testing.T) {
+	for name, opts := range map[string][]otelmw.Option{
+		"traced": nil, "metrics only": {noTraces}, "filtered": {filtered}, "baggage": {otelmw.WithBaggageKeys("tenant")},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			tel := newTelemetry(t)
+			m := tel.manager(opts...)
+			task := m.Go(brokenContext{context.Background()}, "job", succeed)
+			require.NoError(t, m.Wait(t.Context()))
+			assert.NoError(t, task.Err())
+			assert.Equal(t, core.Completed, task.Outcome())
+			assert.NotEmpty(t, handled.take())
+		})
+	}
+}
+
+// brokenContext has no values that could be read.
+type brokenContext struct{ context.Context }
+
+func (brokenContext) Value(any) any { panic("no values") }
+
 // The value of a panic may be anything, also one that panics when it is printed.
 func TestCallbackThatPanicsWithAValueThatPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

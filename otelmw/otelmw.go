@@ -63,9 +63,7 @@ func newMiddleware(opts []Option) *middleware {
 func (mw *middleware) onSpawn(ctx context.Context, t *core.Task) context.Context {
 	s := mw.newSpawn(ctx, t)
 	if s.isRecorded && mw.tracer != nil {
-		spawner := trace.SpanFromContext(ctx)
-		mw.readSpawner(ctx, s, spawner.SpanContext())
-		mw.startSpawnSpan(ctx, s, spawner.IsRecording())
+		mw.startSpawnSpan(ctx, s)
 	}
 	return context.WithValue(ctx, spawnKey{mw}, s)
 }

@@ -38,13 +38,13 @@ func (r *run) start() {
 
 // startSpan starts the span and puts it into the context.
 func (r *run) startSpan() {
-	ctx, span := r.newSpan()
-	if span != nil {
-		r.ctx = ctx
+	var sc trace.SpanContext
+	if ctx, span := r.newSpan(); span != nil {
+		r.ctx, sc = ctx, span.SpanContext()
 		r.spawn.open.add(r.attempt, span)
 	}
 	if r.attempt == 1 {
-		r.mw.linkSpawnSpan(r.spawn, trace.SpanContextFromContext(r.ctx))
+		r.mw.linkSpawnSpan(r.spawn, sc)
 	}
 }
 

@@ -20,15 +20,16 @@ type spawn struct {
 	isRecorded bool // the filters let it pass
 
 	// With a tracer only. Set by Spawn and not changed after that.
-	relation Relation
-	name     string            // of the task's span
-	spawner  trace.SpanContext // invalid: there is none
-	traceID  string            // of the spawner
-	spanID   string            // of the spawner
-	origin   string            // the trace id of the spawner of the first task in a chain of tasks
-	link     trace.SpanContext // what the task's span links to; invalid: nothing
-	baggage  attributes        // the members that are asked for
-	held     *heldSpan         // the span "spawn NAME"; nil: there is none
+	relation       Relation
+	name           string            // of the task's span
+	spawner        trace.SpanContext // invalid: there is none
+	spawnerRecords bool
+	traceID        string            // of the spawner
+	spanID         string            // of the spawner
+	origin         string            // the trace id of the spawner of the first task in a chain of tasks
+	link           trace.SpanContext // what the task's span links to; invalid: nothing
+	baggage        attributes        // the members that are asked for
+	held           *heldSpan         // the span "spawn NAME"; nil: there is none
 
 	attempts atomic.Int64 // runs that have begun
 	open     openSpans    // of these runs
@@ -37,20 +38,29 @@ type spawn struct {
 // spawnKey is the context key of a spawn. Two middlewares in one chain have a spawn each.
 type spawnKey struct{ mw *middleware }
 
+// newSpawn returns the spawn of t, where ctx is the spawner's.
 func (mw *middleware) newSpawn(ctx context.Context, t *core.Task) *spawn {
 	s := &spawn{task: t, isRecorded: mw.records(ctx, t)}
-	if outer, ok := ctx.Value(spawnKey{mw}).(*spawn); ok {
-		s.origin = outer.origin
+	if s.isRecorded && mw.tracer != nil {
+		s.name = mw.spanName(ctx, t)
+		s.relation = mw.relationOf(ctx, t)
 	}
+	mw.readSpawner(ctx, s)
 	return s
 }
 
-// readSpawner takes down what a span needs of the spawner.
-func (mw *middleware) readSpawner(ctx context.Context, s *spawn, spawner trace.SpanContext) {
-	s.name = mw.spanName(ctx, s.task)
-	s.relation = mw.relationOf(ctx, s.task)
+// readSpawner takes down what a span needs of the spawner. The values of ctx may be users' code.
+func (mw *middleware) readSpawner(ctx context.Context, s *spawn) {
+	defer contain("the context of a spawner")
+	if outer, ok := ctx.Value(spawnKey{mw}).(*spawn); ok {
+		s.origin = outer.origin
+	}
+	if !s.isRecorded || mw.tracer == nil {
+		return
+	}
 	s.baggage = mw.baggageOf(ctx)
-	s.spawner = spawner
+	spawner := trace.SpanFromContext(ctx)
+	s.spawner, s.spawnerRecords = spawner.SpanContext(), spawner.IsRecording()
 	if !s.spawner.IsValid() {
 		return
 	}
@@ -95,11 +105,7 @@ func (mw *middleware) spawnOf(ctx context.Context, t *core.Task) *spawn {
 	if s := mw.findSpawn(ctx, t); s != nil {
 		return s
 	}
-	s := mw.newSpawn(ctx, t)
-	if s.isRecorded && mw.tracer != nil {
-		mw.readSpawner(ctx, s, trace.SpanContextFromContext(ctx))
-	}
-	return s
+	return mw.newSpawn(ctx, t)
 }
 
 // queueTime returns how long t waited for its start, or has been waiting if it never started.

@@ -13,8 +13,8 @@ import (
 // processors later, when it can say what became of the task.
 
 // startSpawnSpan starts the span "spawn NAME" of s, if the task is to have one.
-func (mw *middleware) startSpawnSpan(ctx context.Context, s *spawn, spawnerRecords bool) {
-	if !mw.spawnSpan || !s.isLinked() || !spawnerRecords {
+func (mw *middleware) startSpawnSpan(ctx context.Context, s *spawn) {
+	if !mw.spawnSpan || !s.isLinked() || !s.spawnerRecords {
 		return
 	}
 	defer contain("the start of a span")
