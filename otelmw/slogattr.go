@@ -9,8 +9,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 )
 
-// The task's own attributes are those of package slog. This makes attributes of OpenTelemetry of
-// them.
+// The task's own attributes are those of package slog. Here they become attributes of OpenTelemetry.
 
 // addTask adds the task's own attributes.
 func (mw *middleware) addTask(a *attributes, own []slog.Attr) {
@@ -55,7 +54,8 @@ func flatten(a *attributes, prefix string, attr slog.Attr, replace func(slog.Att
 	}
 }
 
-// value returns v, which is resolved, as an attribute's value. Strings, ints, bools and floats keep their types.
+// value returns v, which is resolved, as an attribute's value. Strings, ints, bools and floats keep
+// their types.
 func value(v slog.Value) attribute.Value {
 	switch v.Kind() {
 	case slog.KindString:

@@ -68,12 +68,12 @@ func (mw *middleware) endSpawnSpan(ctx context.Context, s *spawn) {
 	}
 	defer span.end()
 	defer contain("the end of a span")
-	if s.attempts.Load() == 0 { // there is no other span that could have the task's attributes
-		span.SetAttributes(mw.attributesOfUnrun(ctx, s)...)
-	}
 	err := s.task.Err()
 	end := endingOf(ctx, s.task, err)
 	end.write(span, mw.describeEnding(end, err))
+	if s.attempts.Load() == 0 { // there is no other span that could have the task's attributes
+		span.SetAttributes(mw.attributesOfUnrun(ctx, s)...)
+	}
 }
 
 // attributesOfUnrun returns the attributes of a task without a run, such as one that was cancelled in
