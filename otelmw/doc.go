@@ -135,8 +135,9 @@
 // # In Jaeger
 //
 // Jaeger shows a link as a reference: open the span, then References, and click "span in another trace".
-// Its search finds no links. It finds tags: afterspan.task.outcome=failed, the task's own attributes,
-// and the trace ids of the spawner and the origin.
+// Its search finds no links. It finds tags: the task's own attributes, the trace ids of the spawner and
+// the origin, and afterspan.task.outcome=failed, which the trace of the request has as well. Add
+// span.kind=consumer to find each failed task once.
 //
 // Jaeger suspects a wrong clock in a span that ends after its parent, as a child may, and warns, unless
 // it knows that both are from one host. Its pages go by the resource attribute ip, its API v3 by

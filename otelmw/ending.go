@@ -17,8 +17,7 @@ type ending struct {
 	cancelCause string // of Cancelled
 }
 
-// endingOf returns how a run of t in ctx ended that returned err. For a task that has ended, err is
-// the task's.
+// endingOf returns how t ended, or one run of it: in ctx, and with err.
 func endingOf(ctx context.Context, t *core.Task, err error) ending {
 	end := ending{outcome: t.OutcomeOf(err)}
 	switch end.outcome {
@@ -31,8 +30,8 @@ func endingOf(ctx context.Context, t *core.Task, err error) ending {
 	return end
 }
 
-// cancelCause returns what cancelled a task that ran in ctx: cancel, shutdown, or context for the end
-// of the context that an Attached task or a Group was given.
+// cancelCause returns what cancelled the task whose context ctx is: cancel, shutdown, or context if it
+// was the end of the context that an Attached task or a Group was given.
 func cancelCause(ctx context.Context) string {
 	switch context.Cause(ctx) {
 	case core.ErrCancelled:

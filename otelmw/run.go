@@ -84,8 +84,8 @@ func (r *run) countStart() {
 	}
 }
 
-// endPassing ends a run whose panic or Goexit passes through. A manager's chain turns panics into
-// errors, so with one it is Goexit; the chain of another engine may let a panic with that value pass.
+// endPassing ends a run that did not return. value is that of a panic, which goes on after that, or nil
+// after Goexit. Panics come here from engines only: the chain of a manager turns them into errors.
 func (r *run) endPassing(value any) {
 	if value == nil {
 		r.end(core.ErrGoexit)
