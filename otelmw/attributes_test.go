@@ -51,8 +51,10 @@ func TestSamplersSeeAllThatIsKnownAtTheStart(t *testing.T) {
 			"afterspan.task.id":          int64(2),
 			"afterspan.task.timeout":     90.0,
 			"afterspan.task.queue_time":  2.0,
+			"afterspan.task.outcome":     "pending",
 			"afterspan.spawner.trace_id": agent.SpanContext().TraceID().String(),
 			"afterspan.spawner.span_id":  agent.SpanContext().SpanID().String(),
+			"afterspan.origin.trace_id":  agent.SpanContext().TraceID().String(),
 			"thread_id":                  "t-1",
 			"tenant":                     "acme",
 			"region":                     "eu",
@@ -64,8 +66,9 @@ func TestSamplersSeeAllThatIsKnownAtTheStart(t *testing.T) {
 		asked = all.of("spawn job")
 		require.Len(t, asked, 1)
 		assert.Equal(t, trace.SpanKindProducer, asked[0].Kind)
-		assert.Equal(t, map[string]any{"afterspan.task.name": "job", "afterspan.task.id": int64(2)},
-			values(t, asked[0].Attributes))
+		assert.Equal(t, map[string]any{
+			"afterspan.task.name": "job", "afterspan.task.id": int64(2), "afterspan.task.outcome": "pending",
+		}, values(t, asked[0].Attributes))
 	})
 }
 

@@ -39,6 +39,7 @@ func BenchmarkTask(b *testing.B) {
 		{"sampled-and-metrics", inManager(sampled, traces, metrics)},
 		{"by-hand", byHand(sampled)},
 		{"by-hand-unsampled", byHand(unsampled)},
+		{"in-full", inFull(sampled)},
 		{"goroutine", bare()},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
@@ -90,6 +91,34 @@ func byHand(tp trace.TracerProvider) way {
 				span.SetStatus(codes.Error, err.Error())
 			}
 		})
+	}
+	return way{start, wg.Wait}
+}
+
+// inFull is by hand, too, with all that the middleware writes down of a task that completes: it shows
+// how much of the cost is the SDK's.
+func inFull(tp trace.TracerProvider) way {
+	tracer, ctx := tp.Tracer("service"), underASpan(tp)
+	var wg sync.WaitGroup
+	run := func(ctx context.Context) error {
+		sc := trace.SpanContextFromContext(ctx)
+		ctx, span := tracer.Start(ctx, "job", trace.WithNewRoot(),
+			trace.WithLinks(trace.Link{SpanContext: sc, Attributes: []attribute.KeyValue{attribute.String("afterspan.link.kind", "spawner")}}),
+			trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
+				attribute.String("afterspan.task.name", "job"), attribute.Int("afterspan.task.id", 1),
+				attribute.Float64("afterspan.task.queue_time", 0.1), attribute.String("afterspan.task.outcome", "pending"),
+				attribute.String("afterspan.spawner.trace_id", sc.TraceID().String()),
+				attribute.String("afterspan.spawner.span_id", sc.SpanID().String()),
+				attribute.String("afterspan.origin.trace_id", sc.TraceID().String()),
+				attribute.String("thread_id", "t-1"), attribute.Int("attachments", 3), attribute.Bool("retry", true)))
+		defer span.End()
+		err := succeed(ctx)
+		span.SetAttributes(attribute.String("afterspan.task.outcome", "completed"))
+		return err
+	}
+	start := func() {
+		ctx := context.WithoutCancel(ctx)
+		wg.Go(func() { _ = run(ctx) })
 	}
 	return way{start, wg.Wait}
 }

@@ -29,7 +29,7 @@ func TestCallbackThatPanics(t *testing.T) {
 			otelmw.WithRelationFunc(func(context.Context, *core.Task) otelmw.Relation { panic("boom") }), plain, 1,
 		},
 		"WithSpanNameFormatter": {
-			otelmw.WithSpanNameFormatter(func(*core.Task) string { panic("boom") }), plain, 2, // for both spans
+			otelmw.WithSpanNameFormatter(func(context.Context, *core.Task) string { panic("boom") }), plain, 1,
 		},
 		"WithAttributesFunc": {
 			otelmw.WithAttributesFunc(func(context.Context, *core.Task) []attribute.KeyValue { panic("boom") }), plain, 1,
@@ -54,7 +54,7 @@ func TestCallbackThatPanics(t *testing.T) {
 			assert.NoError(t, task.Err())
 			require.ElementsMatch(t, []string{"agent", "spawn job", "job"}, tel.names())
 			job := tel.span(t, "job")
-			got := without(foreign(t, job), "afterspan.spawner.trace_id", "afterspan.spawner.span_id")
+			got := withoutSpawner(foreign(t, job))
 			assert.Equal(t, "eu", got["region"])
 			assert.Equal(t, test.want, without(got, "region"))
 			require.Len(t, linked(t, job), 1)
@@ -100,6 +100,28 @@ func TestErrorDescriptionThatPanicsIsEmpty(t *testing.T) {
 		assert.Equal(t, []string{"otelmw: the text of an error panicked: boom"}, handled.take())
 	})
 }
+
+// The context that a task was started with may be the service's own code.
+func TestContextThatPanics(t *testing.T) {
+	for name, opts := range map[string][]otelmw.Option{
+		"traced": nil, "metrics only": {noTraces}, "filtered": {filtered}, "baggage": {otelmw.WithBaggageKeys("tenant")},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			tel := newTelemetry(t)
+			m := tel.manager(opts...)
+			task := m.Go(brokenContext{context.Background()}, "job", succeed)
+			require.NoError(t, m.Wait(t.Context()))
+			assert.NoError(t, task.Err())
+			assert.Equal(t, core.Completed, task.Outcome())
+			assert.NotEmpty(t, handled.take())
+		})
+	}
+}
+
+// brokenContext has no values that could be read.
+type brokenContext struct{ context.Context }
+
+func (brokenContext) Value(any) any { panic("no values") }
 
 // The value of a panic may be anything, also one that panics when it is printed.
 func TestCallbackThatPanicsWithAValueThatPanics(t *testing.T) {

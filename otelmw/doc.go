@@ -4,82 +4,152 @@
 //
 //	tasks := core.New(core.WithMiddleware(otelmw.New()))
 //
-// It imports the OpenTelemetry API alone. Without an SDK in the program it records nothing.
+// It imports the OpenTelemetry API only. Without an SDK in the program it records nothing.
 //
 // # Spans
 //
-// A task goes on after the span that started it has ended, so by default its span is not a child
-// of that one but the root of a trace of its own, and the two are linked both ways (see [Relation]):
+// A task outlives the span that started it. By default its span is therefore the root of a trace of
+// its own, and the two traces are linked both ways (see [Relation]):
 //
-//   - In the spawner's trace a short PRODUCER span "spawn NAME" stands for the task. It lasts until
-//     the run starts, and so shows the wait in the queue, and links to the task's span.
-//   - The task's span is a CONSUMER span, called like the task, that links to "spawn NAME".
+//   - The spawner's trace has a short PRODUCER span "spawn NAME" under the spawner's span. It links to
+//     the task's span and tells what became of the task.
+//   - The task's trace begins with a CONSUMER span named NAME, which links to "spawn NAME".
 //
-// Where the spawner's span does not record (it is not sampled, or of another process) the task links
-// to that span itself, and without any span in the context its span is a root without links.
+// If the spawner's span is not sampled, or belongs to another process, there is no "spawn NAME" and
+// the task links to the spawner's span itself. Without a span in the context the task's span is a root
+// without links.
 //
-// These attributes are set at the start, so that samplers see them: afterspan.task.name,
-// afterspan.task.id, afterspan.task.timeout (seconds, if there is one), afterspan.task.queue_time (seconds),
-// afterspan.task.attempt (from 2 on, when a retry outside this middleware calls again),
-// afterspan.spawner.trace_id and afterspan.spawner.span_id (with a link: trace stores cannot look
-// links up backwards), and the task's own attributes under their own keys, groups joined by dots. The two
-// afterspan.spawner attributes name the span in the context given to Go; the link leads to "spawn NAME" under it.
+// # The outcome in the spawner's trace
 //
-// Strings, integers, bools and floats keep their types, a [time.Duration] is written as "1.5s", a [time.Time] in
-// RFC 3339, and any other value as package fmt prints it. Text is cut after 4 KiB, and says so; what is not valid
-// UTF-8 is replaced. A key under afterspan. that is not ours is dropped, as is what goes over 126 attributes.
+// A failed task is an error in the trace of the request that started it, and that trace looks no longer
+// than the request was. "spawn NAME" ends, by its end time, at the moment when Go returns. It is handed
+// to the span processors later: when the task has ended, with its outcome, or after five seconds, with
+// the outcome pending. [WithSpawnSpanHold] changes the five seconds.
 //
-// At the end comes afterspan.task.outcome: completed, failed, cancelled or timed_out. Failed and timed_out set
-// error.type and the status Error; the others leave the status alone. A panic is one "exception" event with its stack.
-// error.type is timeout, panic, goexit, what a method ErrorType() string of the error says, or else
-// the innermost type of the error that tells anything. A sentinel made by errors.New has none, and all of
-// them are "*errors.errorString": give errors that you want to tell apart such a method.
+// This has limits. Know them before you build alerts on it:
+//
+//   - A task that fails after the hold is not an error in the spawner's trace. Its own trace has it.
+//   - Nothing is exported of a task whose process dies within the hold.
+//   - A tail sampler that decides sooner than the hold does not see the outcome. Exporters that wait for
+//     all spans of a local trace (Datadog's) wait for the hold, too, and those that drop children that
+//     finish after their parent (Sentry's) drop "spawn NAME". Use a hold of 0 or [WithoutSpawnSpan] there.
+//   - Each failure is an error on two spans. Count errors on CONSUMER and SERVER spans only.
+//   - A task that waits in the queue for longer than the hold leaves a "spawn NAME" without a link. The
+//     task's span links back all the same.
+//
+// One queue and one timer serve all tasks of a middleware. If more than 512 spans are due at once, they
+// are handed over in portions, 20 ms apart, so that a batch processor can keep up.
+//
+// # Attributes
+//
+// The task's span starts with these attributes, so that samplers see them:
+//
+//	afterspan.task.name         string
+//	afterspan.task.id           int     unique within its manager
+//	afterspan.task.timeout      double  seconds; only if the task has a timeout
+//	afterspan.task.queue_time   double  seconds from Go to the start of the run
+//	afterspan.task.outcome      string  pending, replaced at the end
+//	afterspan.task.attempt      int     only from 2 on: a retry outside called again
+//	afterspan.spawner.trace_id  string  only with a link: the span in the context given to Go
+//	afterspan.spawner.span_id   string
+//	afterspan.origin.trace_id   string  the trace that the first task of a chain of tasks came from
+//
+// Trace stores cannot look links up backwards. Search for afterspan.spawner.trace_id to find the tasks
+// that a trace started, and for afterspan.origin.trace_id to find those that they started as well, at
+// any depth.
+//
+// Then come the task's own attributes under their own keys, with the names of groups joined by dots.
+// Strings, integers, bools and floats keep their types. A [time.Duration] is written like "1.5s", a
+// [time.Time] in RFC 3339, and any other value as package fmt prints it. Text longer than 4 KiB is cut
+// and says so. Invalid UTF-8 is replaced. An attribute of the task under afterspan.* is dropped, and so
+// are those beyond 127.
+//
+// At the end come:
+//
+//	afterspan.task.outcome       string  completed, failed, cancelled, timed_out, rejected or abandoned
+//	afterspan.task.cancel_cause  string  of cancelled: cancel, shutdown, or context (Attached, Group)
+//	error.type                   string  of failed and timed_out
+//
+// Failed and timed_out set the status Error, with the text of the error; abandoned sets it, too. The
+// other outcomes leave the status alone.
+//
+// error.type is "timeout" for every task that timed out, "panic", "goexit", the result of a method
+// ErrorType() string of an error in the chain, or the innermost type that says anything. A sentinel that
+// errors.New made has the type "*errors.errorString", as all others do: give errors that you want to
+// tell apart such a method.
+//
+// A panic adds one "exception" event with the stack. A task that returns the error of another task,
+// which panicked, has failed with an ordinary error.
+//
+// "spawn NAME" has the name, the id, the outcome, the cause of a cancel, and error.type. Each link has
+// afterspan.link.kind: "task" if it leads to the task, "spawner" if it leads back.
+//
+// # Tasks without a run
+//
+//   - A task that the manager refused is an event "task refused" on the spawner's span, with
+//     afterspan.task.name and afterspan.refusal.reason (full or closed).
+//   - A task that a middleware refused has the outcome rejected.
+//   - A task that was cancelled in the queue has no span of its own. "spawn NAME" has its attributes.
+//   - A task that still runs when Shutdown returns has its spans ended, with the outcome abandoned.
 //
 // # Link or child
 //
-// A link is the default, since a task may outlive its spawner. As a child it would make the request look as long as
-// its slowest follow-up, keep the trace open, and let it look broken while one of the two has not arrived; and what
-// keeps or samples whole traces would wait for the task. OpenTelemetry's conventions for messaging link for the same reasons. What
-// is lost is the one trace with all in it. A task that is short and belongs to the request is better off as a child: use
-// [WithRelation], or [WithRelationFunc] to decide for each. A child has no "spawn NAME", and no link: within one trace
-// it would say nothing new, and trace viewers stumble over it.
+// The default is a link because a task may outlive its spawner. As a child it would make the request
+// look as long as its slowest task, and the trace look broken until the last span has arrived. Whatever
+// keeps or samples whole traces would have to wait for the task. OpenTelemetry's conventions for
+// messaging use links for the same reasons. The price is that there is no single trace with all spans.
+//
+// A short task that belongs to the request is better off as a child. Use [WithRelation], or
+// [WithRelationFunc] to decide for each task. A child has no "spawn NAME" and no link.
 //
 // # Among other middlewares
 //
-// Put it first: what comes after is then in the span, with its time and its log lines. A retry after it makes one span of
-// all attempts; a retry before it makes a span and a duration of each. What may not call next at all, such as a circuit breaker,
-// belongs after it too: a task that never reaches this middleware has no span, and its "spawn NAME" stays open.
+// Put this middleware first: the others then run inside the task's span. A retry inside makes one span
+// of all attempts. A retry outside makes a span and a duration of each attempt, and "spawn NAME" tells
+// the outcome of the task. A circuit breaker outside may leave a task without a span of its own; "spawn
+// NAME" tells its outcome, too.
+//
+// Spawn hooks of later middlewares see the spawner's span. A task without a span of its own, because it
+// is filtered or there are only metrics, runs in the spawner's context unchanged, so the spans of the
+// libraries that it calls are under the spawner's span.
 //
 // # Metrics
 //
 //	afterspan.task.duration        histogram        s       name, outcome, error.type
 //	afterspan.task.queue.duration  histogram        s       name
 //	afterspan.task.active          up-down counter  {task}  name
+//	afterspan.task.refused         counter          {task}  name, reason
 //
-// Their attributes are afterspan.task.name, afterspan.task.outcome and error.type, never an id or what a
-// task says of itself. Names ought to be few: an SDK keeps a time series for each, up to its limit.
-// [ObserveManager] adds what a manager holds and refuses.
+// The attributes are afterspan.task.name, afterspan.task.outcome, error.type and
+// afterspan.refusal.reason (full, closed, or rejected by a middleware). No id and no attribute of a task
+// gets into metrics. Use few task names: an SDK keeps a time series for each, up to its limit.
+//
+// The duration is that of each run; rejected tasks and tasks cancelled in the queue have none. The queue
+// duration is recorded once for each accepted task. [ObserveManager] adds what a manager holds.
 //
 // # Sampling
 //
-// A task's trace is another than its spawner's, so a sampler that decides by trace id decides anew: with
-// 10 % of each, only 1 % of the pairs are there whole. Package linksampler makes the task follow its spawner.
+// A task's trace is not its spawner's, so a sampler that goes by the trace id decides twice: with 10 %
+// of each, only 1 % of the pairs are complete. Package linksampler makes the task follow its spawner.
 //
 // # In Jaeger
 //
-// A link is a reference: a span has "References (1)", and a click on it opens the other trace. Neither side is found by it, only by tags:
-// afterspan.task.outcome=failed, the task's own attributes, and afterspan.spawner.trace_id, which finds all tasks of a
-// trace. The agent's trace does not show that one of its tasks failed, since "spawn NAME" ends as the task starts.
+// Jaeger shows a link as a reference: open the span, then References, and click "span in another trace".
+// Its search finds no links. It finds tags: the task's own attributes, the trace ids of the spawner and
+// the origin, and afterspan.task.outcome=failed, which the trace of the request has as well. Add
+// span.kind=consumer to find each failed task once.
 //
-// Of a span that ends after its parent, as children and sometimes "spawn NAME" do, Jaeger suspects a clock that is wrong, and
-// warns, unless it knows that both are of one host. Its pages go by the resource's attribute ip, its API v3 by host.name.
+// Jaeger suspects a wrong clock in a span that ends after its parent, as a child may, and warns, unless
+// it knows that both are from one host. Its pages go by the resource attribute ip, its API v3 by
+// host.name.
 //
 // # Shutdown
 //
-// The manager's Shutdown comes before the tracer provider's, since a span that ends later is lost. The provider
-// needs a deadline of its own: a task that does not stop uses up all of the manager's, and nothing would be exported.
+// Shut the manager down before the tracer provider: spans that end later are lost. Give the provider a
+// deadline of its own, since a task that does not stop uses up all of the manager's.
 //
 // # Errors
 //
-// Nothing in here stops a task. What the SDK or a callback does wrong goes to [otel.Handle].
+// Nothing in here stops a task, blocks it, or makes it panic. What the SDK or a callback does wrong goes
+// to [otel.Handle].
 package otelmw

@@ -46,6 +46,7 @@ func TestEngineWithoutSpawn(t *testing.T) {
 			"error.type":                 plainError,
 			"afterspan.spawner.trace_id": sc.TraceID().String(),
 			"afterspan.spawner.span_id":  sc.SpanID().String(),
+			"afterspan.origin.trace_id":  sc.TraceID().String(),
 		}, values(t, job.Attributes()))
 		name := attribute.String("afterspan.task.name", "job")
 		assertMetrics(t, tel, queueDuration(point(3, 8, name)), active(0, "job"), duration(point(0, 0, name,
@@ -104,9 +105,13 @@ func TestEngineWithSpawn(t *testing.T) {
 		agent.End()
 		time.Sleep(time.Second)
 		require.NoError(t, run(ctx, task))
+		assert.ElementsMatch(t, []string{"agent", "job"}, tel.names(), "without an Ended hook nobody knows that it is over")
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
 		tel.requireAllEnded(t)
 		spawn, job := tel.span(t, "spawn job"), tel.span(t, "job")
-		assert.Equal(t, time.Second, spawn.EndTime().Sub(spawn.StartTime()))
+		assert.Zero(t, spawn.EndTime().Sub(spawn.StartTime()))
+		assert.Equal(t, "pending", values(t, spawn.Attributes())["afterspan.task.outcome"])
 		assert.Equal(t, []trace.SpanContext{job.SpanContext()}, linked(t, spawn))
 		assert.Equal(t, []trace.SpanContext{spawn.SpanContext()}, linked(t, job))
 	})

@@ -5,36 +5,64 @@ import (
 	"fmt"
 	"reflect"
 
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
-
 	"github.com/afterspan/afterspan/core"
 )
 
-// errorType returns the value of error.type: "timeout" for every timed_out; "panic" and "goexit"; what a method
-// ErrorType() string in the chain says; else the innermost type that tells anything.
-func errorType(err error, outcome core.Outcome) (kind string) {
+// errorType returns the value of error.type for an error of t: "timeout" for every timed_out, "panic",
+// "goexit", the result of a method ErrorType() string in the chain, or the innermost type of the error
+// that tells anything.
+func errorType(t *core.Task, err error, outcome core.Outcome) (kind string) {
 	defer func() {
-		if recover() != nil { // a method of err
-			kind = semconv.ErrorTypeOther.Value.AsString()
+		if recover() != nil { // in a method of err
+			kind = "_OTHER"
 		}
 	}()
+	_, panicked := t.PanicOf(err)
 	switch {
 	case outcome == core.TimedOut:
-		return "timeout"
+		return timeoutType
+	case panicked:
+		return "panic"
 	case errors.Is(err, core.ErrGoexit):
 		return "goexit"
 	}
-	var named interface{ ErrorType() string }
-	if errors.As(err, &named) {
-		if kind := named.ErrorType(); kind != "" {
-			return text(kind)
-		}
+	if kind := namedType(err); kind != "" {
+		return text(kind)
 	}
 	inner, _ := innermost(err)
-	return text(semconv.ErrorType(inner).Value.AsString())
+	return text(typeName(inner))
 }
 
-// plainErrors are the types that tell nothing about what went wrong.
+// timeoutType is the error.type of every task that timed out.
+const timeoutType = "timeout"
+
+// namedType returns the result of the first method ErrorType in err's tree. It passes over panics: they
+// are those of other tasks, which this one has waited for.
+func namedType(err error) string {
+	for err != nil {
+		var named interface{ ErrorType() string }
+		if !errors.As(err, &named) {
+			return ""
+		}
+		panicked, ok := named.(*core.PanicError)
+		if !ok {
+			return named.ErrorType()
+		}
+		err = panicked.Unwrap()
+	}
+	return ""
+}
+
+// typeName returns the type of err with its package path, or as it is written if it has none.
+func typeName(err error) string {
+	t := reflect.TypeOf(err)
+	if t.PkgPath() == "" || t.Name() == "" {
+		return t.String()
+	}
+	return t.PkgPath() + "." + t.Name()
+}
+
+// plainErrors are the types of package errors and fmt, which tell nothing about what went wrong.
 var plainErrors = func() map[reflect.Type]bool {
 	plain := errors.New("")
 	types := make(map[reflect.Type]bool)
@@ -44,8 +72,8 @@ var plainErrors = func() map[reflect.Type]bool {
 	return types
 }()
 
-// innermost returns the innermost error of err's tree whose type tells anything, in the first branch that has
-// one; else the innermost of the first branch.
+// innermost returns the innermost error of err's tree whose type tells anything, in the first branch
+// that has one. Otherwise it returns the innermost error of the first branch.
 func innermost(err error) (inner error, tells bool) {
 	for _, next := range unwrap(err) {
 		if next == nil {

@@ -123,7 +123,7 @@ func ExampleWithBaggageKeys() {
 func ExampleWithSpanNameFormatter() {
 	traces := newPrinter()
 	tasks := core.New(core.WithMiddleware(otelmw.New(otelmw.WithTracerProvider(traces),
-		otelmw.WithSpanNameFormatter(func(t *core.Task) string { return "task " + t.Name() }),
+		otelmw.WithSpanNameFormatter(func(_ context.Context, t *core.Task) string { return "task " + t.Name() }),
 		otelmw.WithSpanStartOptions(trace.WithSpanKind(trace.SpanKindInternal)))))
 
 	tasks.Go(context.Background(), "send_receipt", func(context.Context) error { return nil })
@@ -196,7 +196,7 @@ func ExampleObserveManager() {
 	}
 
 	release := make(chan struct{})
-	for range 4 { // one runs, one waits, two are refused
+	for range 2 { // one runs, one waits
 		tasks.Go(context.Background(), "send_receipt", func(context.Context) error { <-release; return nil })
 	}
 	printMetrics(reader)
@@ -205,7 +205,7 @@ func ExampleObserveManager() {
 	_, _ = tasks.Shutdown(context.Background())
 	_ = registration.Unregister() // lets go of the manager
 	// Output:
-	// afterspan.manager.rejected {afterspan.manager.name=mail} 2
+	// afterspan.manager.tasks {afterspan.manager.name=mail,afterspan.task.state=overdue} 0
 	// afterspan.manager.tasks {afterspan.manager.name=mail,afterspan.task.state=queued} 1
 	// afterspan.manager.tasks {afterspan.manager.name=mail,afterspan.task.state=running} 1
 }

@@ -2,9 +2,11 @@ package otelmw_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -48,6 +50,10 @@ func (p printer) print(keys ...attribute.Key) {
 				}
 			}
 		}
+		for _, e := range s.Events() {
+			attrs := attribute.NewSet(e.Attributes...)
+			fmt.Printf("  event %s: %s\n", e.Name, attrs.Encoded(attribute.DefaultEncoder()))
+		}
 		if s.Status().Description != "" {
 			fmt.Printf("  %s: %s\n", s.Status().Code, s.Status().Description)
 		}
@@ -76,13 +82,77 @@ func Example() {
 	// Output:
 	// answer (internal): root
 	// spawn send_receipt (producer): child of answer, linked to send_receipt
-	// send_receipt (consumer): root, linked to spawn send_receipt
-	//   thread_id = t-1
 	//   afterspan.task.outcome = completed
+	// send_receipt (consumer): root, linked to spawn send_receipt
+	//   afterspan.task.outcome = completed
+	//   thread_id = t-1
 	// smtp (internal): child of send_receipt
 }
 
-// An error is the status of the task's span. With nothing to link to, that span is a plain root.
+// A task that failed is an error in the trace of the request that started it, too.
+func Example_failure() {
+	traces := newPrinter()
+	tasks := core.New(core.WithMiddleware(otelmw.New(otelmw.WithTracerProvider(traces))))
+
+	ctx, span := traces.Tracer("agent").Start(context.Background(), "answer")
+	tasks.Go(ctx, "send_receipt", func(context.Context) error {
+		return fmt.Errorf("mailbox of %s is full", "ada")
+	})
+	span.End()
+
+	_ = tasks.Wait(context.Background())
+	traces.print("afterspan.task.outcome")
+	// Output:
+	// answer (internal): root
+	// spawn send_receipt (producer): child of answer, linked to send_receipt
+	//   afterspan.task.outcome = failed
+	//   Error: mailbox of ada is full
+	// send_receipt (consumer): root, linked to spawn send_receipt
+	//   afterspan.task.outcome = failed
+	//   Error: mailbox of ada is full
+}
+
+// A task that the manager refused is an event on the span that wanted it.
+func Example_refusal() {
+	traces := newPrinter()
+	tasks := core.New(core.WithMiddleware(otelmw.New(otelmw.WithTracerProvider(traces))))
+	_ = tasks.Close()
+
+	ctx, span := traces.Tracer("agent").Start(context.Background(), "answer")
+	tasks.Go(ctx, "send_receipt", func(context.Context) error { return nil })
+	span.End()
+
+	traces.print()
+	// Output:
+	// answer (internal): root
+	//   event task refused: afterspan.refusal.reason=closed,afterspan.task.name=send_receipt
+}
+
+// A task that does not stop is in the traces as well: the shutdown ends its spans.
+func Example_abandoned() {
+	traces := newPrinter()
+	tasks := core.New(core.WithMiddleware(otelmw.New(otelmw.WithTracerProvider(traces))),
+		core.WithShutdownTimeout(10*time.Millisecond))
+
+	ctx, span := traces.Tracer("agent").Start(context.Background(), "answer")
+	stuck := make(chan struct{})
+	defer close(stuck)
+	tasks.Go(ctx, "send_receipt", func(context.Context) error { <-stuck; return nil })
+	span.End()
+
+	_, _ = tasks.Shutdown(context.Background())
+	traces.print("afterspan.task.outcome")
+	// Output:
+	// answer (internal): root
+	// spawn send_receipt (producer): child of answer, linked to send_receipt
+	//   afterspan.task.outcome = abandoned
+	//   Error: the task was still running at the end of the shutdown
+	// send_receipt (consumer): root, linked to spawn send_receipt
+	//   afterspan.task.outcome = abandoned
+	//   Error: the task was still running at the end of the shutdown
+}
+
+// With nothing to link to, a task's span is a plain root.
 func ExampleNew() {
 	traces := newPrinter()
 	tasks := core.New(core.WithMiddleware(otelmw.New(otelmw.WithTracerProvider(traces))))
@@ -127,8 +197,8 @@ func ExampleNew_retry() {
 	//   afterspan.task.outcome = failed
 	//   Error: greylisted
 	// send_receipt (consumer): root
-	//   afterspan.task.attempt = 2
 	//   afterspan.task.outcome = completed
+	//   afterspan.task.attempt = 2
 }
 
 // Link is the default: a trace of its own for the task, and a way from each to the other.
@@ -205,6 +275,28 @@ func ExampleWithRelationFunc() {
 	// search (consumer): child of answer
 	// spawn send_receipt (producer): child of answer, linked to send_receipt
 	// send_receipt (consumer): root, linked to spawn send_receipt
+}
+
+// Without a hold the spawner's trace is complete as soon as the task starts, and tells no outcome. For
+// exporters that wait until all spans of a trace have ended.
+func ExampleWithSpawnSpanHold() {
+	traces := newPrinter()
+	tasks := core.New(core.WithMiddleware(otelmw.New(
+		otelmw.WithTracerProvider(traces), otelmw.WithSpawnSpanHold(0))))
+
+	ctx, span := traces.Tracer("agent").Start(context.Background(), "answer")
+	tasks.Go(ctx, "send_receipt", func(context.Context) error { return errors.New("mailbox full") })
+	span.End()
+
+	_ = tasks.Wait(context.Background())
+	traces.print("afterspan.task.outcome")
+	// Output:
+	// answer (internal): root
+	// spawn send_receipt (producer): child of answer, linked to send_receipt
+	//   afterspan.task.outcome = pending
+	// send_receipt (consumer): root, linked to spawn send_receipt
+	//   afterspan.task.outcome = failed
+	//   Error: mailbox full
 }
 
 func ExampleWithoutSpawnSpan() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -186,6 +187,25 @@ func foreign(t *testing.T, s sdktrace.ReadOnlySpan) map[string]any {
 	return m
 }
 
+// spawnedBy returns the attributes that tell of a spawner, and of the trace that it all began in.
+func spawnedBy(spawner, origin trace.SpanContext) map[string]any {
+	return map[string]any{
+		"afterspan.spawner.trace_id": spawner.TraceID().String(),
+		"afterspan.spawner.span_id":  spawner.SpanID().String(),
+		"afterspan.origin.trace_id":  origin.TraceID().String(),
+	}
+}
+
+// originIn is what is left of a spawner where the relation is not Link.
+func originIn(origin trace.SpanContext) map[string]any {
+	return map[string]any{"afterspan.origin.trace_id": origin.TraceID().String()}
+}
+
+// withoutSpawner returns a span's foreign attributes but for those that tell of its spawner.
+func withoutSpawner(m map[string]any) map[string]any {
+	return without(m, "afterspan.spawner.trace_id", "afterspan.spawner.span_id", "afterspan.origin.trace_id")
+}
+
 func without(m map[string]any, keys ...string) map[string]any {
 	for _, key := range keys {
 		delete(m, key)
@@ -193,11 +213,16 @@ func without(m map[string]any, keys ...string) map[string]any {
 	return m
 }
 
-// linked returns what a span links to. No link has attributes, since Jaeger throws them away.
+// linked returns what a span links to. Each link says what is at its other end: a task leads to its
+// spawner, and a span "spawn NAME" to its task.
 func linked(t *testing.T, s sdktrace.ReadOnlySpan) (to []trace.SpanContext) {
 	t.Helper()
+	kind := "spawner"
+	if strings.HasPrefix(s.Name(), "spawn ") {
+		kind = "task"
+	}
 	for _, l := range s.Links() {
-		require.Empty(t, l.Attributes)
+		require.Equal(t, []attribute.KeyValue{attribute.String("afterspan.link.kind", kind)}, l.Attributes)
 		to = append(to, l.SpanContext)
 	}
 	return to
@@ -294,4 +319,15 @@ func remote(flags trace.TraceFlags) (context.Context, trace.SpanContext) {
 		TraceFlags: flags, TraceState: state, Remote: true,
 	})
 	return trace.ContextWithRemoteSpanContext(context.Background(), sc), sc
+}
+
+// panickingSpan is a span of a tracer that is broken.
+type panickingSpan struct{ trace.Span }
+
+func (panickingSpan) SpanContext() trace.SpanContext        { return trace.SpanContext{} }
+func (panickingSpan) IsRecording() bool                     { return true }
+func (panickingSpan) AddEvent(string, ...trace.EventOption) { panic("no connection") }
+
+func contextWith(span trace.Span) context.Context {
+	return trace.ContextWithSpan(context.Background(), span)
 }

@@ -9,12 +9,11 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/afterspan/afterspan/core"
 )
 
-// durationBuckets are those that the semantic conventions give for work that may take minutes.
+// durationBuckets are those of the semantic conventions for work that may take minutes, in seconds.
 var durationBuckets = []float64{0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300}
 
 // instruments are the metrics of tasks.
@@ -22,6 +21,7 @@ type instruments struct {
 	duration metric.Float64Histogram
 	queue    metric.Float64Histogram
 	active   metric.Int64UpDownCounter
+	refused  metric.Int64Counter
 
 	sets     sync.Map // of *nameSets by task name
 	setCount atomic.Int32
@@ -42,14 +42,17 @@ func newInstruments(mp metric.MeterProvider) *instruments {
 	in.active, err = meter.Int64UpDownCounter("afterspan.task.active", metric.WithUnit("{task}"),
 		metric.WithDescription("Background tasks that run."))
 	handle(err)
+	in.refused, err = meter.Int64Counter("afterspan.task.refused", metric.WithUnit("{task}"),
+		metric.WithDescription("Background tasks that were refused."))
+	handle(err)
 	return &in
 }
 
 func newMeter(mp metric.MeterProvider) metric.Meter {
-	return mp.Meter(ScopeName, metric.WithInstrumentationVersion(Version), metric.WithSchemaURL(semconv.SchemaURL))
+	return mp.Meter(ScopeName, metric.WithInstrumentationVersion(Version), metric.WithSchemaURL(schemaURL))
 }
 
-// handle reports what is wrong with an instrument. What the meter returned with the error can be used.
+// handle reports an error of an instrument. What the meter returned with the error can be used.
 func handle(err error) {
 	if err != nil {
 		otel.Handle(err)
@@ -57,14 +60,14 @@ func handle(err error) {
 }
 
 // nameSets are the attribute sets of the tasks of one name, made once. The options are kept as the
-// slices that calls take, since making those allocates, too.
+// slices that calls take, since making those allocates as well.
 type nameSets struct {
 	name      []metric.AddOption
 	queue     []metric.RecordOption
 	byOutcome [core.Rejected][]metric.RecordOption // nil for Failed, whose error.type varies
 }
 
-// What is kept is bounded: names may turn out to have ids in them.
+// The cache of sets is bounded, since names may turn out to have ids in them.
 const (
 	mostNames   = 1000
 	longestName = 200 // bytes
@@ -95,7 +98,7 @@ func newNameSets(name string) *nameSets {
 	for _, o := range []core.Outcome{core.Completed, core.Cancelled, core.TimedOut} {
 		kind := ""
 		if o == core.TimedOut {
-			kind = errorType(nil, o)
+			kind = timeoutType
 		}
 		sets.byOutcome[o] = recordOptions(durationAttributes(name, o, kind))
 	}
@@ -105,12 +108,12 @@ func newNameSets(name string) *nameSets {
 func durationAttributes(name string, o core.Outcome, errorType string) attributes {
 	attrs := attributes{taskNameKey.String(text(name)), taskOutcomeKey.String(o.String())}
 	if errorType != "" {
-		attrs = append(attrs, semconv.ErrorTypeKey.String(errorType))
+		attrs = append(attrs, errorTypeKey.String(errorType))
 	}
 	return attrs
 }
 
-// recordOptions takes attrs over: NewSet sorts them where they are.
+// recordOptions owns attrs: NewSet sorts them in place.
 func recordOptions(attrs attributes) []metric.RecordOption {
 	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attrs...))}
 }
@@ -146,4 +149,12 @@ func (in *instruments) recordDuration(ctx context.Context, t *core.Task, took ti
 // addActive counts t as running with n = 1, and takes that back with n = -1.
 func (in *instruments) addActive(ctx context.Context, t *core.Task, n int64) {
 	in.active.Add(ctx, n, in.setsOf(t.Name()).name...)
+}
+
+// countRefused counts a task of that name as refused for that reason.
+func (in *instruments) countRefused(ctx context.Context, name, reason string) {
+	if in.refused.Enabled(ctx) {
+		in.refused.Add(ctx, 1, metric.WithAttributeSet(attribute.NewSet(
+			taskNameKey.String(text(name)), refusalReasonKey.String(reason))))
+	}
 }

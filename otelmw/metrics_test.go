@@ -128,6 +128,16 @@ func assertMetrics(t *testing.T, tel *telemetry, want ...metricdata.Metrics) {
 	}
 }
 
+// assertMetric checks one of the metrics, but for times and exemplars.
+func assertMetric(t *testing.T, tel *telemetry, want metricdata.Metrics) {
+	t.Helper()
+	got := tel.collect(t)
+	if assert.Contains(t, got, want.Name) {
+		metricdatatest.AssertEqual(t, want, got[want.Name],
+			metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
+	}
+}
+
 // The whole of what one task leaves: nothing of its id, its attributes or its spawner.
 func TestMetricsOfATask(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

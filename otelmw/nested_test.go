@@ -35,10 +35,7 @@ func TestTaskOfATaskLinksToThatTask(t *testing.T) {
 		assert.Equal(t, []trace.SpanContext{inner.SpanContext()}, linked(t, spawn))
 		requireRoot(t, inner)
 		assert.Equal(t, []trace.SpanContext{spawn.SpanContext()}, linked(t, inner))
-		assert.Equal(t, map[string]any{
-			"afterspan.spawner.trace_id": outer.SpanContext().TraceID().String(),
-			"afterspan.spawner.span_id":  outer.SpanContext().SpanID().String(),
-		}, foreign(t, inner))
+		assert.Equal(t, spawnedBy(outer.SpanContext(), agent.SpanContext()), foreign(t, inner))
 		assert.Equal(t, []trace.SpanContext{outer.SpanContext()}, linked(t, tel.span(t, "spawn outer")),
 			"the first spawner's trace knows its own task only")
 	})
@@ -106,7 +103,6 @@ func TestFilteredTaskLeavesTheTaskAroundItAlone(t *testing.T) {
 		tel.wait(t, m)
 		require.ElementsMatch(t, []string{"agent", "spawn outer", "outer"}, tel.names())
 		spawn, outer := tel.span(t, "spawn outer"), tel.span(t, "outer")
-		assert.Equal(t, time.Second, spawn.EndTime().Sub(spawn.StartTime()))
 		assert.Equal(t, []trace.SpanContext{outer.SpanContext()}, linked(t, spawn))
 		assert.Equal(t, []trace.SpanContext{spawn.SpanContext()}, linked(t, outer))
 		assert.NotContains(t, values(t, outer.Attributes()), "afterspan.task.attempt")

@@ -3,7 +3,8 @@ package otelmw
 import (
 	"context"
 	"errors"
-	"math"
+	"fmt"
+	"sync"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -11,37 +12,73 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// ObserveManager reports the gauges and the refusals of m as metrics, at each collection:
+// ObserveManager reports at each collection what m holds:
 //
-//   - afterspan.manager.tasks (observable up-down counter, {task}), with afterspan.task.state = running or queued
-//   - afterspan.manager.rejected (observable counter, {task})
+//   - afterspan.manager.tasks (observable up-down counter, {task}) with afterspan.task.state = running,
+//     queued or overdue. Overdue tasks are those of the running ones that were cancelled, or timed out,
+//     over five seconds ago, so do not add them to the others.
+//   - afterspan.manager.oldest (observable gauge, s): the time since its start of the task that runs
+//     longest, 0 if none runs.
 //
-// both with afterspan.manager.name = name, which tells the managers of a process apart. Of the options only
-// [WithMeterProvider] counts. The Registration keeps m in memory until it is unregistered.
-// It panics if m is nil.
+// Both have afterspan.manager.name = name, which tells the managers of a process apart. Of the
+// options only [WithMeterProvider] counts.
+//
+// It returns an error if m is observed already, whatever the provider: the figures would count twice.
+// The Registration keeps m in memory until it is unregistered; then m may be observed again.
+//
+// ObserveManager is safe for concurrent use. It panics if m is nil.
 func ObserveManager(m *core.Manager, name string, opts ...Option) (metric.Registration, error) {
 	if m == nil {
 		panic("otelmw: ObserveManager: m is nil")
 	}
-	meter := newMeter(newConfig(opts).meterProvider)
+	r := &registration{manager: m}
+	if _, twice := observed.LoadOrStore(m, r); twice {
+		return nil, fmt.Errorf("otelmw: ObserveManager: the manager %q is observed already", name)
+	}
+	var err error
+	if r.Registration, err = observe(m, name, newConfig(opts).meterProvider); err != nil {
+		observed.Delete(m)
+		return nil, err
+	}
+	return r, nil
+}
+
+// observed has the managers that are observed.
+var observed sync.Map // of *registration by *core.Manager
+
+// A registration makes its manager free to be observed again when it is unregistered.
+type registration struct {
+	metric.Registration
+	manager *core.Manager
+}
+
+// Unregister implements metric.Registration.
+func (r *registration) Unregister() error {
+	observed.CompareAndDelete(r.manager, r)
+	return r.Registration.Unregister()
+}
+
+func observe(m *core.Manager, name string, mp metric.MeterProvider) (metric.Registration, error) {
+	meter := newMeter(mp)
 	tasks, err1 := meter.Int64ObservableUpDownCounter("afterspan.manager.tasks", metric.WithUnit("{task}"),
-		metric.WithDescription("Background tasks that run or wait for a slot."))
-	rejected, err2 := meter.Int64ObservableCounter("afterspan.manager.rejected", metric.WithUnit("{task}"),
-		metric.WithDescription("Background tasks that were refused."))
+		metric.WithDescription("Background tasks that run, wait to run, or run though they were cancelled."))
+	oldest, err2 := meter.Float64ObservableGauge("afterspan.manager.oldest", metric.WithUnit("s"),
+		metric.WithDescription("How long the oldest background task has been running."))
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
-
-	manager := managerNameKey.String(text(name))
 	with := func(attrs ...attribute.KeyValue) metric.MeasurementOption {
-		return metric.WithAttributeSet(attribute.NewSet(append(attrs, manager)...))
+		attrs = append(attrs, managerNameKey.String(text(name)))
+		return metric.WithAttributeSet(attribute.NewSet(attrs...))
 	}
-	running, queued, all := with(taskStateKey.String("running")), with(taskStateKey.String("queued")), with()
+	running, queued := with(taskStateKey.String("running")), with(taskStateKey.String("queued"))
+	overdue, manager := with(taskStateKey.String("overdue")), with()
 	return meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		stats := m.Stats()
 		o.ObserveInt64(tasks, int64(stats.Running), running)
 		o.ObserveInt64(tasks, int64(stats.Queued), queued)
-		o.ObserveInt64(rejected, int64(min(stats.Rejected, math.MaxInt64)), all)
+		o.ObserveInt64(tasks, int64(stats.Overdue), overdue)
+		o.ObserveFloat64(oldest, stats.Oldest.Seconds(), manager)
 		return nil
-	}, tasks, rejected)
+	}, tasks, oldest)
 }

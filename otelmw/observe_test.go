@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -14,33 +15,38 @@ import (
 	"github.com/afterspan/afterspan/otelmw"
 )
 
-// ObserveManager: what a manager holds, and what it refuses.
+// ObserveManager: what a manager holds.
 
 func managerTasks(points ...metricdata.DataPoint[int64]) metricdata.Metrics {
 	return metricdata.Metrics{
-		Name: "afterspan.manager.tasks", Unit: "{task}", Description: "Background tasks that run or wait for a slot.",
-		Data: metricdata.Sum[int64]{Temporality: metricdata.CumulativeTemporality, DataPoints: points},
+		Name: "afterspan.manager.tasks", Unit: "{task}",
+		Description: "Background tasks that run, wait to run, or run though they were cancelled.",
+		Data:        metricdata.Sum[int64]{Temporality: metricdata.CumulativeTemporality, DataPoints: points},
 	}
 }
 
-func managerRejected(points ...metricdata.DataPoint[int64]) metricdata.Metrics {
+func managerOldest(points ...metricdata.DataPoint[float64]) metricdata.Metrics {
 	return metricdata.Metrics{
-		Name: "afterspan.manager.rejected", Unit: "{task}", Description: "Background tasks that were refused.",
-		Data: metricdata.Sum[int64]{
-			Temporality: metricdata.CumulativeTemporality, IsMonotonic: true, DataPoints: points,
-		},
+		Name: "afterspan.manager.oldest", Unit: "s",
+		Description: "How long the oldest background task has been running.",
+		Data:        metricdata.Gauge[float64]{DataPoints: points},
 	}
 }
 
-func count(value int64, manager string, attrs ...attribute.KeyValue) metricdata.DataPoint[int64] {
-	attrs = append(attrs, attribute.String("afterspan.manager.name", manager))
-	return metricdata.DataPoint[int64]{Attributes: attribute.NewSet(attrs...), Value: value}
+// of returns the points of one manager.
+func of(manager string, running, queued, overdue int64) (points []metricdata.DataPoint[int64]) {
+	for state, value := range map[string]int64{"running": running, "queued": queued, "overdue": overdue} {
+		points = append(points, metricdata.DataPoint[int64]{Value: value, Attributes: attribute.NewSet(
+			attribute.String("afterspan.manager.name", manager), attribute.String("afterspan.task.state", state))})
+	}
+	return points
 }
 
-var (
-	running = attribute.String("afterspan.task.state", "running")
-	queued  = attribute.String("afterspan.task.state", "queued")
-)
+func age(manager string, seconds float64) metricdata.DataPoint[float64] {
+	return metricdata.DataPoint[float64]{
+		Value: seconds, Attributes: attribute.NewSet(attribute.String("afterspan.manager.name", manager)),
+	}
+}
 
 // Each collection sees the figures of its own moment, and they go down as well as up.
 func TestObserveManager(t *testing.T) {
@@ -49,17 +55,36 @@ func TestObserveManager(t *testing.T) {
 		m := newManager(core.WithLimit(2, 3))
 		_, err := otelmw.ObserveManager(m, "mail", otelmw.WithMeterProvider(tel.meters))
 		require.NoError(t, err)
-		assertMetrics(t, tel, managerTasks(count(0, "mail", running), count(0, "mail", queued)), managerRejected(count(0, "mail")))
+		assertMetrics(t, tel, managerTasks(of("mail", 0, 0, 0)...), managerOldest(age("mail", 0)))
 
 		release := make(chan struct{})
 		for range 9 {
 			m.Go(context.Background(), "job", until(release))
 		}
-		assertMetrics(t, tel, managerTasks(count(2, "mail", running), count(3, "mail", queued)), managerRejected(count(4, "mail")))
+		time.Sleep(3 * time.Second)
+		assertMetrics(t, tel, managerTasks(of("mail", 2, 3, 0)...), managerOldest(age("mail", 3)))
 
 		close(release)
 		require.NoError(t, m.Wait(t.Context()))
-		assertMetrics(t, tel, managerTasks(count(0, "mail", running), count(0, "mail", queued)), managerRejected(count(4, "mail")))
+		assertMetrics(t, tel, managerTasks(of("mail", 0, 0, 0)...), managerOldest(age("mail", 0)))
+	})
+}
+
+// A task that ignores its cancel is what an operator wants to be woken for.
+func TestObserveManagerCountsOverdueTasks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tel := newTelemetry(t)
+		m := newManager()
+		_, err := otelmw.ObserveManager(m, "mail", otelmw.WithMeterProvider(tel.meters))
+		require.NoError(t, err)
+		release := make(chan struct{})
+		m.Go(context.Background(), "stuck", until(release), core.WithTimeout(time.Second))
+		m.Go(context.Background(), "fine", until(release))
+		time.Sleep(7 * time.Second)
+		assertMetrics(t, tel, managerTasks(of("mail", 2, 0, 1)...), managerOldest(age("mail", 7)))
+		close(release)
+		require.NoError(t, m.Wait(t.Context()))
+		assertMetrics(t, tel, managerTasks(of("mail", 0, 0, 0)...), managerOldest(age("mail", 0)))
 	})
 }
 
@@ -67,17 +92,36 @@ func TestObserveManager(t *testing.T) {
 func TestObserveManagerOfSeveral(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tel := newTelemetry(t)
-		mail, audit := newManager(), newManager()
-		for name, m := range map[string]*core.Manager{"mail": mail, "audit\xff": audit} {
-			_, err := otelmw.ObserveManager(m, name, otelmw.WithMeterProvider(tel.meters), nil)
+		for _, name := range []string{"mail", "audit\xff"} {
+			_, err := otelmw.ObserveManager(newManager(), name, otelmw.WithMeterProvider(tel.meters), nil)
 			require.NoError(t, err)
 		}
-		require.NoError(t, audit.Close())
-		audit.Go(context.Background(), "job", succeed)
-		assertMetrics(t, tel,
-			managerTasks(count(0, "mail", running), count(0, "mail", queued),
-				count(0, "audit\uFFFD", running), count(0, "audit\uFFFD", queued)),
-			managerRejected(count(0, "mail"), count(1, "audit\uFFFD")))
+		assertMetrics(t, tel, managerTasks(append(of("mail", 0, 0, 0), of("audit\uFFFD", 0, 0, 0)...)...),
+			managerOldest(age("mail", 0), age("audit\uFFFD", 0)))
+	})
+}
+
+// Twice would count everything twice, whatever the names and the providers.
+func TestObserveManagerTwiceIsAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tel, other := newTelemetry(t), newTelemetry(t)
+		m := newManager()
+		first, err := otelmw.ObserveManager(m, "mail", otelmw.WithMeterProvider(tel.meters))
+		require.NoError(t, err)
+		for _, again := range []*telemetry{tel, other} {
+			r, err := otelmw.ObserveManager(m, "again", otelmw.WithMeterProvider(again.meters))
+			require.Error(t, err)
+			assert.Nil(t, r)
+		}
+		assertMetrics(t, tel, managerTasks(of("mail", 0, 0, 0)...), managerOldest(age("mail", 0)))
+
+		require.NoError(t, first.Unregister())
+		second, err := otelmw.ObserveManager(m, "again", otelmw.WithMeterProvider(other.meters))
+		require.NoError(t, err)
+		require.NoError(t, first.Unregister(), "once more")
+		_, err = otelmw.ObserveManager(m, "again", otelmw.WithMeterProvider(other.meters))
+		require.Error(t, err, "the second is not the first's to unregister")
+		require.NoError(t, second.Unregister())
 	})
 }
 

@@ -9,14 +9,14 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/embedded"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/afterspan/afterspan/core"
 	"github.com/afterspan/afterspan/otelmw"
 )
 
-// Without a span of its own, a task carries the spawner's SpanContext: its logs, and the spans of the
-// libraries that it calls, stay in that trace.
+// Where no span is made the context is the spawner's, as it would be without the middleware.
 
 var (
 	noTraces  = otelmw.WithTracerProvider(tracenoop.NewTracerProvider())
@@ -24,12 +24,11 @@ var (
 	filtered  = otelmw.WithFilter(func(context.Context, *core.Task) bool { return false })
 )
 
-// It is never the spawner's span itself. That one ends any time, and what is written to it then is lost without a
-// word; while it lives, what the task writes there would be said of the request.
-func TestTaskWithoutASpanCarriesTheSpawnersSpanContext(t *testing.T) {
+// An otelhttp client in such a task starts its span with the provider of the current one, and under it.
+func TestTaskWithoutASpanHasTheSpawners(t *testing.T) {
 	for name, opts := range map[string][]otelmw.Option{
 		"no-op":           {noTraces, noMetrics},
-		"no-op traces":    {noTraces},
+		"metrics only":    {noTraces},
 		"filtered":        {filtered},
 		"filtered no-op":  {noTraces, noMetrics, filtered},
 		"child of no-op":  {noTraces, otelmw.WithRelation(otelmw.Child)},
@@ -40,28 +39,75 @@ func TestTaskWithoutASpanCarriesTheSpawnersSpanContext(t *testing.T) {
 			m := tel.manager(opts...)
 			ctx, agent := tel.start("agent")
 			m.Go(ctx, "job", func(ctx context.Context) error {
-				assert.Equal(t, agent.SpanContext(), trace.SpanContextFromContext(ctx))
-				span := trace.SpanFromContext(ctx)
-				assert.NotEqual(t, agent, span)
-				assert.False(t, span.IsRecording())
-				span.SetAttributes(attribute.Bool("of_the_task", true))
-				span.End()
-				_, query := tel.startIn(ctx, "query")
-				query.End()
+				assert.Equal(t, agent, trace.SpanFromContext(ctx))
+				_, get := trace.SpanFromContext(ctx).TracerProvider().Tracer("http").Start(ctx, "GET")
+				get.End()
 				return nil
 			})
 			assert.NoError(t, m.Wait(t.Context()))
-			assert.True(t, agent.IsRecording())
 			agent.End()
-			assert.ElementsMatch(t, []string{"query", "agent"}, tel.names())
-			assert.Equal(t, agent.SpanContext(), tel.span(t, "query").Parent())
-			assert.Empty(t, tel.span(t, "agent").Attributes())
+			assert.ElementsMatch(t, []string{"GET", "agent"}, tel.names())
+			assert.Equal(t, agent.SpanContext(), tel.span(t, "GET").Parent())
 		})
 	}
 }
 
+// The Spawn of a later middleware is called while the spawner's span is live, and may write to it.
+func TestLaterSpawnsSeeTheSpawnersLiveSpan(t *testing.T) {
+	for name, opts := range map[string][]otelmw.Option{
+		"traced": nil, "metrics only": {noTraces}, "filtered": {filtered}, "no-op": {noTraces, noMetrics},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			tel := newTelemetry(t)
+			ctx, agent := tel.start("agent")
+			m := newManager(core.WithMiddleware(tel.middleware(opts...),
+				spawnFunc(func(ctx context.Context, _ *core.Task) context.Context {
+					trace.SpanFromContext(ctx).AddEvent("task started")
+					return ctx
+				})))
+			m.Go(ctx, "job", succeed)
+			agent.End()
+			tel.wait(t, m)
+			assert.Len(t, tel.span(t, "agent").Events(), 1)
+		})
+	}
+}
+
+// A no-op of another type cannot be told from a tracer before it has been asked. It makes no span either.
+func TestTracersThatMakeNoSpansLeaveTheContextAlone(t *testing.T) {
+	for name, tp := range map[string]trace.TracerProvider{
+		"deprecated":         trace.NewNoopTracerProvider(),              //nolint:staticcheck // it is still in use
+		"of the service":     wrapped{tp: trace.NewNoopTracerProvider()}, //nolint:staticcheck // it is still in use
+		"of trace/noop, too": wrapped{tp: tracenoop.NewTracerProvider()},
+	} {
+		for _, relation := range []otelmw.Relation{otelmw.Link, otelmw.Child, otelmw.None} {
+			inBubble(t, name+", "+relation.String(), func(t *testing.T) {
+				tel := newTelemetry(t)
+				m := tel.manager(otelmw.WithTracerProvider(tp), otelmw.WithRelation(relation))
+				ctx, agent := tel.start("agent")
+				m.Go(ctx, "job", func(ctx context.Context) error {
+					assert.Equal(t, agent, trace.SpanFromContext(ctx))
+					return nil
+				})
+				agent.End()
+				tel.wait(t, m)
+			})
+		}
+	}
+}
+
+// wrapped is a provider of another type.
+type wrapped struct {
+	embedded.TracerProvider
+	tp trace.TracerProvider
+}
+
+func (w wrapped) Tracer(name string, opts ...trace.TracerOption) trace.Tracer {
+	return w.tp.Tracer(name, opts...)
+}
+
 // What is remote stays so: samplers tell the two apart.
-func TestTaskWithoutASpanCarriesARemoteSpanContextUnchanged(t *testing.T) {
+func TestTaskWithoutASpanHasARemoteSpanContextUnchanged(t *testing.T) {
 	for name, opt := range map[string]otelmw.Option{"no-op": noTraces, "filtered": filtered} {
 		inBubble(t, name, func(t *testing.T) {
 			tel := newTelemetry(t)
@@ -113,7 +159,7 @@ func TestCallbacksAreNotAskedInVain(t *testing.T) {
 				assert.Fail(t, "WithRelationFunc")
 				return otelmw.Link
 			}),
-			otelmw.WithSpanNameFormatter(func(*core.Task) string { assert.Fail(t, "WithSpanNameFormatter"); return "" }),
+			otelmw.WithSpanNameFormatter(func(context.Context, *core.Task) string { assert.Fail(t, "WithSpanNameFormatter"); return "" }),
 			otelmw.WithErrorDescription(func(error) string { assert.Fail(t, "WithErrorDescription"); return "" }),
 			otelmw.WithAttributesFunc(func(context.Context, *core.Task) []attribute.KeyValue {
 				assert.Fail(t, "WithAttributesFunc")

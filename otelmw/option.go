@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"time"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -15,14 +16,14 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// An Option configures the middleware. It is given to [New]. A nil argument of an option
-// leaves the default.
+// An Option configures the middleware. It is given to [New]. A nil Option does nothing, and a nil
+// argument of an option leaves the default.
 //
-// A panic in a callback is recovered and given to [otel.Handle], and the task goes on
-// without what the callback would have given.
+// Callbacks may be called by several goroutines at once. A panic in a callback goes to [otel.Handle],
+// and the task goes on without what the callback would have returned.
 type Option func(*config)
 
-// config is what the options set.
+// config holds what the options set.
 type config struct {
 	tracerProvider trace.TracerProvider
 	meterProvider  metric.MeterProvider
@@ -30,7 +31,8 @@ type config struct {
 	relation      Relation
 	relationFunc  func(context.Context, *core.Task) Relation
 	spawnSpan     bool
-	nameFormatter func(*core.Task) string
+	spawnSpanHold time.Duration
+	nameFormatter func(context.Context, *core.Task) string
 	startOptions  []trace.SpanStartOption
 
 	attributes            []attribute.KeyValue
@@ -48,6 +50,7 @@ func newConfig(opts []Option) config {
 		tracerProvider: otel.GetTracerProvider(),
 		meterProvider:  otel.GetMeterProvider(),
 		spawnSpan:      true,
+		spawnSpanHold:  5 * time.Second,
 	}
 	for _, opt := range opts {
 		if opt != nil {
@@ -69,7 +72,9 @@ func (c *config) metersNothing() bool {
 	return noop
 }
 
-// WithTracerProvider sets where spans go. The default is the global provider, also one that is set later.
+// WithTracerProvider sets where spans go. The default is the global provider at the time of [New]; if
+// none has been set by then, spans go to the first one that is set later. With the no-op provider of
+// go.opentelemetry.io/otel/trace/noop no spans are made, and the contexts of tasks are left alone.
 func WithTracerProvider(tp trace.TracerProvider) Option {
 	return func(c *config) {
 		if tp != nil {
@@ -78,7 +83,9 @@ func WithTracerProvider(tp trace.TracerProvider) Option {
 	}
 }
 
-// WithMeterProvider sets where metrics go. The default is the global provider, also one that is set later.
+// WithMeterProvider sets where metrics go. The default is the global provider at the time of [New]; if
+// none has been set by then, metrics go to the first one that is set later. With the no-op provider of
+// go.opentelemetry.io/otel/metric/noop nothing is counted.
 func WithMeterProvider(mp metric.MeterProvider) Option {
 	return func(c *config) {
 		if mp != nil {
@@ -92,8 +99,9 @@ func WithRelation(r Relation) Option {
 	return func(c *config) { c.relation = r }
 }
 
-// WithRelationFunc lets f decide for each task, as it is spawned, how its span relates to its spawner's.
-// ctx is the spawner's. The default is what [WithRelation] says, which is also taken where f panics.
+// WithRelationFunc lets f decide how a task's span relates to its spawner's. f is called once for each
+// task, before Go returns, with the spawner's context. The default is the relation of [WithRelation],
+// which also holds if f panics.
 func WithRelationFunc(f func(ctx context.Context, t *core.Task) Relation) Option {
 	return func(c *config) {
 		if f != nil {
@@ -102,15 +110,26 @@ func WithRelationFunc(f func(ctx context.Context, t *core.Task) Relation) Option
 	}
 }
 
-// WithoutSpawnSpan leaves the span "spawn NAME" out of the spawner's trace: the task's span then links to the
-// spawner's own, and there is nothing in the spawner's trace that leads to the task.
+// WithoutSpawnSpan leaves "spawn NAME" out of the spawner's trace. The task's span then links to the
+// spawner's own, and nothing in the spawner's trace tells of the task. The default is with it.
 func WithoutSpawnSpan() Option {
 	return func(c *config) { c.spawnSpan = false }
 }
 
-// WithSpanNameFormatter sets what a task's span is called. The default is the task's name.
-// Keep the number of different names small, since trace stores index them.
-func WithSpanNameFormatter(f func(t *core.Task) string) Option {
+// WithSpawnSpanHold sets how long "spawn NAME" is held back for the outcome of the task. The default is
+// 5 s. After that it is handed to the span processors with the outcome pending. With 0 or less it is
+// handed over as the run starts, and never tells the outcome of a run.
+//
+// A held span is in memory, about 1 KiB each. A longer hold tells more outcomes and loses more spans if
+// the process is killed. A tail sampler must wait for longer than the hold.
+func WithSpawnSpanHold(d time.Duration) Option {
+	return func(c *config) { c.spawnSpanHold = max(d, 0) }
+}
+
+// WithSpanNameFormatter sets the name of a task's span. f is called once for each task, before Go
+// returns, with the spawner's context. The default is the task's name, which is also used if f returns
+// "" or panics. Use few different names, since trace stores index them. Metrics keep the task's name.
+func WithSpanNameFormatter(f func(ctx context.Context, t *core.Task) string) Option {
 	return func(c *config) {
 		if f != nil {
 			c.nameFormatter = f
@@ -118,8 +137,9 @@ func WithSpanNameFormatter(f func(t *core.Task) string) Option {
 	}
 }
 
-// WithSpanStartOptions adds options to the start of a task's span, such as another span kind
-// than CONSUMER. Attributes belong in [WithAttributes]. Repeated options append.
+// WithSpanStartOptions adds options to the start of a task's span, such as a span kind other than
+// CONSUMER. Put attributes into [WithAttributes] instead: here they may hide those of this package.
+// Repeated options append. The default is none.
 func WithSpanStartOptions(opts ...trace.SpanStartOption) Option {
 	isNil := func(opt trace.SpanStartOption) bool { return opt == nil }
 	return func(c *config) {
@@ -127,14 +147,16 @@ func WithSpanStartOptions(opts ...trace.SpanStartOption) Option {
 	}
 }
 
-// WithAttributes sets attributes of every task's span. Those of the task, of
-// [WithAttributesFunc] and of the baggage go before them. Repeated options append.
+// WithAttributes sets attributes of every task's span. Attributes from the task, [WithAttributesFunc] and
+// baggage take precedence. Repeated options append. The default is none.
 func WithAttributes(attrs ...attribute.KeyValue) Option {
 	return func(c *config) { c.attributes = append(c.attributes, attrs...) }
 }
 
-// WithAttributesFunc lets f give attributes to a task's span, as it starts. The task's own go before them.
-// Repeated options append.
+// WithAttributesFunc lets f add attributes to a task's span. f is called as the span of a run starts,
+// with the context of the run. A web framework may have reused the values of that context for another
+// request by then: give what belongs to a request to [core.WithAttrs]. Attributes from the task take
+// precedence. Repeated options append. The default is none.
 func WithAttributesFunc(f func(ctx context.Context, t *core.Task) []attribute.KeyValue) Option {
 	return func(c *config) {
 		if f != nil {
@@ -143,8 +165,9 @@ func WithAttributesFunc(f func(ctx context.Context, t *core.Task) []attribute.Ke
 	}
 }
 
-// WithMetricAttributesFunc lets f add attributes to the two histograms of a task. Every
-// combination of values is a time series of its own: give few. Repeated options append.
+// WithMetricAttributesFunc lets f add attributes to the two histograms of a task. f is called as a run
+// starts, with the context of the run. Each combination of values is a time series: use few. Repeated
+// options append. The default is none.
 func WithMetricAttributesFunc(f func(ctx context.Context, t *core.Task) []attribute.KeyValue) Option {
 	return func(c *config) {
 		if f != nil {
@@ -153,9 +176,10 @@ func WithMetricAttributesFunc(f func(ctx context.Context, t *core.Task) []attrib
 	}
 }
 
-// WithReplaceAttr lets f rename, redact or drop the task's own attributes on their way into its
-// span. It sees each with its groups' names in the key, joined by dots, and its value resolved; an attribute
-// whose key is empty is dropped, and so is one for which f panics. It is not asked about afterspan.* keys.
+// WithReplaceAttr lets f rename, redact or drop the task's own attributes on their way into its span. f
+// gets each attribute with its value resolved and the names of its groups in the key, joined by dots. An
+// attribute is dropped if f returns it without a key, or panics. f is not called for afterspan.* keys.
+// The default is no change.
 func WithReplaceAttr(f func(a slog.Attr) slog.Attr) Option {
 	return func(c *config) {
 		if f != nil {
@@ -164,8 +188,10 @@ func WithReplaceAttr(f func(a slog.Attr) slog.Attr) Option {
 	}
 }
 
-// WithFilter lets f decide, as a task is spawned, whether it is recorded: true records it, false leaves it
-// without spans and metrics. The task runs either way. All of several filters must agree. The default is all tasks.
+// WithFilter lets f decide whether a task is recorded: true records it, false leaves it without spans and
+// metrics. The task runs either way, in the spawner's context. f is called once for each task, before Go
+// returns, with the spawner's context. If f panics the task is recorded. Several filters must all agree.
+// The default is to record all tasks.
 func WithFilter(f func(ctx context.Context, t *core.Task) bool) Option {
 	return func(c *config) {
 		if f != nil {
@@ -174,8 +200,9 @@ func WithFilter(f func(ctx context.Context, t *core.Task) bool) Option {
 	}
 }
 
-// WithErrorDescription sets what is written of an error, in the span's status and in the exception event of a
-// panic: for errors that tell more than traces may know. The default is the error's text.
+// WithErrorDescription sets the text that spans have of an error, in the status and in the exception
+// event of a panic: for errors that tell more than traces may know. f is called once for each span that
+// has the error. If f panics the text is empty. The default is the error's own text.
 func WithErrorDescription(f func(err error) string) Option {
 	return func(c *config) {
 		if f != nil {
@@ -184,8 +211,9 @@ func WithErrorDescription(f func(err error) string) Option {
 	}
 }
 
-// WithBaggageKeys names the members of the spawner's baggage that become attributes of a task's span, under
-// their own keys. The default is none. Repeated options append.
+// WithBaggageKeys names members of the spawner's baggage that become attributes of a task's span, under
+// their own keys. They are read before Go returns. Attributes from the task and [WithAttributesFunc] take
+// precedence. Repeated options append. The default is none.
 func WithBaggageKeys(keys ...string) Option {
 	return func(c *config) { c.baggageKeys = append(c.baggageKeys, keys...) }
 }

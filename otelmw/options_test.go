@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/attribute"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/afterspan/afterspan/core"
@@ -24,7 +23,7 @@ func TestScope(t *testing.T) {
 		assert.Equal(t, "github.com/afterspan/afterspan/otelmw", otelmw.ScopeName)
 		assert.Equal(t, otelmw.ScopeName, scope.Name)
 		assert.Equal(t, otelmw.Version, scope.Version)
-		assert.Equal(t, semconv.SchemaURL, scope.SchemaURL)
+		assert.Equal(t, "https://opentelemetry.io/schemas/1.43.0", scope.SchemaURL)
 		assert.Regexp(t, regexp.MustCompile(`^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`), otelmw.Version)
 	})
 }
@@ -60,7 +59,7 @@ func TestNilLeavesTheDefault(t *testing.T) {
 			require.ElementsMatch(t, []string{"agent", "spawn job", "job"}, tel.names())
 			job := tel.span(t, "job")
 			assertStatus(t, job, errTask.Error())
-			assert.Empty(t, without(foreign(t, job), "error.type", "afterspan.spawner.trace_id", "afterspan.spawner.span_id"))
+			assert.Empty(t, without(withoutSpawner(foreign(t, job)), "error.type"))
 			assert.EqualValues(t, 1, tel.histogram(t, "afterspan.task.duration").DataPoints[0].Count)
 		})
 	}
@@ -70,8 +69,13 @@ func TestNilLeavesTheDefault(t *testing.T) {
 func TestSpanNameFormatter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tel := newTelemetry(t)
-		m := tel.manager(otelmw.WithSpanNameFormatter(func(task *core.Task) string { return "task/" + task.Name() + "\xff" }))
+		asked := 0
 		ctx, agent := tel.start("agent")
+		m := tel.manager(otelmw.WithSpanNameFormatter(func(ctx context.Context, task *core.Task) string {
+			asked++
+			assert.Equal(t, agent, trace.SpanFromContext(ctx), "the spawner's live span")
+			return "task/" + task.Name() + "\xff"
+		}))
 		m.Go(ctx, "job", succeed)
 		agent.End()
 		tel.wait(t, m)
@@ -79,6 +83,20 @@ func TestSpanNameFormatter(t *testing.T) {
 		assert.Equal(t, "job", values(t, tel.span(t, "task/job\uFFFD").Attributes())["afterspan.task.name"])
 		assert.Equal(t, "job", values(t, tel.histogram(t, "afterspan.task.duration").DataPoints[0].Attributes.ToSlice())["afterspan.task.name"],
 			"the metrics keep the task's")
+		assert.Equal(t, 1, asked, "once for both spans")
+	})
+}
+
+// A span without a name cannot be found.
+func TestSpanNameFormatterThatReturnsNothingLeavesTheTasksName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tel := newTelemetry(t)
+		m := tel.manager(otelmw.WithSpanNameFormatter(func(context.Context, *core.Task) string { return "" }))
+		ctx, agent := tel.start("agent")
+		m.Go(ctx, "job", succeed)
+		agent.End()
+		tel.wait(t, m)
+		assert.ElementsMatch(t, []string{"agent", "spawn job", "job"}, tel.names())
 	})
 }
 
@@ -89,7 +107,9 @@ func TestSpanStartOptions(t *testing.T) {
 		other.End()
 		m := tel.manager(
 			otelmw.WithSpanStartOptions(trace.WithSpanKind(trace.SpanKindInternal)),
-			otelmw.WithSpanStartOptions(trace.WithLinks(trace.Link{SpanContext: other.SpanContext()})))
+			otelmw.WithSpanStartOptions(trace.WithLinks(trace.Link{
+				SpanContext: other.SpanContext(), Attributes: []attribute.KeyValue{attribute.String("afterspan.link.kind", "spawner")},
+			})))
 		ctx, agent := tel.start("agent")
 		m.Go(ctx, "job", succeed)
 		agent.End()

@@ -2,9 +2,7 @@ package otelmw
 
 import (
 	"context"
-	"time"
 
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/afterspan/afterspan/core"
@@ -13,111 +11,122 @@ import (
 // ScopeName is the instrumentation scope of the spans and metrics.
 const ScopeName = "github.com/afterspan/afterspan/otelmw"
 
-// Version is the version of this module, and that of the instrumentation scope.
+// Version is the version of this module and of the instrumentation scope.
 const Version = "0.1.0"
 
-// New returns a middleware that makes a span of every task, linked with the span that spawned it, and metrics
-// of all tasks. Put it first in the chain, so that it sees what the others do. One outside it that does not call
-// next leaves the task without a span and out of the metrics, and its span "spawn NAME" open; one that calls next
-// again makes a span of each attempt.
+// schemaURL names the semantic conventions that error.type and exception.* are taken from.
+const schemaURL = "https://opentelemetry.io/schemas/1.43.0"
+
+// New returns a middleware that makes a span of every task, linked with the span that started it,
+// and counts all tasks in metrics. Put it first in the chain, so that it sees what the others do.
+//
+// With no-op providers for both signals it has no hooks, and a task costs what it costs without it.
 //
 // One middleware may serve several managers. It keeps nothing of a task after its end.
 func New(opts ...Option) core.Middleware {
-	mw := &middleware{config: newConfig(opts)}
-	mw.attributes = foreign(mw.attributes)
-	if !mw.tracesNothing() {
-		mw.tracer = mw.tracerProvider.Tracer(ScopeName,
-			trace.WithInstrumentationVersion(Version), trace.WithSchemaURL(semconv.SchemaURL))
+	mw := newMiddleware(opts)
+	if mw.tracer == nil && mw.instruments == nil {
+		return core.Middleware{}
 	}
-	if !mw.metersNothing() {
-		mw.instruments = newInstruments(mw.meterProvider)
+	return core.Middleware{
+		Spawn:     mw.onSpawn,
+		Wrap:      mw.wrap,
+		Refused:   mw.onRefused,
+		Ended:     mw.onEnded,
+		Abandoned: mw.onAbandoned,
 	}
-	return core.Middleware{Spawn: mw.onSpawn, Wrap: mw.wrap}
 }
 
 type middleware struct {
 	config
 	tracer      trace.Tracer // nil: no spans
 	instruments *instruments // nil: no metrics
+	hold        hold
 }
 
-func (mw *middleware) isOff() bool { return mw.tracer == nil && mw.instruments == nil }
-
-// onSpawn is the Spawn hook.
-func (mw *middleware) onSpawn(ctx context.Context, t *core.Task) context.Context {
-	spawner := trace.SpanFromContext(ctx)
-	if mw.isOff() {
-		return hide(ctx, spawner)
+func newMiddleware(opts []Option) *middleware {
+	mw := &middleware{config: newConfig(opts)}
+	mw.attributes = foreign(mw.attributes)
+	mw.hold.after = mw.spawnSpanHold
+	if !mw.tracesNothing() {
+		mw.tracer = mw.tracerProvider.Tracer(ScopeName,
+			trace.WithInstrumentationVersion(Version), trace.WithSchemaURL(schemaURL))
 	}
-	return mw.newSpawn(ctx, t, spawner)
+	if !mw.metersNothing() {
+		mw.instruments = newInstruments(mw.meterProvider)
+	}
+	return mw
+}
+
+// onSpawn is the Spawn hook. The context that it returns has the spawner's span as its current one:
+// the Spawns of later middlewares see it, and so does a task that gets no span of its own.
+func (mw *middleware) onSpawn(ctx context.Context, t *core.Task) context.Context {
+	s := mw.newSpawn(ctx, t)
+	if s.isRecorded && mw.tracer != nil {
+		mw.startSpawnSpan(ctx, s)
+	}
+	return context.WithValue(ctx, spawnKey{mw}, s)
 }
 
 // wrap is the Wrap hook.
 func (mw *middleware) wrap(next core.Handler) core.Handler {
-	if mw.isOff() {
-		return next
-	}
-	return func(ctx context.Context, t *core.Task) error {
+	return func(ctx context.Context, t *core.Task) (err error) {
 		s := mw.spawnOf(ctx, t)
-		if s.filtered {
+		if !s.isRecorded || wasDequeued(t) {
 			return next(ctx, t)
 		}
-		if mw.tracer != nil {
-			growStack(false)
-		}
-		r := run{mw: mw, task: t, spawn: s, ctx: ctx}
-		if mw.instruments != nil {
-			r.began = time.Now()
-		}
-		defer r.end()
+		r := run{mw: mw, spawn: s, outer: ctx, ctx: ctx}
+		returned := false
+		defer func() {
+			if returned {
+				r.end(err)
+			} else {
+				r.endPassing(recover())
+			}
+		}()
 		r.start()
-		r.err = next(r.ctx, t)
-		r.returned = true
-		return r.err
+		err = next(r.ctx, t)
+		returned = true
+		return err
 	}
 }
 
-// record asks the filters whether t is recorded.
-func (mw *middleware) record(ctx context.Context, t *core.Task) bool {
-	for _, filter := range mw.filters {
-		if !passes(ctx, t, filter) {
-			return false
-		}
+// onEnded is the Ended hook.
+func (mw *middleware) onEnded(ctx context.Context, t *core.Task) {
+	s := mw.findSpawn(ctx, t)
+	if s == nil || !s.isRecorded {
+		return
 	}
-	return true
+	mw.endSpawnSpan(ctx, s)
+	if mw.instruments != nil {
+		mw.countEnded(ctx, s)
+	}
 }
 
-func passes(ctx context.Context, t *core.Task, filter func(context.Context, *core.Task) bool) (yes bool) {
-	yes = true
-	defer contain("the callback of WithFilter")
-	return filter(ctx, t)
+// countEnded counts what no run has counted: a refusal by the chain, and the wait of a task that
+// never came here.
+func (mw *middleware) countEnded(ctx context.Context, s *spawn) {
+	defer contain("a metric")
+	if s.task.Outcome() == core.Rejected {
+		mw.instruments.countRefused(ctx, s.task.Name(), reasonRejected)
+	}
+	if s.attempts.Load() == 0 {
+		mw.instruments.recordQueue(ctx, s.task, queueTime(s.task), mw.metricAttributes(ctx, s.task))
+	}
 }
 
-// relationOf returns how t's span is to relate to its spawner's.
-func (mw *middleware) relationOf(ctx context.Context, t *core.Task) (r Relation) {
-	r = mw.relation
-	if mw.relationFunc == nil {
-		return r
+// onAbandoned is the Abandoned hook: the process is about to end without the task.
+func (mw *middleware) onAbandoned(ctx context.Context, t *core.Task) {
+	s := mw.findSpawn(ctx, t)
+	if s == nil {
+		return
 	}
-	defer contain("the callback of WithRelationFunc")
-	return mw.relationFunc(ctx, t)
+	mw.abandonSpawnSpan(s)
+	for _, span := range s.open.takeAll() {
+		abandonSpan(span)
+	}
 }
 
-// spanName returns what t's span is called.
-func (mw *middleware) spanName(t *core.Task) (name string) {
-	name = text(t.Name())
-	if mw.nameFormatter == nil {
-		return name
-	}
-	defer contain("the callback of WithSpanNameFormatter")
-	return text(mw.nameFormatter(t))
-}
-
-// describe returns what may be written of err.
-func (mw *middleware) describe(err error) (description string) {
-	defer contain("the text of an error")
-	if mw.errorDescription != nil {
-		return text(mw.errorDescription(err))
-	}
-	return text(err.Error())
-}
+// wasDequeued reports whether t was cancelled in the queue of its manager. A task that no manager
+// knows has the ID 0, and never says when it started.
+func wasDequeued(t *core.Task) bool { return t.ID() != 0 && t.StartedAt().IsZero() }

@@ -98,7 +98,7 @@ var waysOut = []wayOut{
 	},
 	{
 		name: "Goexit", fn: func(context.Context) error { runtime.Goexit(); return nil },
-		outcome: "failed", errorType: "goexit", status: "core: task called runtime.Goexit",
+		outcome: "failed", errorType: "goexit", status: core.ErrGoexit.Error(),
 	},
 }
 

@@ -15,14 +15,13 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/afterspan/afterspan/core"
 	"github.com/afterspan/afterspan/otelmw"
 )
 
-// What the SDK is told, against the plainest way of telling it: the middleware goes out of its way to allocate little.
+// What the SDK is told, against the plainest way of telling it.
 
 // plain is how a task's span would be written down for its own sake.
 type plain struct {
@@ -40,9 +39,21 @@ func TestSpanIsThatOfThePlainForm(t *testing.T) {
 		waited  = attribute.Key("afterspan.task.queue_time")
 		traceID = attribute.Key("afterspan.spawner.trace_id")
 		spanID  = attribute.Key("afterspan.spawner.span_id")
+		origin  = attribute.Key("afterspan.origin.trace_id")
 		outcome = attribute.Key("afterspan.task.outcome")
+		cause   = attribute.Key("afterspan.task.cancel_cause")
+		kind    = attribute.Key("afterspan.link.kind")
 	)
-	ours := []attribute.KeyValue{name.String("job"), id.Int(1), waited.Float64(0)}
+	pending := outcome.String("pending")
+	ours := []attribute.KeyValue{name.String("job"), id.Int(1), waited.Float64(0), pending}
+	spawner := func(sc trace.SpanContext) []attribute.KeyValue {
+		return []attribute.KeyValue{
+			traceID.String(sc.TraceID().String()), spanID.String(sc.SpanID().String()), origin.String(sc.TraceID().String()),
+		}
+	}
+	link := func(sc trace.SpanContext) trace.Link {
+		return trace.Link{SpanContext: sc, Attributes: []attribute.KeyValue{kind.String("spawner")}}
+	}
 	completed := []attribute.KeyValue{outcome.String("completed")}
 	with := func(more ...attribute.KeyValue) []attribute.KeyValue {
 		return append(slices.Clip(ours), more...)
@@ -64,15 +75,15 @@ func TestSpanIsThatOfThePlainForm(t *testing.T) {
 		}},
 		"link": {fn: succeed, spawned: true, want: func(sc trace.SpanContext) plain {
 			return plain{
-				options: []trace.SpanStartOption{trace.WithNewRoot(), trace.WithLinks(trace.Link{SpanContext: sc})},
-				start:   with(traceID.String(sc.TraceID().String()), spanID.String(sc.SpanID().String())), end: completed,
+				options: []trace.SpanStartOption{trace.WithNewRoot(), trace.WithLinks(link(sc))},
+				start:   with(spawner(sc)...), end: completed,
 			}
 		}},
 		"child": {opts: []otelmw.Option{otelmw.WithRelation(otelmw.Child)}, fn: succeed, spawned: true, want: func(sc trace.SpanContext) plain {
-			return plain{start: ours, end: completed}
+			return plain{start: with(spawner(sc)[2]), end: completed}
 		}},
 		"none": {opts: []otelmw.Option{otelmw.WithRelation(otelmw.None)}, fn: succeed, spawned: true, want: func(sc trace.SpanContext) plain {
-			return plain{options: []trace.SpanStartOption{trace.WithNewRoot()}, start: ours, end: completed}
+			return plain{options: []trace.SpanStartOption{trace.WithNewRoot()}, start: with(spawner(sc)[2]), end: completed}
 		}},
 		"attributes": {
 			opts: []otelmw.Option{otelmw.WithAttributes(attribute.String("region", "eu"), attribute.Bool("paid", false), attribute.Int("afterspan.x", 1))},
@@ -84,9 +95,10 @@ func TestSpanIsThatOfThePlainForm(t *testing.T) {
 				return plain{
 					options: []trace.SpanStartOption{trace.WithNewRoot()},
 					start: []attribute.KeyValue{
-						name.String("job"), id.Int(1), timeout.Float64(60), waited.Float64(0), attribute.String("thread_id", "t-2"),
+						name.String("job"), id.Int(1), timeout.Float64(60), waited.Float64(0), pending,
 						attribute.Int("order.id", 7), attribute.Bool("order.paid", true), attribute.Bool("paid", true),
-						attribute.String("took", "1s"), attribute.String("bad\uFFFD", "\uFFFD"), attribute.String("region", "eu"),
+						attribute.String("took", "1s"), attribute.String("bad\uFFFD", "\uFFFD"), attribute.String("thread_id", "t-2"),
+						attribute.String("region", "eu"),
 					},
 					end: completed,
 				}
@@ -96,8 +108,8 @@ func TestSpanIsThatOfThePlainForm(t *testing.T) {
 			task: []core.TaskOption{core.WithAttrs(many...)}, fn: succeed, spawned: true,
 			want: func(sc trace.SpanContext) plain {
 				return plain{
-					options: []trace.SpanStartOption{trace.WithNewRoot(), trace.WithLinks(trace.Link{SpanContext: sc})},
-					start:   append(with(traceID.String(sc.TraceID().String()), spanID.String(sc.SpanID().String())), manyKVs...), end: completed,
+					options: []trace.SpanStartOption{trace.WithNewRoot(), trace.WithLinks(link(sc))},
+					start:   append(with(spawner(sc)...), manyKVs...), end: completed,
 				}
 			},
 		},
@@ -108,29 +120,29 @@ func TestSpanIsThatOfThePlainForm(t *testing.T) {
 				return plain{
 					options: []trace.SpanStartOption{
 						trace.WithSpanKind(trace.SpanKindInternal), trace.WithAttributes(attribute.Int("first", 1)), trace.WithNewRoot(),
-						trace.WithLinks(trace.Link{SpanContext: oneByOne()}, trace.Link{SpanContext: sc}),
+						trace.WithLinks(trace.Link{SpanContext: oneByOne()}, link(sc)),
 					},
-					start: with(traceID.String(sc.TraceID().String()), spanID.String(sc.SpanID().String())), end: completed,
+					start: with(spawner(sc)...), end: completed,
 				}
 			},
 		},
 		"failed": {fn: fail, want: func(trace.SpanContext) plain {
 			return plain{
 				options: []trace.SpanStartOption{trace.WithNewRoot()}, start: ours, status: errTask.Error(),
-				end: []attribute.KeyValue{outcome.String("failed"), semconv.ErrorTypeKey.String(plainError)},
+				end: []attribute.KeyValue{outcome.String("failed"), attribute.String("error.type", plainError)},
 			}
 		}},
 		"timed out": {task: []core.TaskOption{core.WithTimeout(time.Second)}, fn: obey, want: func(trace.SpanContext) plain {
 			return plain{
 				options: []trace.SpanStartOption{trace.WithNewRoot()}, status: context.DeadlineExceeded.Error(),
-				start: []attribute.KeyValue{name.String("job"), id.Int(1), timeout.Float64(1), waited.Float64(0)},
-				end:   []attribute.KeyValue{outcome.String("timed_out"), semconv.ErrorTypeKey.String("timeout")},
+				start: []attribute.KeyValue{name.String("job"), id.Int(1), timeout.Float64(1), waited.Float64(0), pending},
+				end:   []attribute.KeyValue{outcome.String("timed_out"), attribute.String("error.type", "timeout")},
 			}
 		}},
 		"cancelled": {fn: obey, want: func(trace.SpanContext) plain {
 			return plain{
 				options: []trace.SpanStartOption{trace.WithNewRoot()}, start: ours,
-				end: []attribute.KeyValue{outcome.String("cancelled")},
+				end: []attribute.KeyValue{outcome.String("cancelled"), cause.String("cancel")},
 			}
 		}},
 	} {
@@ -161,7 +173,7 @@ func (p plain) span(ctx context.Context, like sdktrace.ReadOnlySpan) tracetest.S
 	recorder := tracetest.NewSpanRecorder()
 	traces := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder), sdktrace.WithResource(like.Resource()),
 		sdktrace.WithIDGenerator(sameIDs{}))
-	tracer := traces.Tracer(otelmw.ScopeName, trace.WithInstrumentationVersion(otelmw.Version), trace.WithSchemaURL(semconv.SchemaURL))
+	tracer := traces.Tracer(otelmw.ScopeName, trace.WithInstrumentationVersion(otelmw.Version), trace.WithSchemaURL("https://opentelemetry.io/schemas/1.43.0"))
 	options := append([]trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(like.StartTime())}, p.options...)
 	_, span := tracer.Start(ctx, "job", append(options, trace.WithAttributes(p.start...))...)
 	span.SetAttributes(p.end...)

@@ -5,8 +5,9 @@ type Relation uint8
 
 // The relations.
 const (
-	// Link makes the task's span the root of a trace of its own, linked with the spawner's both ways. Messaging
-	// conventions do the same: https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
+	// Link makes the task's span the root of a trace of its own, linked with the spawner's trace both
+	// ways. The conventions for messaging do the same:
+	// https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
 	Link Relation = iota
 	// Child makes the task's span a child of the spawner's, in the same trace, without links.
 	Child

@@ -3,94 +3,115 @@ package otelmw
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/afterspan/afterspan/core"
 )
 
-// A spawn is what is known of a task from its Spawn on. It is the task's context as well, and so finds itself in there.
+// A spawn records what Spawn learned about a task and its spawner. The later hooks find it in the
+// task's context. All that they need of the spawner is in it, since the context of a request may
+// belong to another request by the time the task runs.
 type spawn struct {
-	hiding
-	mw       *middleware
-	task     *core.Task // whose it is: the tasks that this one starts inherit the values of its context
-	filtered bool
-	relation Relation
-	link     trace.SpanContext // what the task's span is to link to, if valid
-	span     trace.Span        // the span "spawn NAME", which lasts until the run starts; or nil
-	attempts atomic.Int64      // runs that have begun
+	task       *core.Task
+	isRecorded bool // the filters let it pass
+
+	// With a tracer only. Set by Spawn and not changed after that.
+	relation       Relation
+	name           string            // of the task's span
+	spawner        trace.SpanContext // invalid: there is none
+	spawnerRecords bool
+	traceID        string            // of the spawner
+	spanID         string            // of the spawner
+	origin         string            // the trace id of the spawner of the first task in a chain of tasks
+	link           trace.SpanContext // what the task's span links to; invalid: nothing
+	baggage        attributes        // the members that are asked for
+	held           *heldSpan         // the span "spawn NAME"; nil: there is none
+
+	attempts atomic.Int64 // runs that have begun
+	open     openSpans    // of these runs
 }
 
+// spawnKey is the context key of a spawn. Two middlewares in one chain have a spawn each.
 type spawnKey struct{ mw *middleware }
 
-// Value implements context.Context.
-func (s *spawn) Value(key any) any {
-	if key == (spawnKey{s.mw}) {
-		return s
+// newSpawn returns the spawn of t, where ctx is the spawner's.
+func (mw *middleware) newSpawn(ctx context.Context, t *core.Task) *spawn {
+	s := &spawn{task: t, isRecorded: mw.records(ctx, t)}
+	if s.isRecorded && mw.tracer != nil {
+		s.name = mw.spanName(ctx, t)
+		s.relation = mw.relationOf(ctx, t)
 	}
-	return s.hiding.Value(key)
-}
-
-func (mw *middleware) newSpawn(ctx context.Context, t *core.Task, spawner trace.Span) *spawn {
-	sc := spawner.SpanContext()
-	s := &spawn{hiding: newHiding(ctx, sc), mw: mw, task: t}
-	if !mw.record(ctx, t) {
-		s.filtered = true
-		return s
-	}
-	if mw.tracer == nil {
-		return s
-	}
-	s.relation = mw.relationOf(ctx, t)
-	if s.relation != Child && s.relation != None && sc.IsValid() {
-		s.link = sc
-		if mw.spawnSpan && spawner.IsRecording() {
-			mw.startSpawnSpan(ctx, t, s)
-		}
-	}
+	mw.readSpawner(ctx, s)
 	return s
 }
 
-// startSpawnSpan starts the span that stands for the task in the spawner's trace.
-func (mw *middleware) startSpawnSpan(ctx context.Context, t *core.Task, s *spawn) {
-	defer contain("the start of a span")
-	_, span := mw.tracer.Start(ctx, "spawn "+mw.spanName(t), spawnOptions(t)...)
-	if span.IsRecording() { // a sampler may have dropped it, and nothing is to link to what is not there
-		s.span, s.link = span, span.SpanContext()
+// readSpawner takes down what a span needs of the spawner. The values of ctx may be users' code.
+func (mw *middleware) readSpawner(ctx context.Context, s *spawn) {
+	defer contain("the context of a spawner")
+	if outer, ok := ctx.Value(spawnKey{mw}).(*spawn); ok {
+		s.origin = outer.origin
+	}
+	if !s.isRecorded || mw.tracer == nil {
+		return
+	}
+	s.baggage = mw.baggageOf(ctx)
+	spawner := trace.SpanFromContext(ctx)
+	s.spawner, s.spawnerRecords = spawner.SpanContext(), spawner.IsRecording()
+	if !s.spawner.IsValid() {
+		return
+	}
+	s.traceID, s.spanID = hexIDs(s.spawner)
+	if s.origin == "" {
+		s.origin = s.traceID
+	}
+	if s.isLinked() {
+		s.link = s.spawner
 	}
 }
 
-// spawnOptions returns what a span "spawn NAME" starts with, in one allocation.
-func spawnOptions(t *core.Task) []trace.SpanStartOption {
-	var parts struct {
-		options [2]trace.SpanStartOption
-		attrs   [2]attribute.KeyValue
+// isLinked reports whether the task's span is a root that links to its spawner.
+func (s *spawn) isLinked() bool { return s.relation != Child && s.relation != None }
+
+// baggageOf returns the members of ctx's baggage that WithBaggageKeys asks for.
+func (mw *middleware) baggageOf(ctx context.Context) (members attributes) {
+	if len(mw.baggageKeys) == 0 {
+		return nil
 	}
-	parts.attrs = [...]attribute.KeyValue{taskNameKey.String(text(t.Name())), taskIDKey.Int64(int64(t.ID()))}
-	parts.options = [...]trace.SpanStartOption{producerKind, trace.WithAttributes(parts.attrs[:]...)}
-	return parts.options[:]
+	bag := baggage.FromContext(ctx)
+	for _, key := range mw.baggageKeys {
+		if m := bag.Member(key); m.Key() != "" {
+			members.addForeign(attribute.String(key, m.Value()))
+		}
+	}
+	return members
 }
 
-// spawnOf returns the spawn of t. There is none if an engine runs the chain without having called Spawn,
-// and then the context of the run is the spawner's.
-func (mw *middleware) spawnOf(ctx context.Context, t *core.Task) *spawn {
+// findSpawn returns the spawn of t, or nil. A task's context has the values of its spawner's, so
+// the spawn in it may be that of an outer task.
+func (mw *middleware) findSpawn(ctx context.Context, t *core.Task) *spawn {
 	if s, ok := ctx.Value(spawnKey{mw}).(*spawn); ok && s.task == t {
 		return s
 	}
-	spawner := hide(ctx, trace.SpanFromContext(ctx)) // too late for a span in its trace
-	return mw.newSpawn(spawner, t, trace.SpanFromContext(spawner))
+	return nil
 }
 
-// endSpan ends the span "spawn NAME", as the first run starts, whose span is to.
-func (s *spawn) endSpan(to trace.SpanContext) {
-	if s.span == nil {
-		return
+// spawnOf returns the spawn of t. If Spawn was not called, as by an engine that runs tasks of another
+// process, ctx is the spawner's. It is too late for a span "spawn NAME" then.
+func (mw *middleware) spawnOf(ctx context.Context, t *core.Task) *spawn {
+	if s := mw.findSpawn(ctx, t); s != nil {
+		return s
 	}
-	defer contain("the end of a span")
-	if to.IsValid() {
-		s.span.AddLink(trace.Link{SpanContext: to})
+	return mw.newSpawn(ctx, t)
+}
+
+// queueTime returns how long t waited for its start, or has been waiting if it never started.
+func queueTime(t *core.Task) time.Duration {
+	if started := t.StartedAt(); !started.IsZero() {
+		return started.Sub(t.CreatedAt())
 	}
-	s.span.End()
-	s.span = nil // the task may go on for long
+	return time.Since(t.CreatedAt())
 }

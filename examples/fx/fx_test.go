@@ -114,7 +114,7 @@ func TestTaskThatDoesNotStop(t *testing.T) {
 		assert.Empty(t, left.Cancelled)
 		assert.Equal(t, 12*time.Second, time.Since(began))
 		inOrderOf(t, log.String(), atTheStop...)
-		assert.Equal(t, 4, strings.Count(log.String(), "msg=span"))
+		assert.Equal(t, 5, strings.Count(log.String(), "msg=span"), "that of the task that does not stop is ended, too")
 		close(release)
 		assert.NoError(t, stuck.Wait(t.Context()))
 	})

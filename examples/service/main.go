@@ -39,6 +39,7 @@ type options struct {
 	running, queued int
 	work            time.Duration
 	notifyTimeout   time.Duration
+	archiveTimeout  time.Duration
 	sample          float64
 	stop            stopTimes
 }
@@ -56,6 +57,7 @@ func parse(args []string) (options, error) {
 	flags.IntVar(&o.queued, "queued", 64, "how many more may wait")
 	flags.DurationVar(&o.work, "work", 200*time.Millisecond, "how long a task works, which is made up")
 	flags.DurationVar(&o.notifyTimeout, "notify-timeout", 500*time.Millisecond, "how long a notification may take")
+	flags.DurationVar(&o.archiveTimeout, "archive-timeout", 0, "how long the archiving of an order may take, 0: any time")
 	flags.Float64Var(&o.sample, "sample", 1, "the share of traces that is recorded")
 	flags.DurationVar(&o.stop.server, "stop-server", 5*time.Second, "how long the requests have to end")
 	flags.DurationVar(&o.stop.tasks, "stop-tasks", 15*time.Second, "how long the tasks have to end")

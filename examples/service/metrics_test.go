@@ -44,7 +44,8 @@ const (
 	queueMetric    = "afterspan_task_queue_duration_seconds"
 	activeMetric   = "afterspan_task_active"
 	managerMetric  = "afterspan_manager_tasks"
-	rejectedMetric = "afterspan_manager_rejected_total"
+	refusedMetric  = "afterspan_task_refused_total"
+	oldestMetric   = "afterspan_manager_oldest_seconds"
 )
 
 // What the documentation of otelmw promises, as Prometheus sees it. A counter that goes up and down is a gauge there.
@@ -61,10 +62,14 @@ var promised = map[string]struct {
 		dto.MetricType_HISTOGRAM, "How long a background task waited for the start of its run.", []string{"afterspan_task_name"},
 	},
 	activeMetric: {dto.MetricType_GAUGE, "Background tasks that run.", []string{"afterspan_task_name"}},
-	managerMetric: {
-		dto.MetricType_GAUGE, "Background tasks that run or wait for a slot.", []string{"afterspan_manager_name", "afterspan_task_state"},
+	refusedMetric: {
+		dto.MetricType_COUNTER, "Background tasks that were refused.", []string{"afterspan_task_name", "afterspan_refusal_reason"},
 	},
-	rejectedMetric: {dto.MetricType_COUNTER, "Background tasks that were refused.", []string{"afterspan_manager_name"}},
+	managerMetric: {
+		dto.MetricType_GAUGE, "Background tasks that run, wait to run, or run though they were cancelled.",
+		[]string{"afterspan_manager_name", "afterspan_task_state"},
+	},
+	oldestMetric: {dto.MetricType_GAUGE, "How long the oldest background task has been running.", []string{"afterspan_manager_name"}},
 }
 
 func TestMetricsAsPrometheusHasThem(t *testing.T) {
@@ -93,7 +98,7 @@ func TestMetricsAsPrometheusHasThem(t *testing.T) {
 		_, known := promised[name]
 		assert.Equal(t, strings.HasPrefix(name, "afterspan_"), known, name)
 	}
-	assert.Positive(t, families[rejectedMetric].GetMetric()[0].GetCounter().GetValue())
+	assert.Positive(t, families[refusedMetric].GetMetric()[0].GetCounter().GetValue())
 	assert.Contains(t, families, "http_server_request_duration_seconds")
 	assert.Contains(t, families, "go_goroutine_count")
 	assert.Equal(t, "orders", labels(families["target_info"].GetMetric()[0])["service_name"])

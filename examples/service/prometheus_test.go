@@ -55,7 +55,7 @@ func TestPromtoolTakesTheRules(t *testing.T) {
 func TestDashboardAndAlertsOnPrometheus(t *testing.T) {
 	t.Parallel()
 	prom := program(t, "prometheus")
-	p := startService(t, nil, "-running", "6", "-queued", "70", "-work", "400ms", "-notify-timeout", "100ms")
+	p := startService(t, nil, "-running", "6", "-queued", "70", "-work", "400ms", "-notify-timeout", "100ms", "-archive-timeout", "1s")
 	healthy := startService(t, nil, "-work", "20ms")
 	p.order("o-stuck", stuck)
 	p.sendOrders(56, declined, silent, broken, "", declined, silent, broken, "")

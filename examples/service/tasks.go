@@ -38,7 +38,7 @@ func (s *service) startTasks(ctx context.Context, o order) []*core.Task {
 		start("award_points", s.awardPoints, 10*time.Second),
 	}
 	if o.Trouble == stuck {
-		tasks = append(tasks, start("archive_order", s.archiveOrder, 0))
+		tasks = append(tasks, start("archive_order", s.archiveOrder, s.archiveTimeout))
 	}
 	return tasks
 }
