@@ -136,8 +136,8 @@
 //
 // Jaeger shows a link as a reference: open the span, then References, and click "span in another trace".
 // Its search finds no links. It finds tags: the task's own attributes, the trace ids of the spawner and
-// the origin, and afterspan.task.outcome=failed, which the trace of the request has as well. Add
-// span.kind=consumer to find each failed task once.
+// the origin, and afterspan.task.outcome=failed, which the trace of the request has as well. To find
+// the task only, add its operation or one of its own attributes.
 //
 // Jaeger suspects a wrong clock in a span that ends after its parent, as a child may, and warns, unless
 // it knows that both are from one host. Its pages go by the resource attribute ip, its API v3 by

@@ -23,6 +23,7 @@ type (
 	}
 	apiSpan struct {
 		TraceID, SpanID, OperationName, ProcessID string
+		StartTime, Duration                       int64 // µs
 		References                                []apiReference
 		Tags                                      []apiTag
 		Logs                                      []struct{ Fields []apiTag }
@@ -54,7 +55,11 @@ type (
 	}
 	otlpLink struct {
 		TraceID, SpanID string
-		Attributes      []any
+		Attributes      []otlpAttribute
+	}
+	otlpAttribute struct {
+		Key   string
+		Value struct{ StringValue string }
 	}
 	otlpTraces struct {
 		Result struct {
@@ -172,6 +177,9 @@ func (s apiSpan) references(refType string) (found []apiReference) {
 func (s apiSpan) to(refType string) []apiReference {
 	return []apiReference{{refType, s.TraceID, s.SpanID}}
 }
+
+// end returns when the span ended, in µs.
+func (s apiSpan) end() int64 { return s.StartTime + s.Duration }
 
 // tag returns a tag's value in words, or "".
 func (s apiSpan) tag(key string) string { return valueOf(s.Tags, key) }

@@ -2,8 +2,12 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"net/url"
+	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,8 +87,13 @@ func TestLinkedTasksInJaeger(t *testing.T) {
 			t.Run("says who spawned it and what became of it", func(t *testing.T) {
 				assert.Equal(t, agents[0], root.tag("afterspan.spawner.trace_id"))
 				assert.Equal(t, agent.one(t, want.node).SpanID, root.tag("afterspan.spawner.span_id"))
+				assert.Equal(t, agents[0], root.tag("afterspan.origin.trace_id"))
 				assertTaskTags(t, root, want.name, want.outcome)
 				assertErrorTags(t, root, want.errorType, want.message)
+			})
+			t.Run("tells what became of it in the agent's trace", func(t *testing.T) {
+				assert.Equal(t, want.outcome, spawn.tag("afterspan.task.outcome"))
+				assertErrorTags(t, spawn, want.errorType, want.message)
 			})
 			t.Run("is the same to OpenTelemetry", func(t *testing.T) {
 				forward := find(t, j.otlpTrace(t, agents[0], len(agent.Spans)), "spawn "+want.name)
@@ -92,14 +101,32 @@ func TestLinkedTasksInJaeger(t *testing.T) {
 				assert.Equal(t, otlpProducer, forward.Kind)
 				assert.Equal(t, otlpConsumer, back.Kind)
 				assert.Empty(t, back.ParentSpanID)
-				// The links say nothing of their own: what they would say no page of Jaeger shows.
-				assert.Equal(t, []otlpLink{{TraceID: back.TraceID, SpanID: back.SpanID}}, forward.Links)
-				assert.Equal(t, []otlpLink{{TraceID: forward.TraceID, SpanID: forward.SpanID}}, back.Links)
-				assert.Equal(t, want.errorType != "", back.Status.Code == otlpStatusError)
-				assert.True(t, strings.HasPrefix(back.Status.Message, want.message), back.Status.Message)
+				assert.Equal(t, []otlpLink{linkTo(back, "task")}, forward.Links)
+				assert.Equal(t, []otlpLink{linkTo(forward, "spawner")}, back.Links)
+				for _, span := range []otlpSpan{forward, back} {
+					assert.Equal(t, want.errorType != "", span.Status.Code == otlpStatusError)
+					assert.True(t, strings.HasPrefix(span.Status.Message, want.message), span.Status.Message)
+				}
 			})
 		})
 	}
+	t.Run("the agent's trace alone says which tasks failed, and why", func(t *testing.T) {
+		failed := map[string]string{}
+		for _, s := range agent.Spans {
+			if s.tag("error") == "true" {
+				failed[s.OperationName] = s.tag("error.type")
+			}
+		}
+		assert.Equal(t, map[string]string{
+			"spawn write_transcript": "syscall.Errno", "spawn score_sources": "panic", "spawn notify": "timeout",
+		}, failed)
+	})
+	t.Run("the agent's trace looks no longer than the agent ran", func(t *testing.T) {
+		root := agent.root(t)
+		for _, s := range agent.Spans {
+			assert.LessOrEqual(t, s.end(), root.end(), s.OperationName)
+		}
+	})
 	t.Run("a panic has its stack as a log of the span", func(t *testing.T) {
 		logs := j.search(t, "score_sources", spawned, 1)[0].root(t).Logs
 		require.Len(t, logs, 1)
@@ -117,9 +144,40 @@ func TestLinkedTasksInJaeger(t *testing.T) {
 	checkSearches(t, j, agents[0])
 }
 
+// Jaeger takes the configuration that docs/ offers, and hands it to its pages. Each search in it finds what it says.
+func TestPagesOfJaegerLinkTasksWithWhatStartedThem(t *testing.T) {
+	j := startJaeger(t)
+	_, agents := runAgainst(t, j, "-endpoint", j.otlp)
+	config, err := os.ReadFile("../../docs/jaeger-ui.json")
+	require.NoError(t, err)
+	var ui struct {
+		LinkPatterns []struct{ Type, URL, Text string }
+	}
+	require.NoError(t, json.Unmarshal(config, &ui))
+	finds := map[string][]string{
+		"Tasks that came from this trace, within an hour":        taskNames(),
+		"Failed tasks that came from this trace, within an hour": {"write_transcript", "score_sources"},
+	}
+	trace := j.search(t, "invoke_agent docs_agent", nil, 1)[0].root(t)
+	for _, link := range ui.LinkPatterns {
+		if link.Type != "traces" {
+			continue
+		}
+		link.URL = strings.NewReplacer("#{traceID}", agents[0], "my-service", serviceName,
+			"#{startTime}", fmt.Sprint(trace.StartTime), "#{endTime | add 3600000000}", fmt.Sprint(trace.end()+3600_000_000)).Replace(link.URL)
+		page, err := url.Parse(link.URL)
+		require.NoError(t, err)
+		require.Contains(t, finds, link.Text)
+		assert.ElementsMatch(t, finds[link.Text], rootNames(t, j.get(t, "/api/traces", page.Query(), len(finds[link.Text]))), link.Text)
+		delete(finds, link.Text)
+	}
+	assert.Empty(t, finds)
+}
+
 // checkSearches checks that each task is found by what an operator would look for. There are two agents.
 func checkSearches(t *testing.T, j jaeger, agent string) {
 	failing := []string{"write_transcript", "score_sources"}
+	agents := []string{"invoke_agent docs_agent", "invoke_agent docs_agent"}
 	for _, search := range []struct {
 		by        string
 		operation string
@@ -127,14 +185,15 @@ func checkSearches(t *testing.T, j jaeger, agent string) {
 		finds     []string
 	}{
 		{by: "operation", operation: "notify", finds: []string{"notify", "notify"}},
-		{by: "outcome", tags: map[string]string{"afterspan.task.outcome": "failed"}, finds: append(failing, failing...)},
+		{by: "outcome, with their agents", tags: map[string]string{"afterspan.task.outcome": "failed"}, finds: slices.Concat(failing, failing, agents)},
 		{
 			by: "outcome and conversation", tags: map[string]string{"afterspan.task.outcome": "failed", "thread_id": "thread-1"},
 			finds: failing,
 		},
 		{by: "conversation", tags: map[string]string{"thread_id": "thread-2"}, finds: taskNames()},
 		{by: "spawner", tags: map[string]string{"afterspan.spawner.trace_id": agent}, finds: taskNames()},
-		{by: "kind of error", tags: map[string]string{"error.type": "timeout"}, finds: []string{"notify", "notify"}},
+		{by: "origin", tags: map[string]string{"afterspan.origin.trace_id": agent}, finds: taskNames()},
+		{by: "kind of error", tags: map[string]string{"error.type": "timeout"}, finds: append([]string{"notify", "notify"}, agents...)},
 		{
 			by: "operation and kind of error", operation: "score_sources",
 			tags: map[string]string{"error.type": "panic", "thread_id": "thread-2"}, finds: []string{"score_sources"},
@@ -146,6 +205,13 @@ func checkSearches(t *testing.T, j jaeger, agent string) {
 			assert.ElementsMatch(t, search.finds, rootNames(t, traces))
 		})
 	}
+}
+
+// linkTo returns a link to s that says what it leads to.
+func linkTo(s otlpSpan, kind string) otlpLink {
+	a := otlpAttribute{Key: "afterspan.link.kind"}
+	a.Value.StringValue = kind
+	return otlpLink{TraceID: s.TraceID, SpanID: s.SpanID, Attributes: []otlpAttribute{a}}
 }
 
 func taskNames() (names []string) {
