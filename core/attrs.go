@@ -26,7 +26,7 @@ type attrsKey struct{}
 // [WithAttrs].
 func ContextWithAttrs(ctx context.Context, attrs ...slog.Attr) context.Context {
 	before := attrsFrom(ctx)
-	return context.WithValue(ctx, attrsKey{}, append(before[:len(before):len(before)], attrs...))
+	return context.WithValue(ctx, attrsKey{}, append(slices.Clip(before), attrs...))
 }
 
 func attrsFrom(ctx context.Context) (attrs []slog.Attr) {

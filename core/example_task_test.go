@@ -128,8 +128,7 @@ func ExamplePanicError() {
 	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
 	task := tasks.Go(context.Background(), "render", func(context.Context) error { panic("no such template") })
 
-	var panicked *core.PanicError
-	if errors.As(task.Wait(context.Background()), &panicked) {
+	if panicked, ok := errors.AsType[*core.PanicError](task.Wait(context.Background())); ok {
 		fmt.Println(panicked.Value)
 		fmt.Println(panicked)
 		fmt.Println(len(panicked.Stack) > 0)
@@ -149,8 +148,7 @@ func ExampleShutdownError() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Millisecond)
 	defer cancel()
 	_, err := tasks.Shutdown(ctx)
-	var left *core.ShutdownError
-	if errors.As(err, &left) {
+	if left, ok := errors.AsType[*core.ShutdownError](err); ok {
 		for _, task := range left.Remaining {
 			fmt.Println(task.Name, task.State)
 		}

@@ -318,8 +318,7 @@ func (x *machine) shutdown(bound time.Duration) {
 	assert.LessOrEqual(x.t, time.Since(begin), bound)
 	assert.Equal(x.t, s.InitialTasks+s.SpawnedTasks,
 		s.CompletedTasks+s.FailedTasks+s.CancelledTasks+s.TimedOutTasks+s.RejectedTasks+s.RemainingTasks, "%+v", s)
-	var report *core.ShutdownError
-	if errors.As(err, &report) {
+	if report, ok := errors.AsType[*core.ShutdownError](err); ok {
 		assert.Len(x.t, report.Remaining, s.RemainingTasks)
 		assert.NotEmpty(x.t, append(report.Remaining, report.Cancelled...))
 	} else {

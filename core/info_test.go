@@ -35,14 +35,15 @@ func TestTaskInfoAsJSON(t *testing.T) {
 		info := running.Info()
 		require.NoError(t, m.Wait(t.Context()))
 		require.False(t, info.Done, "it is what there was to say then")
-		out, err = json.Marshal([]any{queued.Info(), ptr(queued.Info())})
+		out, err = json.Marshal([]any{queued.Info(), new(queued.Info())})
 		require.NoError(t, err)
 		require.Contains(t, string(out), `"state":"completed"`)
 		require.Contains(t, string(out), `"done":true`)
 	})
 }
 
-func ptr[T any](v T) *T { return &v }
+//go:fix inline
+func ptr[T any](v T) *T { return new(v) }
 
 // states of a task, in the order of its life.
 func TestStates(t *testing.T) {

@@ -117,7 +117,8 @@ func (t *Task) stateFor(seen evidence, err error) (mayReject bool, cause error) 
 		cause = seen.cause
 	}
 	calls := &seen.calls
-	if calls.returned && !(calls.cause == nil && cause != nil && isSince(err, calls.err, cause)) {
+	isLater := calls.cause == nil && cause != nil && isSince(err, calls.err, cause)
+	if calls.returned && !isLater {
 		cause = calls.cause
 	}
 	return !calls.called, cause

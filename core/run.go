@@ -190,8 +190,9 @@ func (m *Manager) finish(t *Task, end *ending, goesOn bool) (next *Task) {
 // runKey is the key of the run that a context belongs to.
 type runKey struct{}
 
-func runFrom(ctx context.Context) *run {
-	r, _ := ctx.Value(runKey{}).(*run)
+func runFrom(ctx context.Context) (r *run) {
+	defer contain() // user code
+	r, _ = ctx.Value(runKey{}).(*run)
 	return r
 }
 

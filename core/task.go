@@ -60,7 +60,7 @@ func newTask(name string, attrs []slog.Attr, defaults, opts []TaskOption) *Task 
 		name = "background_task"
 	}
 	t := &Task{name: name, created: time.Now()}
-	t.options.attrs = attrs[:len(attrs):len(attrs)]
+	t.options.attrs = slices.Clip(attrs)
 	t.options.apply(defaults)
 	t.options.apply(opts)
 	t.options.attrs = lastOfEachKey(t.options.attrs)

@@ -218,3 +218,10 @@ func TestAContextWithoutReadableValuesHasNoLabels(t *testing.T) {
 	require.Empty(t, seen)
 	require.NoError(t, m.Close())
 }
+
+// A Go that is refused looks through the tasks that its context belongs to.
+func TestAContextWithoutReadableValuesBelongsToNoTask(t *testing.T) {
+	m := newManager()
+	require.NoError(t, m.Close())
+	require.Equal(t, core.ErrClosed, m.Go(unreadable{t.Context()}, "x", succeed).Err())
+}

@@ -42,8 +42,7 @@ func ExamplePublish_unserialisable() {
 		ID: "e-1", Kind: publisher.KindToolExecution, Type: publisher.TypeResult, Data: map[string]any{"conn": make(chan int)},
 	})
 	err := task.Wait(context.Background())
-	var cause *json.UnsupportedTypeError
-	if errors.As(err, &cause) {
+	if cause, ok := errors.AsType[*json.UnsupportedTypeError](err); ok {
 		fmt.Print(strings.TrimSuffix(err.Error(), cause.Error()), cause.Type)
 	}
 	// Output:

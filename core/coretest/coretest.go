@@ -123,8 +123,7 @@ func (r *reporter) report(task core.TaskInfo, text string) {
 
 // end reports the tasks that did not stop, and drops later reports.
 func (r *reporter) end(err error) {
-	var left *core.ShutdownError
-	if errors.As(err, &left) {
+	if left, ok := errors.AsType[*core.ShutdownError](err); ok {
 		for _, task := range left.Remaining {
 			r.report(task, "did not stop after it was cancelled")
 		}

@@ -70,7 +70,7 @@ func (k kafka) topic(t *testing.T, client *kgo.Client, partitions int32) string 
 	topic.Topic = fmt.Sprintf("afterspan-%d", time.Now().UnixNano())
 	topic.NumPartitions, topic.ReplicationFactor = partitions, -1
 	size := kmsg.NewCreateTopicsRequestTopicConfig()
-	size.Name, size.Value = "max.message.bytes", kmsg.StringPtr(fmt.Sprint(maxBytes))
+	size.Name, size.Value = "max.message.bytes", new(fmt.Sprint(maxBytes))
 	topic.Configs = append(topic.Configs, size)
 
 	req := kmsg.NewPtrCreateTopicsRequest()
@@ -88,7 +88,7 @@ func (k kafka) topic(t *testing.T, client *kgo.Client, partitions int32) string 
 // remove deletes a topic of a real cluster.
 func (k kafka) remove(t *testing.T, topic string) {
 	name := kmsg.NewDeleteTopicsRequestTopic()
-	name.Topic = kmsg.StringPtr(topic)
+	name.Topic = new(topic)
 	req := kmsg.NewPtrDeleteTopicsRequest()
 	req.TopicNames, req.Topics = []string{topic}, append(req.Topics, name)
 	if _, err := req.RequestWith(context.WithoutCancel(t.Context()), k.client(t)); err != nil {

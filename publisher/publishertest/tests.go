@@ -165,8 +165,7 @@ func (k *kit) refusesTheUnserialisable() {
 	bad := numbered("t-1", 0)
 	bad.Data = map[string]any{"conn": make(chan int)}
 	err := k.Publisher.Publish(k.context(), bad)
-	var unsupported *json.UnsupportedTypeError
-	if !errors.As(err, &unsupported) {
+	if _, ok := errors.AsType[*json.UnsupportedTypeError](err); !ok {
 		k.Errorf("Publish of an event with a channel returned %v", err)
 	}
 	k.publish(k.context(), numbered("t-1", 1))
