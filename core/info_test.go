@@ -42,9 +42,6 @@ func TestTaskInfoAsJSON(t *testing.T) {
 	})
 }
 
-//go:fix inline
-func ptr[T any](v T) *T { return new(v) }
-
 // states of a task, in the order of its life.
 func TestStates(t *testing.T) {
 	inBubble(t, "queued, running, cancelling, cancelled", func(t *testing.T) {
