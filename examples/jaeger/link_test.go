@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,13 +87,16 @@ func TestLinkedTasksInJaeger(t *testing.T) {
 				assertTaskTags(t, root, want.name, want.outcome)
 				assertErrorTags(t, root, want.errorType, want.message)
 			})
+			t.Run("is in the agent's trace with what became of it", func(t *testing.T) {
+				assert.Equal(t, want.outcome, spawn.tag("afterspan.task.outcome"))
+				assertErrorTags(t, spawn, want.errorType, want.message)
+			})
 			t.Run("is the same to OpenTelemetry", func(t *testing.T) {
 				forward := find(t, j.otlpTrace(t, agents[0], len(agent.Spans)), "spawn "+want.name)
 				back := find(t, j.otlpTrace(t, task.TraceID, 1+len(want.inside)), want.name)
 				assert.Equal(t, otlpProducer, forward.Kind)
 				assert.Equal(t, otlpConsumer, back.Kind)
 				assert.Empty(t, back.ParentSpanID)
-				// The links say nothing of their own: what they would say no page of Jaeger shows.
 				assert.Equal(t, []otlpLink{{TraceID: back.TraceID, SpanID: back.SpanID}}, forward.Links)
 				assert.Equal(t, []otlpLink{{TraceID: forward.TraceID, SpanID: forward.SpanID}}, back.Links)
 				assert.Equal(t, want.errorType != "", back.Status.Code == otlpStatusError)
@@ -127,14 +131,25 @@ func checkSearches(t *testing.T, j jaeger, agent string) {
 		finds     []string
 	}{
 		{by: "operation", operation: "notify", finds: []string{"notify", "notify"}},
-		{by: "outcome", tags: map[string]string{"afterspan.task.outcome": "failed"}, finds: append(failing, failing...)},
+		{
+			by: "outcome", tags: map[string]string{"afterspan.task.outcome": "failed", "span.kind": "consumer"},
+			finds: slices.Concat(failing, failing),
+		},
+		{
+			by: "outcome, with their agents", tags: map[string]string{"afterspan.task.outcome": "failed"},
+			finds: slices.Concat(failing, failing, []string{"invoke_agent docs_agent", "invoke_agent docs_agent"}),
+		},
 		{
 			by: "outcome and conversation", tags: map[string]string{"afterspan.task.outcome": "failed", "thread_id": "thread-1"},
 			finds: failing,
 		},
 		{by: "conversation", tags: map[string]string{"thread_id": "thread-2"}, finds: taskNames()},
 		{by: "spawner", tags: map[string]string{"afterspan.spawner.trace_id": agent}, finds: taskNames()},
-		{by: "kind of error", tags: map[string]string{"error.type": "timeout"}, finds: []string{"notify", "notify"}},
+		{
+			by: "kind of error", tags: map[string]string{"error.type": "timeout", "span.kind": "consumer"},
+			finds: []string{"notify", "notify"},
+		},
+		{by: "origin", tags: map[string]string{"afterspan.origin.trace_id": agent}, finds: taskNames()},
 		{
 			by: "operation and kind of error", operation: "score_sources",
 			tags: map[string]string{"error.type": "panic", "thread_id": "thread-2"}, finds: []string{"score_sources"},
