@@ -13,7 +13,7 @@ import (
 type hold struct {
 	after time.Duration // 0: spans are not queued
 
-	mu      sync.Mutex // guards the fields below, and those of every heldSpan
+	mu      sync.Mutex // guards the fields below, and those of every heldSpan but endsAt
 	queue   holdQueue
 	isTimed bool // a timer is set, or its goroutine runs
 }

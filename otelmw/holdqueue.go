@@ -19,7 +19,7 @@ type holdQueue struct {
 // A heldSpan is a span that was started and will be ended by whoever takes it.
 type heldSpan struct {
 	span       trace.Span // nil: it was taken
-	endsAt     time.Time  // the end time that the span will get
+	endsAt     time.Time  // the end time that the span will get; it is not changed
 	due        time.Time  // when it is handed over at the latest
 	inQueue    bool
 	prev, next *heldSpan
