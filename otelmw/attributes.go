@@ -52,7 +52,7 @@ func (a *attributes) addForeign(kvs ...attribute.KeyValue) {
 	}
 }
 
-// foreign returns what addForeign would add of kvs, which are the same for all tasks.
+// foreign returns kvs without those under afterspan.*, each made fit for a trace.
 func foreign(kvs []attribute.KeyValue) (fitted []attribute.KeyValue) {
 	for _, kv := range kvs {
 		if !isOurs(string(kv.Key)) {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -39,7 +40,7 @@ func BenchmarkTask(b *testing.B) {
 		{"sampled-and-metrics", inManager(sampled, traces, metrics)},
 		{"by-hand", byHand(sampled)},
 		{"by-hand-unsampled", byHand(unsampled)},
-		{"in-full", inFull(sampled)},
+		{"in-full", inFull(sampled, true)},
 		{"goroutine", bare()},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
@@ -97,10 +98,10 @@ func byHand(tp trace.TracerProvider) way {
 
 // inFull is by hand, too, with all that the middleware writes down of a task that completes: it shows
 // how much of the cost is the SDK's.
-func inFull(tp trace.TracerProvider) way {
+func inFull(tp trace.TracerProvider, bothSpans bool) way {
 	tracer, ctx := tp.Tracer("service"), underASpan(tp)
 	var wg sync.WaitGroup
-	run := func(ctx context.Context) error {
+	run := func(ctx context.Context, spawn trace.Span, endsAt time.Time) error {
 		sc := trace.SpanContextFromContext(ctx)
 		ctx, span := tracer.Start(ctx, "job", trace.WithNewRoot(),
 			trace.WithLinks(trace.Link{SpanContext: sc, Attributes: []attribute.KeyValue{attribute.String("afterspan.link.kind", "spawner")}}),
@@ -114,11 +115,25 @@ func inFull(tp trace.TracerProvider) way {
 		defer span.End()
 		err := succeed(ctx)
 		span.SetAttributes(attribute.String("afterspan.task.outcome", "completed"))
+		if spawn != nil {
+			spawn.AddLink(trace.Link{
+				SpanContext: span.SpanContext(), Attributes: []attribute.KeyValue{attribute.String("afterspan.link.kind", "task")},
+			})
+			spawn.SetAttributes(attribute.String("afterspan.task.outcome", "completed"))
+			spawn.End(trace.WithTimestamp(endsAt))
+		}
 		return err
 	}
 	start := func() {
 		ctx := context.WithoutCancel(ctx)
-		wg.Go(func() { _ = run(ctx) })
+		var spawn trace.Span
+		if bothSpans {
+			_, spawn = tracer.Start(ctx, "spawn job", trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
+				attribute.String("afterspan.task.name", "job"), attribute.Int("afterspan.task.id", 1),
+				attribute.String("afterspan.task.outcome", "pending")))
+		}
+		endsAt := time.Now()
+		wg.Go(func() { _ = run(ctx, spawn, endsAt) })
 	}
 	return way{start, wg.Wait}
 }

@@ -30,8 +30,9 @@ func BenchmarkTaskAgainst(b *testing.B) {
 		{"by-hand/sampled", traced(sampled), byHand(sampled)},
 		{"by-hand/sampled-without-spawn-span", traced(sampled, otelmw.WithoutSpawnSpan()), byHand(sampled)},
 		{"by-hand/unsampled", traced(unsampled), byHand(unsampled)},
-		{"in-full/sampled-without-spawn-span", traced(sampled, otelmw.WithoutSpawnSpan()), inFull(sampled)},
-		{"in-full/unsampled", traced(unsampled), inFull(unsampled)},
+		{"in-full/sampled", traced(sampled), inFull(sampled, true)},
+		{"in-full/sampled-without-spawn-span", traced(sampled, otelmw.WithoutSpawnSpan()), inFull(sampled, false)},
+		{"in-full/unsampled", traced(unsampled), inFull(unsampled, false)},
 		{"no-middleware/noop", inManager(sampled, noTraces, noMetrics), inManager(sampled)},
 		{"no-middleware/filtered", traced(sampled, filtered), inManager(sampled)},
 	} {

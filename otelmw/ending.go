@@ -17,12 +17,12 @@ type ending struct {
 	cancelCause string // of Cancelled
 }
 
-// endingOf returns how t ended, or one run of it: in ctx, and with err.
-func endingOf(ctx context.Context, t *core.Task, err error) ending {
-	end := ending{outcome: t.OutcomeOf(err)}
-	switch end.outcome {
+// endingOf returns how t ended, or one run of it: in ctx, with that outcome and err.
+func endingOf(ctx context.Context, t *core.Task, outcome core.Outcome, err error) ending {
+	end := ending{outcome: outcome}
+	switch outcome {
 	case core.Failed, core.TimedOut:
-		end.errorType = errorType(t, err, end.outcome)
+		end.errorType = errorType(t, err, outcome)
 	case core.Cancelled:
 		end.cancelCause = cancelCause(ctx)
 	case core.Pending, core.Completed, core.Rejected:

@@ -13,7 +13,7 @@ import (
 type hold struct {
 	after time.Duration // 0: spans are not queued
 
-	mu      sync.Mutex // guards the fields below, and those of every heldSpan
+	mu      sync.Mutex // guards the fields below, and those of every heldSpan but endsAt
 	queue   holdQueue
 	isTimed bool // a timer is set, or its goroutine runs
 }
@@ -57,15 +57,25 @@ func (hd *hold) setTimer(d time.Duration) {
 
 // handOverDue ends a portion of the spans that are due, with the outcome pending, which they have
 // from their start. It runs on the goroutine of the timer, one at a time: the next timer is set when
-// the last span has been handed over.
+// the last span has been handed over. It takes them one by one, since a task may end meanwhile.
 func (hd *hold) handOverDue() {
 	defer hd.timeNext()
 	hd.mu.Lock()
-	due := hd.queue.takeDue(time.Now())
+	portion := hd.queue.portion()
 	hd.mu.Unlock()
-	for _, span := range due {
+	for range portion {
+		span := hd.takeDue()
+		if span.Span == nil {
+			return
+		}
 		span.end()
 	}
+}
+
+func (hd *hold) takeDue() endedSpan {
+	hd.mu.Lock()
+	defer hd.mu.Unlock()
+	return hd.queue.takeDue(time.Now())
 }
 
 // timeNext sets the timer for the next span in the queue, if there is one.

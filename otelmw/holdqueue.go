@@ -19,7 +19,7 @@ type holdQueue struct {
 // A heldSpan is a span that was started and will be ended by whoever takes it.
 type heldSpan struct {
 	span       trace.Span // nil: it was taken
-	endsAt     time.Time  // the end time that the span will get
+	endsAt     time.Time  // the end time that the span will get; it is not changed
 	due        time.Time  // when it is handed over at the latest
 	inQueue    bool
 	prev, next *heldSpan
@@ -62,22 +62,22 @@ func (q *holdQueue) remove(h *heldSpan) {
 	q.len--
 }
 
-// A portion is how many spans are handed over at a time. It is 512, the size of a batch of the SDK's
-// batch processor, which drops what its queue of 2,048 cannot take. With very many spans in the queue
-// it is a part of them, so that the queue shrinks however fast it is filled.
+// portion returns how many spans to hand over at a time. It is 512, the size of a batch of the SDK's
+// batch processor, which drops what its queue of 2,048 cannot take. Of very many spans in the queue it
+// is a part, so that the queue shrinks however fast it is filled.
 func (q *holdQueue) portion() int { return max(512, q.len/64) }
 
-// takeDue takes the spans that are due at now, oldest first, at most a portion of them.
-func (q *holdQueue) takeDue(now time.Time) (due []endedSpan) {
-	for most := q.portion(); len(due) < most && q.first != nil && !q.first.due.After(now); {
-		h := q.first
-		due = append(due, endedSpan{q.take(h), h.endsAt})
+// takeDue takes the first span if it is due at now. Otherwise it returns none.
+func (q *holdQueue) takeDue(now time.Time) endedSpan {
+	first := q.first
+	if first == nil || first.due.After(now) {
+		return endedSpan{}
 	}
-	return due
+	return endedSpan{q.take(first), first.endsAt}
 }
 
 // An endedSpan is a span that was taken, and the time at which it is to end.
 type endedSpan struct {
-	trace.Span
-	at time.Time
+	trace.Span // nil: there is none
+	at         time.Time
 }

@@ -31,9 +31,10 @@ func ObserveManager(m *core.Manager, name string, opts ...Option) (metric.Regist
 	if m == nil {
 		panic("otelmw: ObserveManager: m is nil")
 	}
-	r := &registration{manager: m}
-	if _, twice := observed.LoadOrStore(m, r); twice {
-		return nil, fmt.Errorf("otelmw: ObserveManager: the manager %q is observed already", name)
+	r := &registration{manager: m, name: name}
+	if first, twice := observed.LoadOrStore(m, r); twice {
+		return nil, fmt.Errorf("otelmw: ObserveManager: %q: the manager is observed already, as %q",
+			name, first.(*registration).name)
 	}
 	var err error
 	if r.Registration, err = observe(m, name, newConfig(opts).meterProvider); err != nil {
@@ -50,6 +51,7 @@ var observed sync.Map // of *registration by *core.Manager
 type registration struct {
 	metric.Registration
 	manager *core.Manager
+	name    string
 }
 
 // Unregister implements metric.Registration.

@@ -110,7 +110,8 @@ func TestObserveManagerTwiceIsAnError(t *testing.T) {
 		require.NoError(t, err)
 		for _, again := range []*telemetry{tel, other} {
 			r, err := otelmw.ObserveManager(m, "again", otelmw.WithMeterProvider(again.meters))
-			require.Error(t, err)
+			require.ErrorContains(t, err, `"again"`)
+			require.ErrorContains(t, err, `as "mail"`)
 			assert.Nil(t, r)
 		}
 		assertMetrics(t, tel, managerTasks(of("mail", 0, 0, 0)...), managerOldest(age("mail", 0)))

@@ -97,7 +97,7 @@ func (r *run) endPassing(value any) {
 
 // end ends the span and counts the end of the run. It is called on every way out.
 func (r *run) end(err error) {
-	end := endingOf(r.outer, r.spawn.task, err)
+	end := endingOf(r.outer, r.spawn.task, r.spawn.task.OutcomeOf(err), err)
 	if r.mw.instruments != nil {
 		r.countEnd(end)
 	}

@@ -69,7 +69,7 @@ func (mw *middleware) endSpawnSpan(ctx context.Context, s *spawn) {
 	defer span.end()
 	defer contain("the end of a span")
 	err := s.task.Err()
-	end := endingOf(ctx, s.task, err)
+	end := endingOf(ctx, s.task, s.task.Outcome(), err)
 	end.write(span, mw.describeEnding(end, err))
 	if s.attempts.Load() == 0 { // there is no other span that could have the task's attributes
 		span.SetAttributes(mw.attributesOfUnrun(ctx, s)...)

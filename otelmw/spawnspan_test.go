@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"runtime"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -276,39 +278,59 @@ func TestSpawnSpansThatAreDueAtOnceComeInPortions(t *testing.T) {
 
 // What is held is held for five seconds and not longer, however long the queue is.
 func TestSpawnSpansOfQueuedTasksAreNotHeldBeyondTheHold(t *testing.T) {
-	tasks := uint64(100_000)
+	tasks := 100_000
 	if raceDetector { // which makes all of it ten times slower
 		tasks /= 10
 	}
-	without := queuedFor(t, time.Minute, tasks, otelmw.WithoutSpawnSpan())
-	with := queuedFor(t, time.Minute, tasks)
-	assert.Less(t, with, without+150, "bytes of a task: a few words, and no span")
-	assert.Greater(t, queuedFor(t, time.Second, tasks/10), with+300, "while they are held, it shows")
-}
-
-// queuedFor returns how many bytes each of so many tasks takes that have been in the queue for d.
-func queuedFor(t *testing.T, d time.Duration, tasks uint64, opts ...otelmw.Option) (bytes uint64) {
+	var spans freed
 	synctest.Test(t, func(t *testing.T) {
-		traces := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(nowhere{}))
-		m := newManager(core.WithLimit(1, -1), core.WithMiddleware(otelmw.New(
-			append(opts, otelmw.WithTracerProvider(traces), noMetrics)...)))
+		traces := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(&spans))
+		m := newManager(core.WithLimit(1, -1), core.WithMiddleware(
+			otelmw.New(otelmw.WithTracerProvider(traces), noMetrics)))
+		ctx, agent := traces.Tracer("service").Start(context.Background(), "agent")
 		release := make(chan struct{})
-		before := heap()
-		for range tasks / 100 {
-			ctx, agent := traces.Tracer("service").Start(context.Background(), "agent")
-			for range 100 {
-				m.Go(ctx, "job", until(release))
-			}
-			agent.End()
+		for range tasks + 1 { // one runs
+			m.Go(ctx, "job", until(release))
 		}
-		time.Sleep(d)
+		agent.End()
+		time.Sleep(4 * time.Second)
+		runtime.GC()
+		runtime.GC()
+		assert.Zero(t, spans.spawns.Load(), "they are held")
+
+		time.Sleep(time.Minute)
 		synctest.Wait()
-		bytes = (heap() - before) / tasks
+		spans.collect(int64(tasks) + 1)
+		assert.EqualValues(t, tasks+1, spans.spawns.Load(), "their tasks are still in the queue")
+		assert.Equal(t, tasks, m.Stats().Queued)
 		close(release)
 		require.NoError(t, m.Wait(t.Context()))
-		runtime.KeepAlive(m)
 	})
-	return bytes
+}
+
+// freed is a span processor that counts the spans "spawn NAME" that nobody keeps any more.
+type freed struct {
+	nowhere
+	spawns atomic.Int64
+}
+
+func (f *freed) OnStart(_ context.Context, s sdktrace.ReadWriteSpan) {
+	if strings.HasPrefix(s.Name(), "spawn ") {
+		runtime.SetFinalizer(s, func(sdktrace.ReadWriteSpan) { f.spawns.Add(1) })
+	}
+}
+
+// collect collects garbage until so many spans have been freed.
+func (f *freed) collect(want int64) {
+	for range 100 {
+		runtime.GC()
+		for range 1000 { // the runtime's goroutine counts them
+			if f.spawns.Load() >= want {
+				return
+			}
+			runtime.Gosched()
+		}
+	}
 }
 
 // What the processors do wrong as the hold ends is reported, and costs no other task its span.
