@@ -124,7 +124,7 @@ func TestLinkedTasksInJaeger(t *testing.T) {
 	t.Run("the agent's trace looks no longer than the agent ran", func(t *testing.T) {
 		root := agent.root(t)
 		for _, s := range agent.Spans {
-			assert.LessOrEqual(t, s.end(), root.end(), s.OperationName)
+			assert.LessOrEqual(t, s.end(), root.end()+1, s.OperationName) // Jaeger rounds start and duration
 		}
 	})
 	t.Run("a panic has its stack as a log of the span", func(t *testing.T) {
