@@ -156,7 +156,8 @@ func TestRequestThatDoesNotEnd(t *testing.T) {
 	assert.NoError(t, ctx.Err(), "there was time left")
 	_, err = io.Copy(io.Discard, conn)
 	assert.NoError(t, err, "the connection was closed")
-	inOrderOf(t, log.String(), append([]string{"server stopped"}, atTheStop[1:]...)...)
+	// The receipt may be out by then, and the shutdown of the tasks quiet.
+	inOrderOf(t, log.String(), append([]string{"server stopped"}, atTheStop[2:]...)...)
 }
 
 // A value group comes in any order. The chain is always the same.

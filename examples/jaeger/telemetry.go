@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"os"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -28,7 +30,8 @@ func newTracerProvider(ctx context.Context, o options) (*sdktrace.TracerProvider
 		return nil, fmt.Errorf("making the exporter: %w", err)
 	}
 	res, err := resource.New(ctx,
-		resource.WithFromEnv(), resource.WithHost(), resource.WithAttributes(semconv.ServiceName(serviceName)))
+		resource.WithHost(), resource.WithAttributes(semconv.ServiceName(serviceName), attribute.String("ip", hostIP())),
+		resource.WithFromEnv())
 	if err != nil {
 		return nil, fmt.Errorf("describing the service: %w", err)
 	}
@@ -46,4 +49,15 @@ func endpoint(o options) []otlptracehttp.Option {
 		return nil
 	}
 	return []otlptracehttp.Option{otlptracehttp.WithEndpointURL(cmp.Or(o.endpoint, localJaeger) + "/v1/traces")}
+}
+
+// hostIP returns an address of this host. Jaeger's pages take spans with the same ip for those of one clock.
+func hostIP() string {
+	addrs, _ := net.InterfaceAddrs() // without any it is loopback
+	for _, addr := range addrs {
+		if ip, ok := addr.(*net.IPNet); ok && !ip.IP.IsLoopback() {
+			return ip.IP.String()
+		}
+	}
+	return "127.0.0.1"
 }
