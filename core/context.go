@@ -15,7 +15,6 @@ type runContext struct {
 	values      context.Context // asked for values only, until the standard context is made
 	cancellable bool            // values can be cancelled: a Spawn returned such a context
 	deadline    time.Time       // zero: none
-	early       error           // the cause of a cancel that came before the start
 	std         atomic.Pointer[stdContext]
 }
 
@@ -53,7 +52,10 @@ func (c *runContext) standard() *stdContext {
 		if before != nil && before != over {
 			return before
 		}
-		std := c.newStandard(before == over)
+		std := c.newStandard(before != over)
+		if before == over {
+			std.cancelCause(nil)
+		}
 		if c.std.CompareAndSwap(before, std) {
 			return std
 		}
@@ -61,21 +63,28 @@ func (c *runContext) standard() *stdContext {
 	}
 }
 
-func (c *runContext) newStandard(isOver bool) *stdContext {
+// newStandard returns a new standard context. One that has ended gets no deadline: it ended before
+// that, even if the deadline has passed by now.
+func (c *runContext) newStandard(hasDeadline bool) *stdContext {
 	values := c.values
 	if !c.cancellable {
 		values = context.WithoutCancel(values)
 	}
 	std := new(stdContext)
-	ended := c.early != nil || isOver // before the deadline, even if that has passed by now
-	if !ended && !c.deadline.IsZero() {
+	if hasDeadline && !c.deadline.IsZero() {
 		values, std.stopTimer = context.WithDeadlineCause(values, c.deadline, ErrTimeout)
 	}
 	std.Context, std.cancelCause = context.WithCancelCause(values)
-	if ended {
-		std.cancelCause(c.early)
-	}
 	return std
+}
+
+// endEarly cancels the context because the task was cancelled before its start.
+func (c *runContext) endEarly(cause error) {
+	std := c.newStandard(false)
+	std.cancelCause(cause)
+	if !c.std.CompareAndSwap(nil, std) { // a log handler has looked
+		c.standard().cancel(cause)
+	}
 }
 
 // end cancels the context, because the run is over.

@@ -77,7 +77,7 @@ func (t *Task) start() *run {
 	if gone != nil {
 		t.skipFor(gone)
 	}
-	r.early = t.cause
+	early := t.cause
 	r.begun = true
 	if now := time.Now(); t.skipped {
 		t.cancelledAt = now // it was cancelled before, but its chain begins only now
@@ -88,7 +88,10 @@ func (t *Task) start() *run {
 		}
 	}
 	t.mu.Unlock()
-	if r.early != nil || r.cancellable {
+	switch {
+	case early != nil:
+		r.endEarly(early)
+	case r.cancellable:
 		r.standard()
 	}
 	return r
