@@ -18,13 +18,13 @@ import (
 )
 
 // An event is published in the background. Its task ends with the publisher's result.
-func ExamplePublish() {
+func ExampleGo() {
 	tasks := core.New()
 	broker := publisher.Func(func(_ context.Context, e publisher.Event) error {
 		fmt.Println("sent:", e.Kind, e.Type, "of", e.ThreadID)
 		return nil
 	})
-	task := publisher.Publish(context.Background(), tasks, broker, publisher.Event{
+	task := publisher.Go(context.Background(), tasks, broker, publisher.Event{
 		Kind: publisher.KindNodeExecution, Type: publisher.TypeStart, NodeName: "plan", ThreadID: "thread-1",
 	}, core.WithTimeout(10*time.Second))
 
@@ -36,9 +36,9 @@ func ExamplePublish() {
 }
 
 // An event that does not marshal to JSON fails, and its error says why.
-func ExamplePublish_unserialisable() {
+func ExampleGo_unserialisable() {
 	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
-	task := publisher.Publish(context.Background(), tasks, publisher.Console(os.Stdout), publisher.Event{
+	task := publisher.Go(context.Background(), tasks, publisher.Console(os.Stdout), publisher.Event{
 		ID: "e-1", Kind: publisher.KindToolExecution, Type: publisher.TypeResult, Data: map[string]any{"conn": make(chan int)},
 	})
 	err := task.Wait(context.Background())
@@ -61,7 +61,7 @@ func ExampleOrdered() {
 	})
 	events := publisher.NewOrdered(tasks, broker)
 	for _, happened := range []publisher.Type{publisher.TypeStart, publisher.TypeProgress, publisher.TypeEnd} {
-		events.Publish(context.Background(), publisher.Event{
+		events.Go(context.Background(), publisher.Event{
 			Kind: publisher.KindGraphExecution, Type: happened, ThreadID: "thread-1",
 		})
 	}
@@ -81,7 +81,7 @@ func ExampleWithBuffer() {
 	stuck := publisher.Func(func(context.Context, publisher.Event) error { <-release; return nil })
 	events := publisher.NewOrdered(tasks, stuck, publisher.WithBuffer(2, 1000))
 	for range 3 {
-		task := events.Publish(context.Background(), publisher.Event{
+		task := events.Go(context.Background(), publisher.Event{
 			Kind: publisher.KindStreaming, Type: publisher.TypeUpdate, ThreadID: "thread-1",
 		})
 		fmt.Println(task.Outcome(), errors.Is(task.Err(), core.ErrFull))
@@ -128,7 +128,7 @@ func ExampleWithRetry() {
 	tasks := core.New()
 	events := publisher.NewOrdered(tasks, broker, publisher.WithRetry(retry))
 	for _, happened := range []publisher.Type{publisher.TypeStart, publisher.TypeEnd} {
-		events.Publish(context.Background(), publisher.Event{
+		events.Go(context.Background(), publisher.Event{
 			Kind: publisher.KindLLMCall, Type: happened, ThreadID: "thread-1",
 		})
 	}

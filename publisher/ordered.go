@@ -9,10 +9,10 @@ import (
 )
 
 // Ordered publishes in the background and in order. It publishes events with the same [Event.Key]
-// one after another, in the order of the calls of Publish. Events with different keys are published
+// one after another, in the order of the calls of its Go. Events with different keys are published
 // at the same time. Events without a key have no order.
 //
-// Each event is a task of its own, as with the function [Publish]. The task is queued in the
+// Each event is a task of its own, as with the function [Go]. The task is queued in the
 // manager until the earlier events of its key have ended, and holds no goroutine meanwhile: a busy
 // key has one goroutine, and an idle key has none. A manager that shuts down delivers the accepted
 // events for as long as its time allows. Shutdown counts the others as cancelled or remaining, and
@@ -59,7 +59,7 @@ func WithBuffer(perKey, total int) OrderedOption {
 	return func(c *orderedConfig) { c.perKey, c.total = perKey, total }
 }
 
-// WithBlocking makes [Ordered.Publish] wait for room in the buffer until its ctx is done. A call
+// WithBlocking makes [Ordered.Go] wait for room in the buffer until its ctx is done. A call
 // with the context of a task of the same manager never waits, since that task may hold the room
 // that the call would wait for. The default is to refuse the event.
 func WithBlocking() OrderedOption {
@@ -96,19 +96,15 @@ func NewOrdered(m *core.Manager, p Publisher, opts ...OrderedOption) *Ordered {
 	}
 }
 
-// Publish publishes an event like the function [Publish], but in order. Unless Sequence is set, the
+// Go publishes an event like the function [Go], but in order. Unless Sequence is set, the
 // Ordered numbers the events of a key when it hands them to its publisher. A timeout among opts
 // also starts then. An event that cannot be sent fails when its turn comes.
 //
 // If the event is refused, the returned task is already done, with [core.ErrFull] or
 // [core.ErrClosed]. A [core.WithKey] among opts has no effect.
-func (o *Ordered) Publish(ctx context.Context, event Event, opts ...core.TaskOption) *core.Task {
+func (o *Ordered) Go(ctx context.Context, event Event, opts ...core.TaskOption) *core.Task {
 	event, err := event.accept()
-	key := event.Key()
-	if key == "" {
-		key = event.ID
-	}
-	opts = append(withAttrsOf(event, opts), core.WithKey(o.keyed, key))
+	opts = append(withAttrsOf(event, opts), core.WithKey(o.keyed, event.queueKey()))
 	return o.manager.Go(ctx, taskName, func(ctx context.Context) error {
 		if err != nil {
 			return Redact(err)

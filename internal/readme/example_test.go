@@ -170,11 +170,11 @@ func Example_events() {
 	// broker is an adapter, such as redispub.New(client, "agent.events").
 	events := publisher.NewOrdered(tasks, broker, publisher.WithRetry(untilDelivered))
 
-	events.Publish(ctx, publisher.Event{
+	events.Go(ctx, publisher.Event{
 		Kind: publisher.KindNodeExecution, Type: publisher.TypeProgress, NodeName: "search",
 		ThreadID: threadID, Content: "read 42 pages",
 	}, core.WithTimeout(time.Minute)) // or an event that the broker never takes holds up its thread for ever
-	events.Publish(ctx, publisher.Event{
+	events.Go(ctx, publisher.Event{
 		Kind: publisher.KindNodeExecution, Type: publisher.TypeResult, NodeName: "search",
 		ThreadID: threadID, Content: "found 3",
 	})

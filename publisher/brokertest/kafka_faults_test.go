@@ -245,7 +245,7 @@ func TestKafkaStreamIsWholeThroughBrokersThatFail(t *testing.T) {
 	ordered := publisher.NewOrdered(m, kafkapub.New(client, topic), publisher.WithBuffer(0, 0), publisher.WithRetry(untilDelivered))
 	began := time.Now()
 	for i := range streamEvents {
-		ordered.Publish(t.Context(), publisher.Event{
+		ordered.Go(t.Context(), publisher.Event{
 			ID:   fmt.Sprint("event-", i),
 			Kind: publisher.KindNodeExecution, Type: publisher.TypeProgress,
 			ThreadID: fmt.Sprint("thread-", i%streamKeys),

@@ -204,7 +204,7 @@ func TestKafkaKeepsTheEventsOfAKeyInOnePartitionInOrder(t *testing.T) {
 		for key := range keys {
 			event := about(fmt.Sprint("thread-", key))
 			event.ID = ""
-			ordered.Publish(t.Context(), event)
+			ordered.Go(t.Context(), event)
 		}
 	}
 	_, err := m.Shutdown(t.Context())
@@ -237,7 +237,7 @@ func TestKafkaRecordsHaveTheEventsKeyTimeAndHeaders(t *testing.T) {
 	require.NoError(t, kafkapub.New(client, topic, nil, kafkapub.WithEncoding(publisher.Plain)).Publish(t.Context(), keyless))
 
 	records := k.read(t, topic, 2)
-	require.Equal(t, "run-1", string(records[0].Key))
+	require.Equal(t, "run:run-1", string(records[0].Key))
 	require.True(t, moment.Equal(records[0].Timestamp), "%v", records[0].Timestamp)
 	require.Equal(t, map[string]string{"content-type": "application/cloudevents+json; charset=UTF-8"}, headersOf(records[0]))
 	require.Nil(t, records[1].Key, "an event without a key")

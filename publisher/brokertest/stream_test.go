@@ -29,7 +29,7 @@ func publishThroughKills(t *testing.T, p publisher.Publisher, server *process, k
 	ordered := publisher.NewOrdered(m, p, publisher.WithBuffer(0, 0), publisher.WithRetry(untilDelivered))
 	began := time.Now()
 	for i := range streamEvents {
-		ordered.Publish(t.Context(), publisher.Event{
+		ordered.Go(t.Context(), publisher.Event{
 			ID:   fmt.Sprint("event-", i),
 			Kind: publisher.KindNodeExecution, Type: publisher.TypeProgress,
 			ThreadID: fmt.Sprint("thread-", i%streamKeys),

@@ -64,7 +64,7 @@ func (k *kit) keepsOrderOfKeys() {
 	ordered := publisher.NewOrdered(m, k.Publisher)
 	for i := range events {
 		for key := range keys {
-			ordered.Publish(k.context(), numbered(fmt.Sprint("t-", key), i))
+			ordered.Go(k.context(), numbered(fmt.Sprint("t-", key), i))
 		}
 	}
 	last := make(map[string]uint64)
