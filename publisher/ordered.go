@@ -2,8 +2,6 @@ package publisher
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/afterspan/afterspan/core"
 )
@@ -35,16 +33,19 @@ type orderedConfig struct {
 	retry         RetryFunc
 }
 
-// A RetryFunc calls publish until it returns nil, or until another attempt would be pointless, and
-// returns the last error. It must give up when ctx is done. It must not return while publish is
-// still running, or the next event would overtake this one. Most retry libraries fit this
-// signature: see the example of [WithRetry]. A panic of the publisher passes through the RetryFunc
-// and ends the task.
+// A RetryFunc calls publish until it returns nil, and returns the last error. It must give up when
+// ctx is done. It must not return while publish is still running, or the next event would overtake
+// this one. Most retry libraries fit this signature: see the example of [WithRetry]. A panic of the
+// publisher passes through the RetryFunc and ends the task.
+//
+// It should also give up when [IsPermanent] reports true for the error of publish. The Ordered
+// cancels ctx then, so that a RetryFunc that does not know of IsPermanent gives up all the same.
 //
 // Give each attempt a timeout, since a connection can die in silence. Give each event a
-// [core.WithTimeout], since an event that the broker never accepts, such as one that is too large,
-// otherwise blocks its key forever. An attempt that was given up may still be delivered, behind
-// later events of its key. It is then a duplicate if another attempt succeeded.
+// [core.WithTimeout] as well: a broker may refuse an event for ever with an error that is not known
+// to be permanent. Until the event ends, it blocks its key and occupies one of the manager's slots.
+// An attempt that was given up may still be delivered, behind later events of its key. It is then a
+// duplicate if another attempt succeeded.
 type RetryFunc func(ctx context.Context, publish func(context.Context) error) error
 
 // An OrderedOption configures an [Ordered]. It is given to [NewOrdered]. A nil option does nothing.
@@ -119,20 +120,5 @@ func (o *Ordered) deliver(ctx context.Context, event Event) error {
 	if o.retry == nil {
 		return attempt(ctx, o.publisher, event)
 	}
-	last := errNotTried
-	err := Redact(o.retry(ctx, func(ctx context.Context) error {
-		last = attempt(ctx, o.publisher, event)
-		return last
-	}))
-	switch {
-	case err == nil: // the last attempt decides, not the RetryFunc
-		return last
-	case last == nil, errors.Is(err, last), ctx.Err() == nil:
-		return err
-	default: // err may say only that the retry was interrupted, not why the attempt failed
-		return fmt.Errorf("%w; the last attempt: %w", err, last)
-	}
+	return tryAgain(ctx, o.retry, func(ctx context.Context) error { return attempt(ctx, o.publisher, event) })
 }
-
-// errNotTried is the error of an event whose RetryFunc did not call publish.
-var errNotTried = errors.New("publisher: the RetryFunc returned without calling publish")

@@ -13,8 +13,8 @@ import (
 //
 // Publish returns nil when the event has arrived, by the strongest confirmation that the
 // destination gives: for a broker, its acknowledgement. It returns an error if the event has not
-// arrived, or if that is unknown. It does not wait longer than ctx. It neither changes nor keeps
-// the event's maps and slices.
+// arrived, or if that is unknown. If no retry can deliver the event, the error is [Permanent]. It
+// does not wait longer than ctx. It neither changes nor keeps the event's maps and slices.
 type Publisher interface {
 	Publish(ctx context.Context, event Event) error
 }
