@@ -163,6 +163,7 @@ func kafkaTarget(t *testing.T, encoding publisher.Encoding) publishertest.Target
 	away := kafka{brokers: []string{freeAddr(t)}}
 	next := k.reader(t, topic)
 	return publishertest.Target{
+		TooLarge:  map[string]publisher.Event{"record": heavy(maxBytes)},
 		Publisher: kafkapub.New(client, topic, kafkapub.WithEncoding(encoding)),
 		Away:      kafkapub.New(away.client(t), topic, kafkapub.WithEncoding(encoding)),
 		Stuck:     kafkapub.New(stuckClient, stuckTopic, kafkapub.WithEncoding(encoding)),
