@@ -34,12 +34,12 @@ func BenchmarkPublish(b *testing.B) {
 	}{
 		{"floor: a task of core", func(int) { m.Go(ctx, "publish_event", task) }},
 		{"floor: a task of core with a key", func(int) { m.Go(ctx, "publish_event", task, one) }},
-		{"Publish", func(i int) { publisher.Publish(ctx, m, noop, events[i]) }},
-		{"Publish, no data", func(int) { publisher.Publish(ctx, m, noop, publisher.Event{Kind: "k", Type: "t", ThreadID: "t-1"}) }},
-		{"Ordered, one key", func(int) { ordered.Publish(ctx, events[0]) }},
-		{"Ordered, a key each", func(i int) { ordered.Publish(ctx, events[i]) }},
-		{"Ordered, no key", func(int) { ordered.Publish(ctx, publisher.Event{Kind: "k", Type: "t"}) }},
-		{"Publish to a Multi of two", func(i int) { publisher.Publish(ctx, m, multi, events[i]) }},
+		{"Publish", func(i int) { publisher.Go(ctx, m, noop, events[i]) }},
+		{"Publish, no data", func(int) { publisher.Go(ctx, m, noop, publisher.Event{Kind: "k", Type: "t", ThreadID: "t-1"}) }},
+		{"Ordered, one key", func(int) { ordered.Go(ctx, events[0]) }},
+		{"Ordered, a key each", func(i int) { ordered.Go(ctx, events[i]) }},
+		{"Ordered, no key", func(int) { ordered.Go(ctx, publisher.Event{Kind: "k", Type: "t"}) }},
+		{"Publish to a Multi of two", func(i int) { publisher.Go(ctx, m, multi, events[i]) }},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
 			b.ReportAllocs()

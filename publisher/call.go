@@ -11,7 +11,7 @@ import (
 // Bound calls f and returns its error, or ctx's error if ctx is done before f returns. It is for
 // adapters whose client does not always look at ctx. f runs on a goroutine of its own, which Bound
 // leaves behind if ctx is done first; it ends when f returns. If ctx is done already, f is not
-// called. A panic of f is returned as an error.
+// called. A panic of f is returned as an error, a [Permanent] one: another call would only panic again.
 func Bound(ctx context.Context, f func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -20,14 +20,14 @@ func Bound(ctx context.Context, f func() error) error {
 }
 
 // start calls f on a new goroutine and returns the channel that receives f's error. A panic and
-// runtime.Goexit are errors, too.
+// runtime.Goexit are permanent errors.
 func start(f func() error) <-chan error {
 	returned := make(chan error, 1)
 	go func() {
-		err := core.ErrGoexit // stays if f calls runtime.Goexit
+		err := Permanent(core.ErrGoexit) // stays if f calls runtime.Goexit
 		defer func() {
 			if v := recover(); v != nil {
-				err = &core.PanicError{Value: v, Stack: debug.Stack()}
+				err = Permanent(&core.PanicError{Value: v, Stack: debug.Stack()})
 			}
 			returned <- err
 		}()

@@ -72,7 +72,7 @@ func (c *console) Publish(ctx context.Context, event Event) error {
 func jsonLine(e Event) ([]byte, error) {
 	line, err := marshal(e)
 	if err != nil {
-		return nil, fmt.Errorf("publisher: event %s cannot be written: %w", e.ID, err)
+		return nil, Permanent(fmt.Errorf("publisher: event %s cannot be written: %w", e.ID, err))
 	}
 	return append(escape(line, unicode.IsControl), '\n'), nil
 }

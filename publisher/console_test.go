@@ -220,7 +220,7 @@ func TestConsoleErrorsReachTheTask(t *testing.T) {
 	require.NoError(t, closed.Close())
 	_, w := io.Pipe()
 	require.NoError(t, w.CloseWithError(errBroker))
-	task := publisher.Publish(t.Context(), m, publisher.Console(w), small("t-1", ""))
+	task := publisher.Go(t.Context(), m, publisher.Console(w), small("t-1", ""))
 	require.NoError(t, m.Wait(t.Context()))
 	assertOutcome(t, core.Failed, task)
 	assert.True(t, errors.Is(task.Err(), io.ErrClosedPipe))

@@ -2,7 +2,7 @@
 // of them. It can keep events in order, and each event carries the trace context of its origin.
 //
 //	events := publisher.NewOrdered(tasks, redispub.New(client, "agent.events"))
-//	events.Publish(ctx, publisher.Event{
+//	events.Go(ctx, publisher.Event{
 //		Kind: publisher.KindNodeExecution, Type: publisher.TypeStart, NodeName: "plan", ThreadID: threadID,
 //	})
 //
@@ -13,7 +13,7 @@
 // redispub, natspub, amqppub and kafkapub. Each is a module of its own, so a program downloads only
 // the client that it uses. An adapter takes a client that you have made, and never closes it.
 //
-// The function [Publish] and the type [Ordered] publish in the background, as tasks of a
+// The function [Go] and the type [Ordered] publish in the background, as tasks of a
 // [core.Manager]. They copy the event during the call, and detect data that does not marshal to
 // JSON. A publish that fails is a failed task: it is logged, counted, and marked in its span.
 //
@@ -59,5 +59,5 @@
 // # Concurrency
 //
 // All types are safe for concurrent use. An event's maps and slices must not be changed while
-// Publish copies them.
+// Go copies them.
 package publisher

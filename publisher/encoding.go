@@ -67,7 +67,7 @@ func (e Encoding) Encode(ctx context.Context, event Event, prefix string) (Messa
 		if _, named := event.snapshot(); named != nil { // says where in the event the value is
 			return Message{}, named
 		}
-		return Message{}, fmt.Errorf("publisher: event %s cannot be sent: %w", event.ID, err)
+		return Message{}, Permanent(fmt.Errorf("publisher: event %s cannot be sent: %w", event.ID, err))
 	case e == Structured:
 		header[contentTypeHeader] = structuredType
 		body = cloudEventOf(event).structured(body)

@@ -72,7 +72,7 @@ func TestMessageHasTheIDAndTheKeyOfTheEvent(t *testing.T) {
 		m := encode(t, enc, context.Background(), full())
 		assert.Equal(t, full().ID, m.ID)
 		assert.Equal(t, "t-1", m.Key)
-		assert.Equal(t, "r-1", encode(t, enc, context.Background(), publisher.Event{RunID: "r-1"}).Key)
+		assert.Equal(t, "run:r-1", encode(t, enc, context.Background(), publisher.Event{RunID: "r-1"}).Key)
 		m = encode(t, enc, context.Background(), publisher.Event{ID: "e-1"})
 		assert.Equal(t, "e-1", m.ID)
 		assert.Empty(t, m.Key)
@@ -94,7 +94,7 @@ func TestCloudEventOfTheSmallestEvent(t *testing.T) {
 
 func TestCloudEventOfARunIsPartitionedByTheRun(t *testing.T) {
 	m := encode(t, publisher.Binary, context.Background(), publisher.Event{RunID: "r-1"})
-	assert.Equal(t, "r-1", m.Header["ce_partitionkey"])
+	assert.Equal(t, "run:r-1", m.Header["ce_partitionkey"])
 	assert.NotContains(t, m.Header, "ce_subject")
 }
 

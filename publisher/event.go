@@ -14,7 +14,7 @@ import (
 // JSON names are those of Agentflow's EventModel, plus an ID, a sequence number and a trace
 // context.
 //
-// Kind and Type must be set. [Publish] and [Ordered] fill in ID, Sequence, Timestamp, TraceParent
+// Kind and Type must be set. [Go] and [Ordered] fill in ID, Sequence, Timestamp, TraceParent
 // and TraceState where they are empty. They do so once for each event, not for each attempt. They
 // also copy the event, so the caller may change its maps and slices afterwards. The copy keeps
 // values of JSON's own types, including map[string]any and []any. Any other value in Data, Metadata
@@ -26,7 +26,7 @@ type Event struct {
 	// https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7
 	ID string
 	// Sequence counts the events of one key, from 1, in this process. Each [Ordered] counts its own
-	// events; the function [Publish] counts those of all its calls together. The count of a key may
+	// events; the function [Go] counts those of all its calls together. The count of a key may
 	// start at 1 again once 65,536 other keys have been used. 0 means none: events without a key
 	// are not counted.
 	Sequence uint64
@@ -55,15 +55,6 @@ type Event struct {
 	TraceParent, TraceState string
 }
 
-// Key returns the key that the event is ordered by: its thread, or else its run. It is "" if the
-// event has neither.
-func (e Event) Key() string {
-	if e.ThreadID != "" {
-		return e.ThreadID
-	}
-	return e.RunID
-}
-
 // SpanContext returns the span context of the task that published the event, for a consumer to link
 // to. It is remote. It is not valid if the event was not traced.
 func (e Event) SpanContext() trace.SpanContext {
@@ -79,9 +70,9 @@ func (e Event) accept() (Event, error) {
 	e = e.complete()
 	switch {
 	case e.Kind == "":
-		return e, errors.New("publisher: the event has no kind: set Event.Kind")
+		return e, Permanent(errors.New("publisher: the event has no kind: set Event.Kind"))
 	case e.Type == "":
-		return e, errors.New("publisher: the event has no type: set Event.Type")
+		return e, Permanent(errors.New("publisher: the event has no type: set Event.Type"))
 	}
 	return e.snapshot()
 }

@@ -55,29 +55,14 @@ func TestKindsAndTypesOfOnesOwnAreWelcome(t *testing.T) {
 	assert.Equal(t, []publisher.ContentType{"pdf"}, got.ContentType)
 }
 
-func TestKeyIsTheThreadOrElseTheRun(t *testing.T) {
-	for _, tc := range []struct {
-		event publisher.Event
-		want  string
-	}{
-		{publisher.Event{}, ""},
-		{publisher.Event{ThreadID: "t"}, "t"},
-		{publisher.Event{RunID: "r"}, "r"},
-		{publisher.Event{ThreadID: "t", RunID: "r"}, "t"},
-		{publisher.Event{NodeName: "n", UserID: "u", ID: "i"}, ""},
-	} {
-		assert.Equal(t, tc.want, tc.event.Key(), "%+v", tc.event)
-	}
-}
-
-// The IDs sort in the order of the calls. The order of arrival is random for the function Publish.
+// The IDs sort in the order of the calls. The order of arrival is random for the function Go.
 func TestIDsAreUUIDsOfVersion7ThatSortByTheCall(t *testing.T) {
 	const events = 500
 	m, sink := newManager(), &inbox{}
 	for i := range events {
 		e := small("t-1", "")
 		e.Sequence = uint64(i + 1)
-		publisher.Publish(t.Context(), m, sink, e)
+		publisher.Go(t.Context(), m, sink, e)
 	}
 	require.NoError(t, m.Wait(t.Context()))
 	ids := make([]string, events)
@@ -99,7 +84,7 @@ func TestIDsOfManyCallersAreUnique(t *testing.T) {
 	for range callers {
 		wg.Go(func() {
 			for range events {
-				publisher.Publish(t.Context(), m, sink, small("", ""))
+				publisher.Go(t.Context(), m, sink, small("", ""))
 			}
 		})
 	}
@@ -116,7 +101,7 @@ func TestWhatIsSetStays(t *testing.T) {
 	sent, sink := full(), &inbox{}
 	sent.Timestamp = time.Date(1999, 12, 31, 23, 59, 59, 123, time.FixedZone("", 3600))
 	m := newManager()
-	publisher.Publish(trace.ContextWithSpanContext(t.Context(), span(t, 5)), m, sink, sent)
+	publisher.Go(trace.ContextWithSpanContext(t.Context(), span(t, 5)), m, sink, sent)
 	require.NoError(t, m.Wait(t.Context()))
 	assert.Equal(t, sent, sink.only(t))
 }
@@ -126,9 +111,9 @@ func TestTimestampIsTheTimeOfTheCallInMicroseconds(t *testing.T) {
 		time.Sleep(1234567 * time.Nanosecond)
 		m, sink, called := newManager(), &inbox{}, time.Now()
 		o := publisher.NewOrdered(m, sink.slowly(time.Hour))
-		o.Publish(t.Context(), small("t-1", "")) // holds up the next
-		o.Publish(t.Context(), small("t-1", ""))
-		publisher.Publish(t.Context(), m, sink.slowly(time.Hour), small("t-1", ""))
+		o.Go(t.Context(), small("t-1", "")) // holds up the next
+		o.Go(t.Context(), small("t-1", ""))
+		publisher.Go(t.Context(), m, sink.slowly(time.Hour), small("t-1", ""))
 		require.NoError(t, m.Wait(t.Context()))
 		require.Len(t, sink.all(), 3)
 		for _, e := range sink.all() {
@@ -146,7 +131,7 @@ func TestSpanContextIsReadBackWithItsState(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, sink := newManager(), &inbox{}
-			publisher.Publish(trace.ContextWithSpanContext(t.Context(), want), m, sink, small("", ""))
+			publisher.Go(trace.ContextWithSpanContext(t.Context(), want), m, sink, small("", ""))
 			require.NoError(t, m.Wait(t.Context()))
 			got := sink.only(t).SpanContext()
 			assert.True(t, got.Equal(want.WithRemote(true)), "%v", got)
@@ -182,8 +167,8 @@ func TestTraceOfTheOriginStays(t *testing.T) {
 			m, sink := newManager(), &inbox{}
 			e := small("t-1", "")
 			e.TraceParent, e.TraceState = parent(span(t, 1)), state
-			publisher.Publish(ctx, m, sink, e)
-			publisher.NewOrdered(m, sink).Publish(ctx, e)
+			publisher.Go(ctx, m, sink, e)
+			publisher.NewOrdered(m, sink).Go(ctx, e)
 			require.NoError(t, m.Wait(t.Context()))
 			require.Len(t, sink.all(), 2)
 			for _, got := range sink.all() {

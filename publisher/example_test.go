@@ -18,13 +18,13 @@ import (
 )
 
 // An event is published in the background. Its task ends with the publisher's result.
-func ExamplePublish() {
+func ExampleGo() {
 	tasks := core.New()
 	broker := publisher.Func(func(_ context.Context, e publisher.Event) error {
 		fmt.Println("sent:", e.Kind, e.Type, "of", e.ThreadID)
 		return nil
 	})
-	task := publisher.Publish(context.Background(), tasks, broker, publisher.Event{
+	task := publisher.Go(context.Background(), tasks, broker, publisher.Event{
 		Kind: publisher.KindNodeExecution, Type: publisher.TypeStart, NodeName: "plan", ThreadID: "thread-1",
 	}, core.WithTimeout(10*time.Second))
 
@@ -36,9 +36,9 @@ func ExamplePublish() {
 }
 
 // An event that does not marshal to JSON fails, and its error says why.
-func ExamplePublish_unserialisable() {
+func ExampleGo_unserialisable() {
 	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
-	task := publisher.Publish(context.Background(), tasks, publisher.Console(os.Stdout), publisher.Event{
+	task := publisher.Go(context.Background(), tasks, publisher.Console(os.Stdout), publisher.Event{
 		ID: "e-1", Kind: publisher.KindToolExecution, Type: publisher.TypeResult, Data: map[string]any{"conn": make(chan int)},
 	})
 	err := task.Wait(context.Background())
@@ -61,7 +61,7 @@ func ExampleOrdered() {
 	})
 	events := publisher.NewOrdered(tasks, broker)
 	for _, happened := range []publisher.Type{publisher.TypeStart, publisher.TypeProgress, publisher.TypeEnd} {
-		events.Publish(context.Background(), publisher.Event{
+		events.Go(context.Background(), publisher.Event{
 			Kind: publisher.KindGraphExecution, Type: happened, ThreadID: "thread-1",
 		})
 	}
@@ -81,7 +81,7 @@ func ExampleWithBuffer() {
 	stuck := publisher.Func(func(context.Context, publisher.Event) error { <-release; return nil })
 	events := publisher.NewOrdered(tasks, stuck, publisher.WithBuffer(2, 1000))
 	for range 3 {
-		task := events.Publish(context.Background(), publisher.Event{
+		task := events.Go(context.Background(), publisher.Event{
 			Kind: publisher.KindStreaming, Type: publisher.TypeUpdate, ThreadID: "thread-1",
 		})
 		fmt.Println(task.Outcome(), errors.Is(task.Err(), core.ErrFull))
@@ -95,7 +95,7 @@ func ExampleWithBuffer() {
 }
 
 // A retry can be a simple loop. Later events of the thread wait for it, so they stay in order. A
-// retry library works the same way, for example
+// retry library works the same way. It stops at a permanent error too, since its ctx is done then:
 //
 //	publisher.WithRetry(func(ctx context.Context, publish func(context.Context) error) error {
 //		_, err := backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, publish(ctx) })
@@ -106,7 +106,7 @@ func ExampleWithRetry() {
 		pause := time.Millisecond
 		for attempt := 1; ; attempt++ {
 			err := publish(ctx)
-			if err == nil || attempt == 5 {
+			if err == nil || attempt == 5 || publisher.IsPermanent(err) {
 				return err
 			}
 			select {
@@ -128,7 +128,7 @@ func ExampleWithRetry() {
 	tasks := core.New()
 	events := publisher.NewOrdered(tasks, broker, publisher.WithRetry(retry))
 	for _, happened := range []publisher.Type{publisher.TypeStart, publisher.TypeEnd} {
-		events.Publish(context.Background(), publisher.Event{
+		events.Go(context.Background(), publisher.Event{
 			Kind: publisher.KindLLMCall, Type: happened, ThreadID: "thread-1",
 		})
 	}
@@ -136,6 +136,38 @@ func ExampleWithRetry() {
 	// Output:
 	// start after 3 attempts
 	// end after 4 attempts
+}
+
+// An event that can never be delivered is not tried again, and the next event of its thread goes on.
+func ExamplePermanent() {
+	attempts := 0
+	broker := publisher.Func(func(_ context.Context, e publisher.Event) error {
+		attempts++
+		if len(e.Content) > 10 {
+			return publisher.Permanent(errors.New("the content is too long"))
+		}
+		fmt.Println("sent:", e.Content)
+		return nil
+	})
+	forever := func(ctx context.Context, publish func(context.Context) error) error {
+		for {
+			if err := publish(ctx); err == nil || publisher.IsPermanent(err) {
+				return err
+			}
+		}
+	}
+	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
+	events := publisher.NewOrdered(tasks, broker, publisher.WithRetry(forever))
+	poison := publisher.Event{Kind: publisher.KindStreaming, Type: publisher.TypeUpdate, ThreadID: "thread-1", Content: "much too long"}
+	next := publisher.Event{Kind: publisher.KindStreaming, Type: publisher.TypeUpdate, ThreadID: "thread-1", Content: "short"}
+	task := events.Go(context.Background(), poison)
+	events.Go(context.Background(), next)
+
+	_ = tasks.Wait(context.Background())
+	fmt.Println(task.Err(), publisher.IsPermanent(task.Err()), attempts)
+	// Output:
+	// sent: short
+	// the content is too long true 2
 }
 
 // Each event goes to the terminal and to a broker. The error says which of them failed.

@@ -27,9 +27,9 @@ func TestFaultTimestampFrozenAtImport(t *testing.T) {
 		o := publisher.NewOrdered(m, sink)
 		for range 3 {
 			time.Sleep(time.Hour)
-			publisher.Publish(t.Context(), m, sink, small("t-1", "published"))
+			publisher.Go(t.Context(), m, sink, small("t-1", "published"))
 			require.NoError(t, m.Wait(t.Context()))
-			o.Publish(t.Context(), small("t-1", "ordered"))
+			o.Go(t.Context(), small("t-1", "ordered"))
 			require.NoError(t, m.Wait(t.Context()))
 			require.NoError(t, publisher.Multi(sink).Publish(t.Context(), small("t-1", "direct")))
 			for _, e := range sink.all()[len(sink.all())-3:] {
@@ -43,15 +43,15 @@ func TestFaultTimestampFrozenAtImport(t *testing.T) {
 // as Agentflow's own nodes do, the first event arrives changed: its START arrived as a PROGRESS.
 func TestFaultEventChangedAfterTheCall(t *testing.T) {
 	publishers := map[string]func(*core.Manager, publisher.Publisher, publisher.Event){
-		"Publish": func(m *core.Manager, p publisher.Publisher, e publisher.Event) {
-			publisher.Publish(context.Background(), m, p, e)
+		"Go": func(m *core.Manager, p publisher.Publisher, e publisher.Event) {
+			publisher.Go(context.Background(), m, p, e)
 		},
 		"queued in Ordered": func(m *core.Manager, p publisher.Publisher, e publisher.Event) {
 			o := publisher.NewOrdered(m, p)
 			first := small(e.ThreadID, "holds up the next")
 			first.ID = "first"
-			o.Publish(context.Background(), first)
-			o.Publish(context.Background(), e)
+			o.Go(context.Background(), first)
+			o.Go(context.Background(), e)
 		},
 	}
 	for name, publishWith := range publishers {
@@ -105,14 +105,14 @@ func changeable() (publisher.Event, func()) {
 // completed.
 func TestFaultErrorSwallowedAndCountedAsSuccess(t *testing.T) {
 	for name, publishWith := range map[string]func(context.Context, *core.Manager) *core.Task{
-		"Publish": func(ctx context.Context, m *core.Manager) *core.Task {
-			return publisher.Publish(ctx, m, publisher.Func(fail), small("t-1", ""))
+		"Go": func(ctx context.Context, m *core.Manager) *core.Task {
+			return publisher.Go(ctx, m, publisher.Func(fail), small("t-1", ""))
 		},
 		"Ordered": func(ctx context.Context, m *core.Manager) *core.Task {
-			return publisher.NewOrdered(m, publisher.Func(fail)).Publish(ctx, small("t-1", ""))
+			return publisher.NewOrdered(m, publisher.Func(fail)).Go(ctx, small("t-1", ""))
 		},
 		"Multi": func(ctx context.Context, m *core.Manager) *core.Task {
-			return publisher.Publish(ctx, m, publisher.Multi(&inbox{}, publisher.Func(fail)), small("t-1", ""))
+			return publisher.Go(ctx, m, publisher.Multi(&inbox{}, publisher.Func(fail)), small("t-1", ""))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -150,7 +150,7 @@ func TestFaultNoOrderWithinAThread(t *testing.T) {
 		}))
 		want := []string{}
 		for i := range events {
-			o.Publish(t.Context(), small("t-1", fmt.Sprint(i)))
+			o.Go(t.Context(), small("t-1", fmt.Sprint(i)))
 			want = append(want, fmt.Sprint(i))
 		}
 		require.NoError(t, m.Wait(t.Context()))
@@ -174,13 +174,13 @@ func TestFaultUnserialisableDataLosesTheEvent(t *testing.T) {
 			bad.Data = map[string]any{"conn": value}
 			o := publisher.NewOrdered(m, sink)
 			for _, task := range []*core.Task{
-				publisher.Publish(t.Context(), m, sink, bad), o.Publish(t.Context(), bad),
+				publisher.Go(t.Context(), m, sink, bad), o.Go(t.Context(), bad),
 			} {
 				assertOutcome(t, core.Failed, task)
 				require.ErrorContains(t, task.Err(), `Event.Data: ["conn"]`)
 			}
 			assert.Empty(t, sink.all())
-			o.Publish(t.Context(), small("t-1", "the next"))
+			o.Go(t.Context(), small("t-1", "the next"))
 			require.NoError(t, m.Wait(t.Context()))
 			assert.Equal(t, []string{"the next"}, sink.contents())
 			assert.Equal(t, []uint64{1}, sink.sequences("t-1"), "an event that was not published leaves no gap")
@@ -198,9 +198,9 @@ func TestFaultPasswordsInErrors(t *testing.T) {
 			cause := &connectError{text}
 			leak := publisher.Func(func(context.Context, publisher.Event) error { return fmt.Errorf("connect: %w", cause) })
 			tasks := []*core.Task{
-				publisher.Publish(t.Context(), m, leak, small("t-1", "")),
-				publisher.Publish(t.Context(), m, publisher.Multi(leak), small("t-1", "")),
-				publisher.NewOrdered(m, leak).Publish(t.Context(), small("t-1", "")),
+				publisher.Go(t.Context(), m, leak, small("t-1", "")),
+				publisher.Go(t.Context(), m, publisher.Multi(leak), small("t-1", "")),
+				publisher.NewOrdered(m, leak).Go(t.Context(), small("t-1", "")),
 			}
 			require.NoError(t, m.Wait(t.Context()))
 			for _, task := range tasks {
@@ -231,8 +231,8 @@ func TestFaultEventsThrownAwayAtShutdown(t *testing.T) {
 		m, sink := newManager(), &inbox{}
 		o := publisher.NewOrdered(m, sink.slowly(time.Second))
 		for i := range threads * events {
-			o.Publish(t.Context(), small(fmt.Sprint("t-", i%threads), ""))
-			publisher.Publish(t.Context(), m, sink.slowly(time.Second), small("", ""))
+			o.Go(t.Context(), small(fmt.Sprint("t-", i%threads), ""))
+			publisher.Go(t.Context(), m, sink.slowly(time.Second), small("", ""))
 		}
 		stats, err := m.Shutdown(within(t, 30*time.Second))
 		require.NoError(t, err)
@@ -261,7 +261,7 @@ func TestFaultUndeliveredEventsCountedAsDelivered(t *testing.T) {
 			}))
 			var lost []*core.Task
 			for i := range delivered + undelivered {
-				if task := o.Publish(t.Context(), small("t-1", "")); i >= delivered {
+				if task := o.Go(t.Context(), small("t-1", "")); i >= delivered {
 					lost = append(lost, task)
 				}
 			}

@@ -219,11 +219,11 @@ func assertOutcome(t *testing.T, want core.Outcome, task *core.Task) {
 	assert.Equal(t, want.String(), task.Outcome().String(), "%v: %v", task, task.Err())
 }
 
-// publish publishes an event with the function Publish, and returns the task and its error.
+// publish publishes an event with the function Go, and returns the task and its error.
 func publish(t *testing.T, p publisher.Publisher, e publisher.Event) (*core.Task, error) {
 	t.Helper()
 	m := newManager()
-	task := publisher.Publish(t.Context(), m, p, e)
+	task := publisher.Go(t.Context(), m, p, e)
 	require.NoError(t, m.Wait(t.Context()))
 	return task, task.Err()
 }

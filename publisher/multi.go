@@ -2,7 +2,6 @@ package publisher
 
 import (
 	"context"
-	"errors"
 	"fmt"
 )
 
@@ -14,8 +13,9 @@ const maxCalls = 256
 // for all of them and returns their errors joined, each with the number and the type of the sink.
 // When ctx is done, Publish stops waiting and reports ctx's error for each sink that has not
 // returned. Such a sink keeps its call running. It may have up to 256 unfinished calls, and gets no
-// further event until one of them returns. A panic of a sink is its error. Multi panics if one of
-// ps is nil.
+// further event until one of them returns. A panic of a sink is its error, and a [Permanent] one. The
+// joined error is permanent if the errors of all sinks that failed are. Multi panics if one of ps is
+// nil.
 //
 // With an [Ordered] around it, the slowest sink sets the pace of a key, and a retry sends the event
 // to all sinks again.
@@ -58,7 +58,7 @@ func (m multi) Publish(ctx context.Context, event Event) error {
 			errs = append(errs, fmt.Errorf("%s: %w", s.name, err))
 		}
 	}
-	return errors.Join(errs...)
+	return join(errs)
 }
 
 func (s sink) publish(ctx context.Context, event Event) error {

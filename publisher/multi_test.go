@@ -151,8 +151,8 @@ func TestMultiInOrderedRetriesAllSinks(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, sound, shaky := newManager(), &inbox{}, &inbox{}
 		o := publisher.NewOrdered(m, publisher.Multi(sound, flaky(shaky, 1)), publisher.WithRetry(every(time.Minute, 2)))
-		o.Publish(t.Context(), small("t-1", "a"))
-		o.Publish(t.Context(), small("t-1", "b"))
+		o.Go(t.Context(), small("t-1", "a"))
+		o.Go(t.Context(), small("t-1", "b"))
 		require.NoError(t, m.Wait(t.Context()))
 		assert.Equal(t, []string{"a", "a", "b", "b"}, sound.contents(), "each event twice, with the same ID")
 		assert.Equal(t, sound.all()[0], sound.all()[1])

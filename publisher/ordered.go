@@ -2,17 +2,15 @@ package publisher
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/afterspan/afterspan/core"
 )
 
 // Ordered publishes in the background and in order. It publishes events with the same [Event.Key]
-// one after another, in the order of the calls of Publish. Events with different keys are published
+// one after another, in the order of the calls of its Go. Events with different keys are published
 // at the same time. Events without a key have no order.
 //
-// Each event is a task of its own, as with the function [Publish]. The task is queued in the
+// Each event is a task of its own, as with the function [Go]. The task is queued in the
 // manager until the earlier events of its key have ended, and holds no goroutine meanwhile: a busy
 // key has one goroutine, and an idle key has none. A manager that shuts down delivers the accepted
 // events for as long as its time allows. Shutdown counts the others as cancelled or remaining, and
@@ -35,16 +33,19 @@ type orderedConfig struct {
 	retry         RetryFunc
 }
 
-// A RetryFunc calls publish until it returns nil, or until another attempt would be pointless, and
-// returns the last error. It must give up when ctx is done. It must not return while publish is
-// still running, or the next event would overtake this one. Most retry libraries fit this
-// signature: see the example of [WithRetry]. A panic of the publisher passes through the RetryFunc
-// and ends the task.
+// A RetryFunc calls publish until it returns nil, and returns the last error. It must give up when
+// ctx is done. It must not return while publish is still running, or the next event would overtake
+// this one. Most retry libraries fit this signature: see the example of [WithRetry]. A panic of the
+// publisher passes through the RetryFunc and ends the task.
+//
+// It should also give up when [IsPermanent] reports true for the error of publish. The Ordered
+// cancels ctx then, so that a RetryFunc that does not know of IsPermanent gives up all the same.
 //
 // Give each attempt a timeout, since a connection can die in silence. Give each event a
-// [core.WithTimeout], since an event that the broker never accepts, such as one that is too large,
-// otherwise blocks its key forever. An attempt that was given up may still be delivered, behind
-// later events of its key. It is then a duplicate if another attempt succeeded.
+// [core.WithTimeout] as well: a broker may refuse an event for ever with an error that is not known
+// to be permanent. Until the event ends, it blocks its key and occupies one of the manager's slots.
+// An attempt that was given up may still be delivered, behind later events of its key. It is then a
+// duplicate if another attempt succeeded.
 type RetryFunc func(ctx context.Context, publish func(context.Context) error) error
 
 // An OrderedOption configures an [Ordered]. It is given to [NewOrdered]. A nil option does nothing.
@@ -59,7 +60,7 @@ func WithBuffer(perKey, total int) OrderedOption {
 	return func(c *orderedConfig) { c.perKey, c.total = perKey, total }
 }
 
-// WithBlocking makes [Ordered.Publish] wait for room in the buffer until its ctx is done. A call
+// WithBlocking makes [Ordered.Go] wait for room in the buffer until its ctx is done. A call
 // with the context of a task of the same manager never waits, since that task may hold the room
 // that the call would wait for. The default is to refuse the event.
 func WithBlocking() OrderedOption {
@@ -96,19 +97,15 @@ func NewOrdered(m *core.Manager, p Publisher, opts ...OrderedOption) *Ordered {
 	}
 }
 
-// Publish publishes an event like the function [Publish], but in order. Unless Sequence is set, the
+// Go publishes an event like the function [Go], but in order. Unless Sequence is set, the
 // Ordered numbers the events of a key when it hands them to its publisher. A timeout among opts
 // also starts then. An event that cannot be sent fails when its turn comes.
 //
 // If the event is refused, the returned task is already done, with [core.ErrFull] or
 // [core.ErrClosed]. A [core.WithKey] among opts has no effect.
-func (o *Ordered) Publish(ctx context.Context, event Event, opts ...core.TaskOption) *core.Task {
+func (o *Ordered) Go(ctx context.Context, event Event, opts ...core.TaskOption) *core.Task {
 	event, err := event.accept()
-	key := event.Key()
-	if key == "" {
-		key = event.ID
-	}
-	opts = append(withAttrsOf(event, opts), core.WithKey(o.keyed, key))
+	opts = append(withAttrsOf(event, opts), core.WithKey(o.keyed, event.queueKey()))
 	return o.manager.Go(ctx, taskName, func(ctx context.Context) error {
 		if err != nil {
 			return Redact(err)
@@ -123,20 +120,5 @@ func (o *Ordered) deliver(ctx context.Context, event Event) error {
 	if o.retry == nil {
 		return attempt(ctx, o.publisher, event)
 	}
-	last := errNotTried
-	err := Redact(o.retry(ctx, func(ctx context.Context) error {
-		last = attempt(ctx, o.publisher, event)
-		return last
-	}))
-	switch {
-	case err == nil: // the last attempt decides, not the RetryFunc
-		return last
-	case last == nil, errors.Is(err, last), ctx.Err() == nil:
-		return err
-	default: // err may say only that the retry was interrupted, not why the attempt failed
-		return fmt.Errorf("%w; the last attempt: %w", err, last)
-	}
+	return tryAgain(ctx, o.retry, func(ctx context.Context) error { return attempt(ctx, o.publisher, event) })
 }
-
-// errNotTried is the error of an event whose RetryFunc did not call publish.
-var errNotTried = errors.New("publisher: the RetryFunc returned without calling publish")

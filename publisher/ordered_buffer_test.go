@@ -18,7 +18,7 @@ import (
 func fill(t *testing.T, o *publisher.Ordered, key string, n int) (accepted int) {
 	t.Helper()
 	for range n {
-		task := o.Publish(t.Context(), small(key, ""))
+		task := o.Go(t.Context(), small(key, ""))
 		if task.Outcome() == core.Rejected {
 			require.ErrorIs(t, task.Err(), core.ErrFull)
 			continue
@@ -76,7 +76,7 @@ func TestBlockingWaitsForRoom(t *testing.T) {
 		m, sink, began := newManager(), &inbox{}, time.Now()
 		o := publisher.NewOrdered(m, sink.slowly(time.Second), publisher.WithBuffer(2, 0), publisher.WithBlocking())
 		for i := range 5 {
-			o.Publish(t.Context(), small("t-1", fmt.Sprint(i)))
+			o.Go(t.Context(), small("t-1", fmt.Sprint(i)))
 		}
 		assert.Equal(t, 3*time.Second, time.Since(began))
 		require.NoError(t, m.Wait(t.Context()))
@@ -89,11 +89,11 @@ func TestAnEventThatWaitsForRoomIsCopiedAlready(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, sink, called := newManager(), &inbox{}, time.Now()
 		o := publisher.NewOrdered(m, sink.slowly(time.Hour), publisher.WithBuffer(1, 0), publisher.WithBlocking())
-		o.Publish(t.Context(), small("t-1", "first"))
+		o.Go(t.Context(), small("t-1", "first"))
 		e, change := changeable()
 		want, _ := changeable()
 		e.ThreadID, want.ThreadID, e.Timestamp = "t-1", "t-1", time.Time{}
-		go o.Publish(t.Context(), e)
+		go o.Go(t.Context(), e)
 		synctest.Wait()
 		change()
 		require.NoError(t, m.Wait(t.Context()))
@@ -107,8 +107,8 @@ func TestBlockingWaitsNoLongerThanItsContext(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, release, began := newManager(), make(chan struct{}), time.Now()
 		o := publisher.NewOrdered(m, hang(release), publisher.WithBuffer(1, 0), publisher.WithBlocking())
-		o.Publish(t.Context(), small("t-1", ""))
-		task := o.Publish(within(t, time.Minute), small("t-1", ""))
+		o.Go(t.Context(), small("t-1", ""))
+		task := o.Go(within(t, time.Minute), small("t-1", ""))
 		assert.Equal(t, time.Minute, time.Since(began))
 		require.ErrorIs(t, task.Err(), core.ErrFull)
 		require.ErrorIs(t, task.Err(), context.DeadlineExceeded)
@@ -126,11 +126,11 @@ func TestBlockingDoesNotWaitInsideATask(t *testing.T) {
 		var o *publisher.Ordered
 		o = publisher.NewOrdered(m, publisher.Func(func(ctx context.Context, e publisher.Event) error {
 			if e.Content == "outer" {
-				return o.Publish(ctx, small("t-1", "inner")).Err()
+				return o.Go(ctx, small("t-1", "inner")).Err()
 			}
 			return nil
 		}), publisher.WithBuffer(1, 0), publisher.WithBlocking())
-		task := o.Publish(t.Context(), small("t-1", "outer"))
+		task := o.Go(t.Context(), small("t-1", "outer"))
 		require.ErrorIs(t, requireEnds(t, task), core.ErrFull)
 		assert.Zero(t, time.Since(began))
 	})
@@ -146,10 +146,10 @@ func TestBlockingOfAKeyHoldsUpNoOther(t *testing.T) {
 			}
 			return sink.Publish(ctx, e)
 		}), publisher.WithBuffer(1, 0), publisher.WithBlocking())
-		o.Publish(t.Context(), small("t-1", ""))
-		go o.Publish(t.Context(), small("t-1", "waits"))
+		o.Go(t.Context(), small("t-1", ""))
+		go o.Go(t.Context(), small("t-1", "waits"))
 		synctest.Wait()
-		o.Publish(t.Context(), small("t-2", "passes"))
+		o.Go(t.Context(), small("t-2", "passes"))
 		synctest.Wait()
 		assert.Equal(t, []string{"passes"}, sink.contents())
 		close(release)

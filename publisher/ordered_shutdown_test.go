@@ -24,7 +24,7 @@ func TestShutdownKeepsTheOrderWhileItDrains(t *testing.T) {
 		m, sink := newManager(), &inbox{}
 		o := publisher.NewOrdered(m, sink.slowly(time.Second))
 		for range 15 {
-			o.Publish(t.Context(), small("t-1", ""))
+			o.Go(t.Context(), small("t-1", ""))
 		}
 		stats, err := m.Shutdown(within(t, 30*time.Second))
 		require.NoError(t, err)
@@ -52,7 +52,7 @@ func TestShutdownAccountsForEveryEvent(t *testing.T) {
 			o := publisher.NewOrdered(m, sink.slowly(tc.each))
 			var tasks []*core.Task
 			for i := range tc.keys * tc.events {
-				tasks = append(tasks, o.Publish(t.Context(), small(fmt.Sprint("t-", i%tc.keys), "")))
+				tasks = append(tasks, o.Go(t.Context(), small(fmt.Sprint("t-", i%tc.keys), "")))
 			}
 			stats, err := m.Shutdown(within(t, tc.time))
 			undelivered := len(tasks) - len(sink.all())
@@ -87,9 +87,9 @@ func TestOrderedRefusesWhileTheManagerDrains(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, sink, release := newManager(), &inbox{}, make(chan struct{})
 		o := publisher.NewOrdered(m, sink.until(release), publisher.WithBlocking(), publisher.WithBuffer(1, 0))
-		o.Publish(t.Context(), small("t-1", "accepted"))
+		o.Go(t.Context(), small("t-1", "accepted"))
 		waits := make(chan *core.Task, 1)
-		go func() { waits <- o.Publish(context.Background(), small("t-1", "waits for room")) }()
+		go func() { waits <- o.Go(context.Background(), small("t-1", "waits for room")) }()
 		synctest.Wait()
 		ended := make(chan struct{})
 		go func() {
@@ -99,7 +99,7 @@ func TestOrderedRefusesWhileTheManagerDrains(t *testing.T) {
 		}()
 		synctest.Wait()
 		require.ErrorIs(t, (<-waits).Err(), core.ErrClosed)
-		require.ErrorIs(t, o.Publish(t.Context(), small("t-2", "late")).Err(), core.ErrClosed)
+		require.ErrorIs(t, o.Go(t.Context(), small("t-2", "late")).Err(), core.ErrClosed)
 		close(release)
 		<-ended
 		assert.Equal(t, []string{"accepted"}, sink.contents())
@@ -114,8 +114,8 @@ func TestATaskThatStillRunsMayPublishWhileTheManagerDrains(t *testing.T) {
 		o := publisher.NewOrdered(m, sink)
 		m.Go(t.Context(), "node", func(ctx context.Context) error {
 			time.Sleep(time.Second)
-			o.Publish(ctx, small("t-1", "ordered"))
-			publisher.Publish(ctx, m, sink, small("t-1", "published"))
+			o.Go(ctx, small("t-1", "ordered"))
+			publisher.Go(ctx, m, sink, small("t-1", "published"))
 			return nil
 		})
 		stats, err := m.Shutdown(context.Background())
@@ -131,7 +131,7 @@ func TestCloseDeliversNothingMore(t *testing.T) {
 		o := publisher.NewOrdered(m, sink.slowly(time.Second))
 		var tasks []*core.Task
 		for range 5 {
-			tasks = append(tasks, o.Publish(t.Context(), small("t-1", "")))
+			tasks = append(tasks, o.Go(t.Context(), small("t-1", "")))
 		}
 		synctest.Wait()
 		require.NoError(t, m.Close())
@@ -148,7 +148,7 @@ func TestShutdownEndsARetry(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager()
 		o := publisher.NewOrdered(m, publisher.Func(fail), publisher.WithRetry(every(time.Second, -1)))
-		task := o.Publish(t.Context(), small("t-1", ""))
+		task := o.Go(t.Context(), small("t-1", ""))
 		stats, err := m.Shutdown(within(t, 10*time.Second))
 		assertLost(t, err, 1)
 		assert.Equal(t, 5*time.Second, stats.Duration)
@@ -168,7 +168,7 @@ func TestShutdownAmidManyCallersLosesNothingThatWasAccepted(t *testing.T) {
 		begun.Add(1)
 		ended.Go(func() {
 			for {
-				if task := o.Publish(context.Background(), small(fmt.Sprint("t-", c), "")); task.ID() == 0 {
+				if task := o.Go(context.Background(), small(fmt.Sprint("t-", c), "")); task.ID() == 0 {
 					assert.ErrorIs(t, task.Err(), core.ErrClosed)
 					return
 				}

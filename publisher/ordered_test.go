@@ -48,7 +48,7 @@ func TestEventsOfAKeyArriveInOrderWhateverTheyTake(t *testing.T) {
 				callers.Go(func() {
 					for i := range events {
 						time.Sleep(random(time.Second))
-						o.Publish(t.Context(), small(fmt.Sprint("t-", k), fmt.Sprint(i+1)))
+						o.Go(t.Context(), small(fmt.Sprint("t-", k), fmt.Sprint(i+1)))
 					}
 				})
 			}
@@ -78,7 +78,7 @@ func TestEventsOfManyCallersArriveInTheOrderOfAcceptance(t *testing.T) {
 		wg.Go(func() {
 			for i := range events {
 				content := fmt.Sprint(c, "/", i)
-				task := o.Publish(t.Context(), small("t-1", content))
+				task := o.Go(t.Context(), small("t-1", content))
 				mu.Lock()
 				ids[content] = task.ID()
 				mu.Unlock()
@@ -102,9 +102,9 @@ func TestKeysGoSideBySide(t *testing.T) {
 		m, sink, began := newManager(), &inbox{}, time.Now()
 		o := publisher.NewOrdered(m, sink.slowly(time.Second))
 		for range 3 {
-			o.Publish(t.Context(), small("t-1", ""))
-			o.Publish(t.Context(), small("t-2", ""))
-			o.Publish(t.Context(), publisher.Event{Kind: "k", Type: "t", RunID: "r-1"})
+			o.Go(t.Context(), small("t-1", ""))
+			o.Go(t.Context(), small("t-2", ""))
+			o.Go(t.Context(), publisher.Event{Kind: "k", Type: "t", RunID: "r-1"})
 		}
 		require.NoError(t, m.Wait(t.Context()))
 		assert.Equal(t, 3*time.Second, time.Since(began))
@@ -117,7 +117,7 @@ func TestEventsWithoutAKeyGoSideBySide(t *testing.T) {
 		m, sink, began := newManager(), &inbox{}, time.Now()
 		o := publisher.NewOrdered(m, sink.slowly(time.Second))
 		for range 100 {
-			o.Publish(t.Context(), small("", ""))
+			o.Go(t.Context(), small("", ""))
 		}
 		require.NoError(t, m.Wait(t.Context()))
 		assert.Equal(t, time.Second, time.Since(began))
@@ -133,7 +133,7 @@ func TestABusyKeyHasOneGoroutineAndAnIdleOneNone(t *testing.T) {
 		o := publisher.NewOrdered(m, hang(release))
 		for range events {
 			for k := range keys {
-				o.Publish(t.Context(), small(fmt.Sprint("t-", k), ""))
+				o.Go(t.Context(), small(fmt.Sprint("t-", k), ""))
 			}
 		}
 		synctest.Wait()
@@ -162,9 +162,9 @@ func TestTheNextGoesOnAfterOneThatFailed(t *testing.T) {
 				}
 				return sink.Publish(ctx, e)
 			}))
-			o.Publish(t.Context(), small("t-1", "a"))
-			lost := o.Publish(t.Context(), small("t-1", "lost"), core.WithTimeout(time.Second))
-			o.Publish(t.Context(), small("t-1", "b"))
+			o.Go(t.Context(), small("t-1", "a"))
+			lost := o.Go(t.Context(), small("t-1", "lost"), core.WithTimeout(time.Second))
+			o.Go(t.Context(), small("t-1", "b"))
 			require.NoError(t, m.Wait(t.Context()))
 			require.Error(t, lost.Err())
 			assert.Equal(t, []string{"a", "b"}, sink.contents())
@@ -177,9 +177,9 @@ func TestAQueuedEventCanBeCancelled(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, sink, release := newManager(), &inbox{}, make(chan struct{})
 		o := publisher.NewOrdered(m, sink.until(release))
-		o.Publish(t.Context(), small("t-1", "a"))
-		gone := o.Publish(t.Context(), small("t-1", "cancelled"))
-		o.Publish(t.Context(), small("t-1", "b"))
+		o.Go(t.Context(), small("t-1", "a"))
+		gone := o.Go(t.Context(), small("t-1", "cancelled"))
+		o.Go(t.Context(), small("t-1", "b"))
 		synctest.Wait()
 		gone.Cancel()
 		require.ErrorIs(t, requireEnds(t, gone), core.ErrCancelled)
@@ -196,7 +196,7 @@ func TestATimeoutCountsFromTheEventsTurn(t *testing.T) {
 		m, sink := newManager(), &inbox{}
 		o := publisher.NewOrdered(m, sink.slowly(time.Minute))
 		for range 10 {
-			o.Publish(t.Context(), small("t-1", ""), core.WithTimeout(61*time.Second))
+			o.Go(t.Context(), small("t-1", ""), core.WithTimeout(61*time.Second))
 		}
 		require.NoError(t, m.Wait(t.Context()))
 		assert.Len(t, sink.all(), 10)
@@ -209,9 +209,9 @@ func TestAnEventThatIsNotValidKeepsItsPlace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, sink := newManager(), &inbox{}
 		o := publisher.NewOrdered(m, sink.slowly(time.Second))
-		o.Publish(t.Context(), small("t-1", "a"))
-		bad := o.Publish(t.Context(), publisher.Event{ThreadID: "t-1"})
-		o.Publish(t.Context(), small("t-1", "b"))
+		o.Go(t.Context(), small("t-1", "a"))
+		bad := o.Go(t.Context(), publisher.Event{ThreadID: "t-1"})
+		o.Go(t.Context(), small("t-1", "b"))
 		require.NoError(t, m.Wait(t.Context()))
 		assertOutcome(t, core.Failed, bad)
 		assert.Equal(t, []string{"a", "b"}, sink.contents())
@@ -226,7 +226,7 @@ func TestOrderIsKeptInAManagerWithALimit(t *testing.T) {
 		o := publisher.NewOrdered(m, sink.slowly(time.Second))
 		for range events {
 			for k := range keys {
-				o.Publish(t.Context(), small(fmt.Sprint("t-", k), ""))
+				o.Go(t.Context(), small(fmt.Sprint("t-", k), ""))
 			}
 		}
 		synctest.Wait()
@@ -244,8 +244,8 @@ func TestOrderIsKeptInAManagerWithALimit(t *testing.T) {
 func TestTwoOrderedDoNotWaitForEachOther(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, sink, release := newManager(), &inbox{}, make(chan struct{})
-		publisher.NewOrdered(m, hang(release)).Publish(t.Context(), small("t-1", ""))
-		publisher.NewOrdered(m, sink).Publish(t.Context(), small("t-1", "passes"))
+		publisher.NewOrdered(m, hang(release)).Go(t.Context(), small("t-1", ""))
+		publisher.NewOrdered(m, sink).Go(t.Context(), small("t-1", "passes"))
 		synctest.Wait()
 		assert.Equal(t, []string{"passes"}, sink.contents())
 		close(release)
@@ -259,7 +259,7 @@ func TestAKeyOfTheCallersDoesNotChangeTheOrder(t *testing.T) {
 		m, sink := newManager(), &inbox{}
 		o := publisher.NewOrdered(m, sink.slowly(time.Second))
 		for range 3 {
-			o.Publish(t.Context(), small("t-1", ""), core.WithKey(&core.Keyed{}, "another"))
+			o.Go(t.Context(), small("t-1", ""), core.WithKey(&core.Keyed{}, "another"))
 		}
 		require.NoError(t, m.Wait(t.Context()))
 		assert.Equal(t, []uint64{1, 2, 3}, sink.sequences("t-1"))

@@ -26,10 +26,10 @@ func attrsOf(task *core.Task) map[string]string {
 // ways returns the two ways to publish in the background. Both treat an event alike.
 func ways(m *core.Manager, p publisher.Publisher) map[string]func(context.Context, publisher.Event, ...core.TaskOption) *core.Task {
 	return map[string]func(context.Context, publisher.Event, ...core.TaskOption) *core.Task{
-		"Publish": func(ctx context.Context, e publisher.Event, opts ...core.TaskOption) *core.Task {
-			return publisher.Publish(ctx, m, p, e, opts...)
+		"Go": func(ctx context.Context, e publisher.Event, opts ...core.TaskOption) *core.Task {
+			return publisher.Go(ctx, m, p, e, opts...)
 		},
-		"Ordered": publisher.NewOrdered(m, p).Publish,
+		"Ordered": publisher.NewOrdered(m, p).Go,
 	}
 }
 
@@ -85,8 +85,8 @@ func TestEventWithoutAKindOrATypeFails(t *testing.T) {
 func TestMisusePanicsInPlainWords(t *testing.T) {
 	m, sink := newManager(), &inbox{}
 	for want, misuse := range map[string]func(){
-		"publisher: Publish: the Manager is nil":      func() { publisher.Publish(t.Context(), nil, sink, small("", "")) },
-		"publisher: Publish: the Publisher is nil":    func() { publisher.Publish(t.Context(), m, nil, small("", "")) },
+		"publisher: Go: the Manager is nil":           func() { publisher.Go(t.Context(), nil, sink, small("", "")) },
+		"publisher: Go: the Publisher is nil":         func() { publisher.Go(t.Context(), m, nil, small("", "")) },
 		"publisher: NewOrdered: the Manager is nil":   func() { publisher.NewOrdered(nil, sink) },
 		"publisher: NewOrdered: the Publisher is nil": func() { publisher.NewOrdered(m, nil) },
 		"publisher: Multi: argument 1 is nil":         func() { publisher.Multi(sink, nil) },
@@ -126,12 +126,12 @@ func TestPublishEndsWithTheTimeoutOfItsTask(t *testing.T) {
 	})
 }
 
-// Unlike Ordered, the function Publish does not make the events of a thread wait for each other.
+// Unlike Ordered, the function Go does not make the events of a thread wait for each other.
 func TestPublishRunsEventsSideBySide(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, sink := newManager(), &inbox{}
 		for range 10 {
-			publisher.Publish(t.Context(), m, sink.slowly(time.Second), small("t-1", ""))
+			publisher.Go(t.Context(), m, sink.slowly(time.Second), small("t-1", ""))
 		}
 		synctest.Wait()
 		assert.Equal(t, 10, m.Stats().Running)
@@ -161,7 +161,7 @@ func TestPublisherThatPanicsIsAFailedTask(t *testing.T) {
 func TestPublishIsRefusedByAManagerThatIsFullOrClosed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, release := newManager(core.WithLimit(1, 0)), make(chan struct{})
-		publisher.Publish(t.Context(), m, hang(release), small("t-1", ""))
+		publisher.Go(t.Context(), m, hang(release), small("t-1", ""))
 		for _, way := range ways(m, &inbox{}) {
 			task := way(t.Context(), small("t-2", ""))
 			require.ErrorIs(t, task.Err(), core.ErrFull)
@@ -181,7 +181,7 @@ func TestPublishFromInsideATask(t *testing.T) {
 	tel, sink := newTelemetry(), &inbox{}
 	m := tel.manager()
 	m.Go(t.Context(), "node", func(ctx context.Context) error {
-		publisher.Publish(ctx, m, sink, small("t-1", ""))
+		publisher.Go(ctx, m, sink, small("t-1", ""))
 		return nil
 	})
 	require.NoError(t, m.Wait(t.Context()))

@@ -13,8 +13,8 @@ import (
 //
 // Publish returns nil when the event has arrived, by the strongest confirmation that the
 // destination gives: for a broker, its acknowledgement. It returns an error if the event has not
-// arrived, or if that is unknown. It does not wait longer than ctx. It neither changes nor keeps
-// the event's maps and slices.
+// arrived, or if that is unknown. If no retry can deliver the event, the error is [Permanent]. It
+// does not wait longer than ctx. It neither changes nor keeps the event's maps and slices.
 type Publisher interface {
 	Publish(ctx context.Context, event Event) error
 }
@@ -28,9 +28,9 @@ func (f Func) Publish(ctx context.Context, event Event) error { return f(ctx, ev
 // taskName is the name of every task that publishes.
 const taskName = "publish_event"
 
-// Publish publishes an event in the background. It starts a task of m named "publish_event", with
+// Go publishes an event in the background. It starts a task of m named "publish_event", with
 // the attributes kind and, if the event has a ThreadID, thread_id. It does not wait for the task.
-// It waits only for room in m, and only if m was made with [core.WithBlocking]. Publish copies the
+// It waits only for room in m, and only if m was made with [core.WithBlocking]. Go copies the
 // event, so the caller may change it afterwards; see [Event].
 //
 // The task fails if p returns an error, or if the event has no Kind, no Type, or data that does not
@@ -38,15 +38,15 @@ const taskName = "publish_event"
 // context of the task, or that of ctx if tasks are not traced.
 //
 // Each event is a task of its own, and the tasks run at the same time. Unless Sequence is set,
-// Publish numbers the events of each key in the order of the calls in this process, so that a
+// Go numbers the events of each key in the order of the calls in this process, so that a
 // consumer can sort them. [Ordered] sends them in order. A broker that hangs keeps the tasks
-// running: give them a [core.WithTimeout]. Publish panics if m or p is nil.
-func Publish(ctx context.Context, m *core.Manager, p Publisher, event Event, opts ...core.TaskOption) *core.Task {
+// running: give them a [core.WithTimeout]. Go panics if m or p is nil.
+func Go(ctx context.Context, m *core.Manager, p Publisher, event Event, opts ...core.TaskOption) *core.Task {
 	switch {
 	case m == nil:
-		panic("publisher: Publish: the Manager is nil")
+		panic("publisher: Go: the Manager is nil")
 	case isNil(p):
-		panic("publisher: Publish: the Publisher is nil")
+		panic("publisher: Go: the Publisher is nil")
 	}
 	event, err := event.accept()
 	if err == nil {
@@ -91,7 +91,7 @@ func isNil(p Publisher) bool {
 	return p == nil || isFunc && f == nil
 }
 
-// calls numbers the events given to the function Publish.
+// calls numbers the events given to the function Go.
 var calls sequence
 
 // withAttrsOf returns opts, preceded by the event's attributes for the task.

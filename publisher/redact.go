@@ -18,7 +18,7 @@ var unparsed = regexp.MustCompile(`(?i)(parse )\\*("[a-z][a-z0-9+.-]*://)[^\n]*`
 
 // Redact returns an error that hides the users and passwords of URLs in err's text. Where it cannot
 // tell the end of a password, it hides more of the line. The returned error matches everything that
-// err matches. It is err itself if its text has no such URL. [Publish] and [Ordered] redact the
+// err matches. It is err itself if its text has no such URL. [Go] and [Ordered] redact the
 // errors of their tasks. Adapters that log should call Redact themselves.
 func Redact(err error) error {
 	if err == nil {

@@ -307,7 +307,7 @@ func TestTimesThatAreReadAndCannotBeWritten(t *testing.T) {
 func TestANilFuncIsNoPublisher(t *testing.T) {
 	m := newManager()
 	for name, make := range map[string]func(){
-		"Publish":    func() { publisher.Publish(t.Context(), m, publisher.Func(nil), full()) },
+		"Go":         func() { publisher.Go(t.Context(), m, publisher.Func(nil), full()) },
 		"NewOrdered": func() { publisher.NewOrdered(m, publisher.Func(nil)) },
 		"Multi":      func() { publisher.Multi(publisher.Func(nil)) },
 	} {
@@ -344,7 +344,7 @@ func TestAPanicIsNotRetried(t *testing.T) {
 			}
 			return nil
 		}))
-	task := o.Publish(t.Context(), small("t-1", ""))
+	task := o.Go(t.Context(), small("t-1", ""))
 	require.NoError(t, m.Wait(t.Context()))
 	require.ErrorIs(t, task.Err(), errBroker)
 	assertOutcome(t, core.Failed, task)
@@ -366,10 +366,10 @@ func TestNoErrorOfATaskShowsThePassword(t *testing.T) {
 	key.Data = map[string]any{"redis://user:hunter2@localhost": make(chan int)}
 	tasks := []*core.Task{
 		publisher.NewOrdered(m, publisher.Func(fail), publisher.WithRetry(
-			func(context.Context, func(context.Context) error) error { return errors.New(secret) })).Publish(t.Context(), small("t-1", "")),
+			func(context.Context, func(context.Context) error) error { return errors.New(secret) })).Go(t.Context(), small("t-1", "")),
 		publisher.NewOrdered(m, publisher.Func(func(context.Context, publisher.Event) error {
 			return errors.New(strings.ReplaceAll(secret, "/", `\/`)) // as JSON may write it
-		})).Publish(t.Context(), small("t-1", "")),
+		})).Go(t.Context(), small("t-1", "")),
 	}
 	for _, e := range []publisher.Event{data, key} {
 		for _, way := range ways(m, publisher.Func(fail)) {

@@ -49,7 +49,7 @@ func TestARetryReordersNothing(t *testing.T) {
 		o := publisher.NewOrdered(m, flaky(sink, 2), publisher.WithRetry(every(time.Minute, 3)))
 		want := []string{}
 		for i := range 10 {
-			o.Publish(t.Context(), small("t-1", fmt.Sprint(i)))
+			o.Go(t.Context(), small("t-1", fmt.Sprint(i)))
 			want = append(want, fmt.Sprint(i))
 		}
 		require.NoError(t, m.Wait(t.Context()))
@@ -67,7 +67,7 @@ func TestAllAttemptsSendTheSameEvent(t *testing.T) {
 		o := publisher.NewOrdered(m, publisher.Func(func(ctx context.Context, e publisher.Event) error {
 			return errors.Join(sink.Publish(ctx, e), errBroker)
 		}), publisher.WithRetry(every(time.Minute, 4)))
-		o.Publish(t.Context(), small("t-1", ""))
+		o.Go(t.Context(), small("t-1", ""))
 		require.NoError(t, m.Wait(t.Context()))
 		attempts := sink.all()
 		require.Len(t, attempts, 4)
@@ -88,8 +88,8 @@ func TestAfterTheLastAttemptTheNextEventGoesOn(t *testing.T) {
 			}
 			return sink.Publish(ctx, e)
 		}), publisher.WithRetry(every(time.Minute, 3)))
-		lost := o.Publish(t.Context(), small("t-1", "lost"))
-		o.Publish(t.Context(), small("t-1", "next"))
+		lost := o.Go(t.Context(), small("t-1", "lost"))
+		o.Go(t.Context(), small("t-1", "next"))
 		require.NoError(t, m.Wait(t.Context()))
 		require.ErrorIs(t, lost.Err(), errBroker)
 		assertOutcome(t, core.Failed, lost)
@@ -101,7 +101,7 @@ func TestATimeoutEndsARetry(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager()
 		o := publisher.NewOrdered(m, publisher.Func(fail), publisher.WithRetry(every(time.Minute, -1)))
-		task := o.Publish(t.Context(), small("t-1", ""), core.WithTimeout(90*time.Second))
+		task := o.Go(t.Context(), small("t-1", ""), core.WithTimeout(90*time.Second))
 		require.ErrorIs(t, requireEnds(t, task), core.ErrTimeout)
 		assertOutcome(t, core.TimedOut, task)
 		require.ErrorIs(t, task.Err(), errBroker)
@@ -118,7 +118,7 @@ func TestTheContextOfAnAttemptIsTheRetrysToChoose(t *testing.T) {
 				defer cancel()
 				return publish(ctx)
 			}))
-		task := o.Publish(t.Context(), small("t-1", ""))
+		task := o.Go(t.Context(), small("t-1", ""))
 		require.ErrorIs(t, requireEnds(t, task), context.DeadlineExceeded)
 		assertOutcome(t, core.Failed, task) // the task itself has not timed out
 		assert.Equal(t, time.Second, time.Since(began))
@@ -135,7 +135,7 @@ func TestARetrySeesNoPasswords(t *testing.T) {
 		requireHidden(t, err.Error()) // a RetryFunc may log it
 		return errors.New("gave up: " + err.Error())
 	}))
-	task := o.Publish(t.Context(), small("t-1", ""))
+	task := o.Go(t.Context(), small("t-1", ""))
 	require.EqualError(t, task.Wait(t.Context()), "gave up: dial redis://***@localhost: refused")
 }
 
@@ -143,7 +143,7 @@ func TestARetryThatPanicsIsAFailedTask(t *testing.T) {
 	m, sink := newManager(), &inbox{}
 	o := publisher.NewOrdered(m, sink, publisher.WithRetry(
 		func(context.Context, func(context.Context) error) error { panic("no") }))
-	task := o.Publish(t.Context(), small("t-1", ""))
+	task := o.Go(t.Context(), small("t-1", ""))
 	require.NoError(t, m.Wait(t.Context()))
 	assertOutcome(t, core.Failed, task)
 }
@@ -152,7 +152,7 @@ func TestWithoutARetryThereIsOneAttempt(t *testing.T) {
 	for name, opts := range map[string][]publisher.OrderedOption{"the default": nil, "nil": {publisher.WithRetry(nil)}} {
 		t.Run(name, func(t *testing.T) {
 			m, sink := newManager(), &inbox{}
-			task := publisher.NewOrdered(m, flaky(sink, 1), opts...).Publish(t.Context(), small("t-1", ""))
+			task := publisher.NewOrdered(m, flaky(sink, 1), opts...).Go(t.Context(), small("t-1", ""))
 			require.EqualError(t, task.Wait(t.Context()), "attempt 1: "+errBroker.Error())
 		})
 	}
@@ -168,7 +168,7 @@ func TestTheLastAttemptIsInTheError(t *testing.T) {
 				<-ctx.Done()
 				return context.Cause(ctx)
 			}))
-		task := o.Publish(t.Context(), small("t-1", ""), core.WithTimeout(time.Second))
+		task := o.Go(t.Context(), small("t-1", ""), core.WithTimeout(time.Second))
 		require.NoError(t, m.Wait(t.Context()))
 		require.ErrorIs(t, task.Err(), core.ErrTimeout)
 		require.ErrorIs(t, task.Err(), errBroker)
@@ -191,7 +191,7 @@ func TestARetryCannotMakeASuccessOfAFailure(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newManager()
-			task := publisher.NewOrdered(m, publisher.Func(fail), publisher.WithRetry(tc.retry)).Publish(t.Context(), small("t-1", ""))
+			task := publisher.NewOrdered(m, publisher.Func(fail), publisher.WithRetry(tc.retry)).Go(t.Context(), small("t-1", ""))
 			require.NoError(t, m.Wait(t.Context()))
 			assertOutcome(t, core.Failed, task)
 			require.ErrorContains(t, task.Err(), tc.want)

@@ -15,15 +15,15 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-// key returns a key that no other test uses, since the function Publish counts for the whole
+// key returns a key that no other test uses, since the function Go counts for the whole
 // process.
 func key() string { return uuid.NewString() }
 
-func TestSequenceOfPublishCountsTheCallsOfAKeyFrom1(t *testing.T) {
+func TestSequenceOfGoCountsTheCallsOfAKeyFrom1(t *testing.T) {
 	m, sink, a, b := newManager(), &inbox{}, key(), key()
 	for i := range 10 {
-		publisher.Publish(t.Context(), m, sink, small(a, fmt.Sprint(i+1)))
-		publisher.Publish(t.Context(), m, sink, publisher.Event{Kind: "k", Type: "t", RunID: b, Content: fmt.Sprint(i + 1)})
+		publisher.Go(t.Context(), m, sink, small(a, fmt.Sprint(i+1)))
+		publisher.Go(t.Context(), m, sink, publisher.Event{Kind: "k", Type: "t", RunID: b, Content: fmt.Sprint(i + 1)})
 	}
 	require.NoError(t, m.Wait(t.Context()))
 	for _, e := range sink.all() { // in any order
@@ -32,7 +32,7 @@ func TestSequenceOfPublishCountsTheCallsOfAKeyFrom1(t *testing.T) {
 }
 
 // One sequence counts the events of all managers and publishers.
-func TestSequenceOfPublishIsOneForTheProcess(t *testing.T) {
+func TestSequenceOfGoIsOneForTheProcess(t *testing.T) {
 	sink, k := &inbox{}, key()
 	for range 3 {
 		_, err := publish(t, sink, small(k, ""))
@@ -48,7 +48,7 @@ func TestSequenceOfManyCallersHasNoGapAndNoDouble(t *testing.T) {
 	for range callers {
 		wg.Go(func() {
 			for range events {
-				publisher.Publish(t.Context(), m, sink, small(k, ""))
+				publisher.Go(t.Context(), m, sink, small(k, ""))
 			}
 		})
 	}
@@ -64,8 +64,8 @@ func TestSequenceOfManyCallersHasNoGapAndNoDouble(t *testing.T) {
 
 func TestEventsWithoutAKeyHaveNoSequence(t *testing.T) {
 	m, sink := newManager(), &inbox{}
-	publisher.Publish(t.Context(), m, sink, small("", ""))
-	publisher.NewOrdered(m, sink).Publish(t.Context(), small("", ""))
+	publisher.Go(t.Context(), m, sink, small("", ""))
+	publisher.NewOrdered(m, sink).Go(t.Context(), small("", ""))
 	require.NoError(t, m.Wait(t.Context()))
 	assert.Equal(t, []uint64{0, 0}, sink.sequences(""))
 }
@@ -76,7 +76,7 @@ func TestSequenceThatIsSetStaysAndIsNotCounted(t *testing.T) {
 	for _, n := range []uint64{0, 100, 0} {
 		e := small(k, "")
 		e.Sequence = n
-		o.Publish(t.Context(), e)
+		o.Go(t.Context(), e)
 	}
 	require.NoError(t, m.Wait(t.Context()))
 	assert.Equal(t, []uint64{1, 100, 2}, sink.sequences(k))
@@ -86,9 +86,9 @@ func TestEventThatIsNotValidTakesNoNumber(t *testing.T) {
 	m, sink, k := newManager(), &inbox{}, key()
 	bad := small(k, "")
 	bad.Data = map[string]any{"x": make(chan int)}
-	publisher.Publish(t.Context(), m, sink, bad)
-	publisher.Publish(t.Context(), m, sink, publisher.Event{ThreadID: k})
-	publisher.Publish(t.Context(), m, sink, small(k, ""))
+	publisher.Go(t.Context(), m, sink, bad)
+	publisher.Go(t.Context(), m, sink, publisher.Event{ThreadID: k})
+	publisher.Go(t.Context(), m, sink, small(k, ""))
 	require.NoError(t, m.Wait(t.Context()))
 	assert.Equal(t, []uint64{1}, sink.sequences(k))
 }
@@ -101,15 +101,15 @@ func TestSequenceOfOrderedCountsWhatIsHandedOver(t *testing.T) {
 			<-release
 			return errors.Join(sink.Publish(ctx, e), errBroker)
 		}), publisher.WithBuffer(3, 0))
-		o.Publish(t.Context(), small("t-1", "failed"))
-		o.Publish(t.Context(), small("t-1", "cancelled")).Cancel()
+		o.Go(t.Context(), small("t-1", "failed"))
+		o.Go(t.Context(), small("t-1", "cancelled")).Cancel()
 		synctest.Wait()
-		o.Publish(t.Context(), small("t-1", "b"))
-		o.Publish(t.Context(), small("t-1", "c"))
-		o.Publish(t.Context(), small("t-1", "refused"))
+		o.Go(t.Context(), small("t-1", "b"))
+		o.Go(t.Context(), small("t-1", "c"))
+		o.Go(t.Context(), small("t-1", "refused"))
 		close(release)
 		require.NoError(t, m.Wait(t.Context()))
-		o.Publish(t.Context(), small("t-1", "d"))
+		o.Go(t.Context(), small("t-1", "d"))
 		require.NoError(t, m.Wait(t.Context()))
 		assert.Equal(t, []string{"failed", "b", "c", "d"}, sink.contents())
 		assert.Equal(t, []uint64{1, 2, 3, 4}, sink.sequences("t-1"))
@@ -120,8 +120,8 @@ func TestEachOrderedCountsForItself(t *testing.T) {
 	m, a, b := newManager(), &inbox{}, &inbox{}
 	first, second := publisher.NewOrdered(m, a), publisher.NewOrdered(m, b)
 	for range 3 {
-		first.Publish(t.Context(), small("t-1", ""))
-		second.Publish(t.Context(), small("t-1", ""))
+		first.Go(t.Context(), small("t-1", ""))
+		second.Go(t.Context(), small("t-1", ""))
 	}
 	require.NoError(t, m.Wait(t.Context()))
 	assert.Equal(t, []uint64{1, 2, 3}, a.sequences("t-1"))

@@ -27,7 +27,7 @@ func (e Event) snapshot() (Event, error) {
 }
 
 func (e Event) unserialisable(field string, err error) error {
-	return fmt.Errorf("publisher: event %s cannot be sent: put only values that marshal to JSON into Event.%s: %w", e.ID, field, err)
+	return Permanent(fmt.Errorf("publisher: event %s cannot be sent: put only values that marshal to JSON into Event.%s: %w", e.ID, field, err))
 }
 
 // maxDepth is how many levels of maps and slices are copied one by one. Package json marshals

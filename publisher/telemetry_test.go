@@ -60,17 +60,17 @@ func (tel *telemetry) span(t *testing.T, name string) sdktrace.ReadOnlySpan {
 	return found[0]
 }
 
-// both runs the test as two subtests, with the function Publish and with an Ordered.
+// both runs the test as two subtests, with the function Go and with an Ordered.
 func both(t *testing.T, test func(*testing.T, func(context.Context, *core.Manager, publisher.Publisher, publisher.Event))) {
 	t.Helper()
 	t.Run("Publish", func(t *testing.T) {
 		test(t, func(ctx context.Context, m *core.Manager, p publisher.Publisher, e publisher.Event) {
-			publisher.Publish(ctx, m, p, e)
+			publisher.Go(ctx, m, p, e)
 		})
 	})
 	t.Run("Ordered", func(t *testing.T) {
 		test(t, func(ctx context.Context, m *core.Manager, p publisher.Publisher, e publisher.Event) {
-			publisher.NewOrdered(m, p).Publish(ctx, e)
+			publisher.NewOrdered(m, p).Go(ctx, e)
 		})
 	})
 }
@@ -122,7 +122,7 @@ func TestConsumerLinksToTheTaskThatPublished(t *testing.T) {
 		handle.End()
 		return nil
 	})
-	publisher.Publish(t.Context(), m, consume, small("t-1", ""))
+	publisher.Go(t.Context(), m, consume, small("t-1", ""))
 	require.NoError(t, m.Wait(t.Context()))
 	links := tel.span(t, "handle").Links()
 	require.Len(t, links, 1)

@@ -64,7 +64,7 @@ func (a *agent) publish(ctx context.Context, kind publisher.Kind, what publisher
 		Kind: kind, Type: what, Content: content, IsError: what == publisher.TypeError,
 		ThreadID: ids.thread, RunID: ids.run, NodeName: node,
 	}
-	a.events.Publish(ctx, event)
+	a.events.Go(ctx, event)
 }
 
 // progress streams the answer, part by part.

@@ -77,7 +77,7 @@ func (a *agent) node(ctx context.Context, name string) error {
 
 // publish does not wait, and has no error to handle: a failed publish is a failed task.
 func (a *agent) publish(ctx context.Context, kind publisher.Kind, what publisher.Type, node, content string) {
-	a.events.Publish(ctx, publisher.Event{Kind: kind, Type: what, NodeName: node, ThreadID: a.thread, Content: content})
+	a.events.Go(ctx, publisher.Event{Kind: kind, Type: what, NodeName: node, ThreadID: a.thread, Content: content})
 }
 
 func printTasks(out io.Writer, spans tracetest.SpanStubs) {

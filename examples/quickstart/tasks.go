@@ -24,7 +24,7 @@ func (a *agent) background(ctx context.Context, name string, fn core.Func, opts 
 
 // publishEvent tells others how the agent gets on, in order. Neither a slow broker nor one that is down holds it up.
 func (a *agent) publishEvent(ctx context.Context, node string, what publisher.Type, text string) {
-	a.events.Publish(ctx, publisher.Event{
+	a.events.Go(ctx, publisher.Event{
 		Kind: publisher.KindNodeExecution, Type: what, NodeName: node, ThreadID: a.thread, Content: text,
 	})
 }

@@ -170,11 +170,11 @@ func Example_events() {
 	// broker is an adapter, such as redispub.New(client, "agent.events").
 	events := publisher.NewOrdered(tasks, broker, publisher.WithRetry(untilDelivered))
 
-	events.Publish(ctx, publisher.Event{
+	events.Go(ctx, publisher.Event{
 		Kind: publisher.KindNodeExecution, Type: publisher.TypeProgress, NodeName: "search",
 		ThreadID: threadID, Content: "read 42 pages",
-	}, core.WithTimeout(time.Minute)) // or an event that the broker never takes holds up its thread for ever
-	events.Publish(ctx, publisher.Event{
+	}, core.WithTimeout(time.Minute)) // or an event that the broker never takes may hold up its thread for ever
+	events.Go(ctx, publisher.Event{
 		Kind: publisher.KindNodeExecution, Type: publisher.TypeResult, NodeName: "search",
 		ThreadID: threadID, Content: "found 3",
 	})
@@ -184,14 +184,15 @@ func Example_events() {
 	// search found 3
 }
 
-// untilDelivered tries again, less and less often, until the event's task ends. A library for retries does it with more care.
+// untilDelivered tries again, less and less often, until the event's task ends or the broker refuses the event for good. A library
+// for retries does it with more care.
 func untilDelivered(ctx context.Context, publish func(context.Context) error) error {
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
 		attempt, cancel := context.WithTimeout(ctx, 5*time.Second) // a connection may die in silence
 		err := publish(attempt)
 		cancel()
-		if err == nil {
-			return nil
+		if err == nil || publisher.IsPermanent(err) {
+			return err // an event that is too large, for example; the next one of its thread goes on
 		}
 		slog.WarnContext(ctx, "event not delivered yet", "error", err)
 		select {

@@ -20,6 +20,7 @@ type Publisher struct {
 	exchange   string
 	routingKey func(publisher.Event) string
 	encoding   publisher.Encoding
+	maxSize    int
 	reconnect  func(context.Context) (*amqp.Connection, error)
 
 	link atomic.Pointer[link] // the last link that was opened; nil at first, and possibly closed
@@ -36,6 +37,14 @@ type Option func(*Publisher)
 // WithEncoding sets the encoding of the events. The default is [publisher.Structured].
 func WithEncoding(e publisher.Encoding) Option {
 	return func(p *Publisher) { p.encoding = e }
+}
+
+// WithMaxMessageSize sets how many bytes the body of a message may have. Publish refuses larger ones.
+// The default is 16 MiB (16,777,216), the default of max_message_size in RabbitMQ 4. Set it to what
+// your broker allows, which the protocol does not tell. 0 or less means no limit: the broker then
+// closes the channel, and the events that are being sent on it fail.
+func WithMaxMessageSize(n int) Option {
+	return func(p *Publisher) { p.maxSize = n }
 }
 
 // WithRoutingKeyFunc makes f choose the routing key of each event. The default is the key given to
@@ -80,6 +89,7 @@ func New(conn *amqp.Connection, exchange, routingKey string, opts ...Option) *Pu
 	p := &Publisher{
 		exchange:   exchange,
 		routingKey: func(publisher.Event) string { return routingKey },
+		maxSize:    defaultMaxSize,
 		turn:       make(chan struct{}, 1),
 		conn:       conn,
 	}
@@ -95,26 +105,21 @@ func New(conn *amqp.Connection, exchange, routingKey string, opts ...Option) *Pu
 // https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/amqp-protocol-binding.md
 const prefix = "cloudEvents_"
 
-// maxShort is how many bytes AMQP 0-9-1 allows for a name, a routing key or an ID. Some versions of
-// the client cut longer ones.
-const maxShort = 255
-
 // Publish sends the event, and returns when the broker has confirmed it or ctx is done. A broker
 // with a memory or disk alarm blocks the connection, but Publish returns when ctx is done all the
 // same.
+//
+// If the event's ID, routing key, headers or body are too large, Publish sends nothing and returns a
+// [publisher.LimitError]. The limit of the headers is the frame_max of the connection.
 func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 	m, err := p.encoding.Encode(ctx, event, prefix)
 	if err != nil {
 		return err
 	}
-	key := p.routingKey(event)
-	switch {
-	case len(m.ID) > maxShort:
-		err = fmt.Errorf("the ID has %d bytes; AMQP allows %d", len(m.ID), maxShort)
-	case len(key) > maxShort:
-		err = fmt.Errorf("the routing key has %d bytes; AMQP allows %d", len(key), maxShort)
-	default:
-		err = p.send(ctx, key, publishing(m, event))
+	key, msg := strings.Clone(p.routingKey(event)), publishing(m, event)
+	err = p.checkSizes(key, msg)
+	if err == nil {
+		err = p.send(ctx, key, msg)
 	}
 	if err != nil {
 		return fmt.Errorf("amqppub: event %s to exchange %q: %w", m.ID, p.exchange, err)
@@ -150,7 +155,14 @@ func (p *Publisher) send(ctx context.Context, key string, msg amqp.Publishing) e
 		}
 		l = p.link.Load()
 	}
-	return l.send(ctx, p.exchange, key, msg)
+	if err := checkHeaders(msg, l.conn.Config.FrameSize); err != nil {
+		return err
+	}
+	err := l.send(ctx, p.exchange, key, msg)
+	if refusedBody(err, len(msg.Body)) {
+		return publisher.Permanent(err)
+	}
+	return err
 }
 
 // renew opens a link, unless another goroutine has opened one meanwhile.
@@ -226,21 +238,4 @@ func (p *Publisher) dial(ctx context.Context) (*amqp.Connection, error) {
 		return nil, errors.New("reconnect: the function given to WithReconnect returned a connection that is not open")
 	}
 	return conn, nil
-}
-
-// contentType is the name by which package publisher has the content type among the headers.
-const contentType = "content-type"
-
-// Decode returns the event in a delivery, in any encoding.
-func Decode(d amqp.Delivery) (publisher.Event, error) {
-	m := publisher.Message{ID: d.MessageId, Header: make(map[string]string, len(d.Headers)+1), Body: d.Body}
-	for name, value := range d.Headers {
-		if text, ok := value.(string); ok {
-			m.Header[strings.ToLower(name)] = text
-		}
-	}
-	if d.ContentType != "" {
-		m.Header[contentType] = d.ContentType
-	}
-	return publisher.Decode(m)
 }

@@ -71,7 +71,7 @@ func Example() {
 	tasks := core.New()
 	agentEvents := amqppub.New(conn, "agent", "events", amqppub.WithReconnect(b.connect))
 	events := publisher.NewOrdered(tasks, agentEvents)
-	events.Publish(ctx, publisher.Event{
+	events.Go(ctx, publisher.Event{
 		Kind: publisher.KindNodeExecution, Type: publisher.TypeStart, NodeName: "plan", ThreadID: "t-42",
 	}, core.WithTimeout(10*time.Second))
 

@@ -35,6 +35,8 @@ func TestRabbitMQ(t *testing.T) {
 		{"a missing exchange is the broker's error, and can be declared later", recoversFromMissingExchange},
 		{"a full queue is an error", reportsNack},
 		{"an ID or routing key that is too long fails only its own event", refusesLongStrings},
+		{"headers may fill a frame and no more", takesHeadersUpToAFrame},
+		{"a body that the broker refuses is permanent, and the events around it are not", marksRefusedBodies},
 		{"one call of the hook serves all waiting events", reconnectsOnce},
 		{"a hook that fails is called again for the next event", callsHookAgain},
 		{"a hook's connection that is not open is an error", refusesClosedConnections},

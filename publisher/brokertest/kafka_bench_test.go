@@ -29,7 +29,7 @@ func BenchmarkKafkaOrdered(b *testing.B) {
 			ordered := publisher.NewOrdered(m, p, publisher.WithBuffer(0, 0))
 			b.ResetTimer()
 			for i := range b.N {
-				ordered.Publish(b.Context(), about(fmt.Sprint("thread-", i%keys)))
+				ordered.Go(b.Context(), about(fmt.Sprint("thread-", i%keys)))
 			}
 			_, err = m.Shutdown(b.Context())
 			require.NoError(b, err)

@@ -77,15 +77,6 @@ func TestKafkaErrorsThatStaySayWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestKafkaEventThatIsTooBigForTheClientIsAnError(t *testing.T) {
-	k := startKafka(t)
-	client := k.client(t, kgo.ProducerBatchMaxBytes(1_000))
-	event := about("thread-1")
-	event.Content = string(make([]byte, 2_000))
-	err := kafkapub.New(client, k.topic(t, client, 1)).Publish(t.Context(), event)
-	require.ErrorIs(t, err, kerr.MessageTooLarge)
-}
-
 func TestKafkaTopicThatDoesNotExistIsAnError(t *testing.T) {
 	k := startKafka(t)
 	client := k.client(t, kgo.UnknownTopicRetries(0))
@@ -245,7 +236,7 @@ func TestKafkaStreamIsWholeThroughBrokersThatFail(t *testing.T) {
 	ordered := publisher.NewOrdered(m, kafkapub.New(client, topic), publisher.WithBuffer(0, 0), publisher.WithRetry(untilDelivered))
 	began := time.Now()
 	for i := range streamEvents {
-		ordered.Publish(t.Context(), publisher.Event{
+		ordered.Go(t.Context(), publisher.Event{
 			ID:   fmt.Sprint("event-", i),
 			Kind: publisher.KindNodeExecution, Type: publisher.TypeProgress,
 			ThreadID: fmt.Sprint("thread-", i%streamKeys),

@@ -163,6 +163,7 @@ func kafkaTarget(t *testing.T, encoding publisher.Encoding) publishertest.Target
 	away := kafka{brokers: []string{freeAddr(t)}}
 	next := k.reader(t, topic)
 	return publishertest.Target{
+		TooLarge:  map[string]publisher.Event{"record": heavy(maxBytes)},
 		Publisher: kafkapub.New(client, topic, kafkapub.WithEncoding(encoding)),
 		Away:      kafkapub.New(away.client(t), topic, kafkapub.WithEncoding(encoding)),
 		Stuck:     kafkapub.New(stuckClient, stuckTopic, kafkapub.WithEncoding(encoding)),
@@ -204,7 +205,7 @@ func TestKafkaKeepsTheEventsOfAKeyInOnePartitionInOrder(t *testing.T) {
 		for key := range keys {
 			event := about(fmt.Sprint("thread-", key))
 			event.ID = ""
-			ordered.Publish(t.Context(), event)
+			ordered.Go(t.Context(), event)
 		}
 	}
 	_, err := m.Shutdown(t.Context())
@@ -237,7 +238,7 @@ func TestKafkaRecordsHaveTheEventsKeyTimeAndHeaders(t *testing.T) {
 	require.NoError(t, kafkapub.New(client, topic, nil, kafkapub.WithEncoding(publisher.Plain)).Publish(t.Context(), keyless))
 
 	records := k.read(t, topic, 2)
-	require.Equal(t, "run-1", string(records[0].Key))
+	require.Equal(t, "run:run-1", string(records[0].Key))
 	require.True(t, moment.Equal(records[0].Timestamp), "%v", records[0].Timestamp)
 	require.Equal(t, map[string]string{"content-type": "application/cloudevents+json; charset=UTF-8"}, headersOf(records[0]))
 	require.Nil(t, records[1].Key, "an event without a key")

@@ -56,12 +56,6 @@ func TestCoreNATS(t *testing.T) {
 		}
 	})
 
-	t.Run("returns an error if the event is too large", func(t *testing.T) {
-		err := natspub.NewCore(nc, "events").Publish(t.Context(), publisher.Event{Content: strings.Repeat("x", 8<<20)})
-		require.ErrorIs(t, err, nats.ErrMaxPayload)
-		requireNothing(t, all)
-	})
-
 	t.Run("has the state of the connection in its errors, and no password", func(t *testing.T) {
 		requireClearErrors(t, nc, server)
 	})

@@ -59,6 +59,7 @@ func TestJetStreamPassesTheConformanceKit(t *testing.T) {
 				stream := createStream(t, jetStreamOf(t, nc), "EVENTS", "events")
 				return publishertest.Target{
 					Publisher: open(nc), Receive: consume(t, stream), Away: open(servers.away), Stuck: open(servers.stuck),
+					TooLarge: tooLargeForStreams(encoding),
 				}
 			})
 		})
@@ -102,6 +103,7 @@ func TestCoreNATSPassesTheConformanceKit(t *testing.T) {
 				subscription := subscribe(t, connectNATS(t, servers.url), "events")
 				return publishertest.Target{
 					Publisher: open(connectNATS(t, servers.url)), Away: open(servers.away), Stuck: open(servers.stuck),
+					TooLarge: tooLargeForNATS(),
 					Receive: func(ctx context.Context) (publishertest.Received, error) {
 						msg, err := subscription.NextMsgWithContext(ctx)
 						if err != nil {

@@ -19,6 +19,9 @@ import (
 	"github.com/afterspan/afterspan/publisher/publishertest"
 )
 
+// rabbitMaxSize is the server's max_message_size, much less than the default.
+const rabbitMaxSize = 2 << 20
+
 // rabbit is a RabbitMQ server that the tests have started.
 type rabbit struct {
 	*process
@@ -36,6 +39,8 @@ func startRabbit(t *testing.T) *rabbit {
 	epmd := startEpmd(t)
 	r := &rabbit{addr: freeAddr(t)}
 	dir := t.TempDir()
+	config := filepath.Join(dir, "rabbitmq.conf")
+	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, "max_message_size = %d\n", rabbitMaxSize), 0o600))
 	plugins := filepath.Join(dir, "plugins")
 	require.NoError(t, os.WriteFile(plugins, []byte("[].\n"), 0o600))
 	r.process = startProcess(t, &process{
@@ -48,7 +53,7 @@ func startRabbit(t *testing.T) *rabbit {
 			"RABBITMQ_NODE_PORT=" + portOf(t, r.addr), "RABBITMQ_DIST_PORT=" + portOf(t, freeAddr(t)),
 			"RABBITMQ_MNESIA_BASE=" + filepath.Join(dir, "mnesia"), "RABBITMQ_LOG_BASE=" + filepath.Join(dir, "log"),
 			"RABBITMQ_PID_FILE=" + filepath.Join(dir, "pid"), "RABBITMQ_ENABLED_PLUGINS_FILE=" + plugins,
-			"RABBITMQ_CONFIG_FILE=" + filepath.Join(dir, "none"), "RABBITMQ_CONF_ENV_FILE=" + filepath.Join(dir, "none.conf"),
+			"RABBITMQ_CONFIG_FILE=" + config, "RABBITMQ_CONF_ENV_FILE=" + filepath.Join(dir, "none.conf"),
 			"RABBITMQ_LOGS=-",
 		},
 		ready: func(ctx context.Context) error {
@@ -181,7 +186,8 @@ func (r *rabbit) target(t *testing.T, encoding publisher.Encoding) publishertest
 	deliveries, err := channel.Consume(name, "", true, false, false, false, nil)
 	require.NoError(t, err)
 	return publishertest.Target{
-		Publisher: amqppub.New(conn, "", name, amqppub.WithEncoding(encoding)),
+		TooLarge:  tooLargeForRabbitMQ(encoding),
+		Publisher: amqppub.New(conn, "", name, amqppub.WithEncoding(encoding), amqppub.WithMaxMessageSize(rabbitMaxSize)),
 		Away:      publisher.Func(r.publishAway),
 		Stuck:     r.stuck(t, amqppub.New(conn, "", name, amqppub.WithEncoding(encoding))),
 		Receive: func(ctx context.Context) (publishertest.Received, error) {

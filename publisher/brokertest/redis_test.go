@@ -19,6 +19,9 @@ import (
 	"github.com/afterspan/afterspan/publisher/redispub"
 )
 
+// redisMaxBytes is the limit of the servers, much less than the default.
+const redisMaxBytes = 2 << 20
+
 // startRedis starts a server that writes each command to disk before it answers.
 func startRedis(t *testing.T) (*process, string) {
 	t.Helper()
@@ -30,6 +33,7 @@ func startRedis(t *testing.T) (*process, string) {
 		args: []string{
 			requireProgram(t, "redis-server", "valkey-server"), "--bind", "127.0.0.1", "--port", port, "--dir", t.TempDir(),
 			"--appendonly", "yes", "--appendfsync", "always", "--save", "",
+			"--proto-max-bulk-len", fmt.Sprint(redisMaxBytes),
 		},
 		ready: func(ctx context.Context) error { return client.Ping(ctx).Err() },
 	}), addr
@@ -68,11 +72,12 @@ func TestRedisStreamsPassTheConformanceKit(t *testing.T) {
 		t.Run(encoding.String(), func(t *testing.T) {
 			publishertest.Run(t, func(t *testing.T) publishertest.Target {
 				open := func(server *redis.Options) publisher.Publisher {
-					return redispub.New(redisClientOf(t, server), t.Name(), redispub.WithEncoding(encoding))
+					return redispub.New(redisClientOf(t, server), t.Name(), redispub.WithEncoding(encoding), redispub.WithMaxBytes(redisMaxBytes))
 				}
 				reader := &redisReader{client: redisClientOf(t, servers.here), name: t.Name(), last: "0"}
 				return publishertest.Target{
 					Publisher: open(servers.here), Receive: reader.receive, Away: open(servers.away), Stuck: open(servers.stuck),
+					TooLarge: map[string]publisher.Event{"message": heavy(redisMaxBytes)},
 				}
 			})
 		})
@@ -125,11 +130,12 @@ func TestRedisPubSubPassesTheConformanceKit(t *testing.T) {
 		t.Run(encoding.String(), func(t *testing.T) {
 			publishertest.Run(t, func(t *testing.T) publishertest.Target {
 				open := func(server *redis.Options) publisher.Publisher {
-					return redispub.New(redisClientOf(t, server), t.Name(), redispub.WithPubSub(), redispub.WithEncoding(encoding))
+					return redispub.New(redisClientOf(t, server), t.Name(), redispub.WithPubSub(), redispub.WithEncoding(encoding), redispub.WithMaxBytes(redisMaxBytes))
 				}
 				return publishertest.Target{
 					Publisher: open(servers.here), Receive: subscribeRedis(t, servers.here),
 					Away: open(servers.away), Stuck: open(servers.stuck),
+					TooLarge: map[string]publisher.Event{"message": heavy(redisMaxBytes)},
 				}
 			})
 		})

@@ -29,7 +29,7 @@ func publishThroughKills(t *testing.T, p publisher.Publisher, server *process, k
 	ordered := publisher.NewOrdered(m, p, publisher.WithBuffer(0, 0), publisher.WithRetry(untilDelivered))
 	began := time.Now()
 	for i := range streamEvents {
-		ordered.Publish(t.Context(), publisher.Event{
+		ordered.Go(t.Context(), publisher.Event{
 			ID:   fmt.Sprint("event-", i),
 			Kind: publisher.KindNodeExecution, Type: publisher.TypeProgress,
 			ThreadID: fmt.Sprint("thread-", i%streamKeys),
@@ -50,12 +50,16 @@ func publishThroughKills(t *testing.T, p publisher.Publisher, server *process, k
 	t.Logf("%d events of %d keys acknowledged in %v, through %d kills", streamEvents, streamKeys, time.Since(began).Round(time.Millisecond), kills)
 }
 
-// untilDelivered retries until an attempt succeeds or ctx is done.
+// untilDelivered retries until an attempt succeeds, fails for good, or ctx is done.
 func untilDelivered(ctx context.Context, publish func(context.Context) error) error {
 	attempt := func() (struct{}, error) {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second) // a connection can die in silence
 		defer cancel()
-		return struct{}{}, publish(ctx)
+		err := publish(ctx)
+		if publisher.IsPermanent(err) {
+			err = backoff.Permanent(err)
+		}
+		return struct{}{}, err
 	}
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval = 10*time.Millisecond, 200*time.Millisecond

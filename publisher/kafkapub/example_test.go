@@ -33,7 +33,7 @@ func Example() {
 
 	tasks := core.New()
 	events := publisher.NewOrdered(tasks, kafkapub.New(client, "agent.events"))
-	events.Publish(ctx, publisher.Event{
+	events.Go(ctx, publisher.Event{
 		Kind: publisher.KindNodeExecution, Type: publisher.TypeStart, NodeName: "plan", ThreadID: "t-42",
 	}, core.WithTimeout(10*time.Second))
 

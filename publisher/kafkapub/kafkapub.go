@@ -18,6 +18,7 @@ type Publisher struct {
 	client   *kgo.Client
 	topic    string
 	encoding publisher.Encoding
+	limits   limits
 }
 
 // An Option configures a [Publisher]. A nil option does nothing.
@@ -40,7 +41,7 @@ func New(client *kgo.Client, topic string, opts ...Option) *Publisher {
 	case topic == "":
 		panic("kafkapub: New: the topic is empty")
 	}
-	p := &Publisher{client: client, topic: topic}
+	p := &Publisher{client: client, topic: topic, limits: limitsOf(client, topic)}
 	for _, opt := range opts {
 		if opt != nil {
 			opt(p)
@@ -56,12 +57,19 @@ const prefix = "ce_"
 // Publish sends the event, and returns when the brokers have acknowledged it or ctx is done. If ctx
 // is done while the record is being sent, the record may still arrive, since the client cannot
 // cancel it.
+//
+// If the record has more bytes than the client's ProducerBatchMaxBytes or MaxBufferedBytes allows,
+// Publish sends nothing and returns a [publisher.LimitError].
 func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 	m, err := p.encoding.Encode(ctx, event, prefix)
 	if err != nil {
 		return err
 	}
-	err = publisher.Bound(ctx, func() error { return p.produce(ctx, m, event) })
+	record := p.record(m, event)
+	err = p.limits.check(record)
+	if err == nil {
+		err = publisher.Bound(ctx, func() error { return p.produce(ctx, record) })
+	}
 	if err != nil {
 		return fmt.Errorf("kafkapub: event %s to %q: %w", m.ID, p.topic, err)
 	}
@@ -74,15 +82,16 @@ func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 //
 // produce calls ProduceSync, which does not linger. Produce lingers, by default for 10 ms, and
 // Ordered would send only one event of a key in that time.
-func (p *Publisher) produce(ctx context.Context, m publisher.Message, event publisher.Event) error {
+func (p *Publisher) produce(ctx context.Context, record *kgo.Record) error {
 	// Without ctx's deadline, the record's context can only end with Canceled.
-	record, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
 	for {
-		err := p.client.ProduceSync(record, p.record(m, event)).FirstErr()
+		attempt := *record // the client writes to it
+		err := p.client.ProduceSync(sending, &attempt).FirstErr()
 		if !errors.Is(err, context.Canceled) {
-			return err
+			return mark(err, record)
 		}
 		if err := ctx.Err(); err != nil {
 			return err

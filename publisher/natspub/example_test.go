@@ -45,7 +45,7 @@ func Example() {
 
 	tasks := core.New()
 	events := publisher.NewOrdered(tasks, natspub.New(js, "agent.events"))
-	events.Publish(ctx, publisher.Event{
+	events.Go(ctx, publisher.Event{
 		Kind: publisher.KindNodeExecution, Type: publisher.TypeStart, NodeName: "plan", ThreadID: "t-42",
 	}, core.WithTimeout(10*time.Second))
 
@@ -57,7 +57,7 @@ func Example() {
 
 func ExampleNewCore() {
 	live := natspub.NewCore(nc, "agent.live")
-	publisher.Publish(ctx, tasks, live, publisher.Event{Kind: publisher.KindStreaming, Type: publisher.TypeUpdate})
+	publisher.Go(ctx, tasks, live, publisher.Event{Kind: publisher.KindStreaming, Type: publisher.TypeUpdate})
 }
 
 func ExampleWithSubjectFunc() {

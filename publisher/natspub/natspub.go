@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -18,6 +17,7 @@ import (
 // Publisher is a [publisher.Publisher] that sends to NATS. Make one with [New] or [NewCore]. It is
 // safe for concurrent use.
 type Publisher struct {
+	check    func(*nats.Msg) error // that the server takes a message of this size
 	send     func(context.Context, *nats.Msg) error
 	subject  func(publisher.Event) string
 	encoding publisher.Encoding
@@ -57,13 +57,15 @@ func New(js jetstream.JetStream, subject string, opts ...Option) *Publisher {
 	if js == nil {
 		panic("natspub: New: the JetStream is nil")
 	}
-	return newPublisher("New", subject, opts, func(ctx context.Context, msg *nats.Msg) error {
+	p := newPublisher("New", subject, opts, func(ctx context.Context, msg *nats.Msg) error {
 		_, err := js.PublishMsg(ctx, msg)
 		if errors.Is(err, jetstream.ErrNoStreamResponse) {
 			return fmt.Errorf("%w: no stream has this subject, or JetStream is disabled", err)
 		}
-		return explain(err, js.Conn())
+		return explain(mark(err), js.Conn())
 	})
+	p.check = func(msg *nats.Msg) error { return checkStream(msg, js.Conn()) }
+	return p
 }
 
 // NewCore returns a publisher over core NATS. An event reaches only the current subscribers.
@@ -75,9 +77,11 @@ func NewCore(nc *nats.Conn, subject string, opts ...Option) *Publisher {
 	if nc == nil {
 		panic("natspub: NewCore: the connection is nil")
 	}
-	return newPublisher("NewCore", subject, opts, func(ctx context.Context, msg *nats.Msg) error {
-		return explain(sendCore(ctx, nc, msg), nc)
+	p := newPublisher("NewCore", subject, opts, func(ctx context.Context, msg *nats.Msg) error {
+		return explain(mark(sendCore(ctx, nc, msg)), nc)
 	})
+	p.check = func(msg *nats.Msg) error { return checkMessage(msg, nc) }
+	return p
 }
 
 func newPublisher(name, subject string, opts []Option, send func(context.Context, *nats.Msg) error) *Publisher {
@@ -99,38 +103,6 @@ func newPublisher(name, subject string, opts []Option, send func(context.Context
 	return p
 }
 
-// coreTimeout is how long Publish waits for the server at most. It is the timeout of
-// nats.Conn.Flush.
-const coreTimeout = 10 * time.Second
-
-// sendCore publishes the message and waits for a PONG. The server answers with PONG after it has
-// processed everything that came before.
-func sendCore(ctx context.Context, nc *nats.Conn, msg *nats.Msg) error {
-	ctx, cancel := context.WithTimeout(ctx, coreTimeout) // FlushWithContext requires a deadline
-	defer cancel()
-	reconnects, lastError := nc.Stats().Reconnects, nc.LastError()
-	if err := nc.PublishMsg(msg); err != nil {
-		return err
-	}
-	if err := nc.FlushWithContext(ctx); err != nil {
-		return err
-	}
-	// The PONG may belong to a new connection, and the event may be lost with the old one.
-	if nc.Stats().Reconnects != reconnects {
-		return errors.New("the connection was lost before the server confirmed the event")
-	}
-	if err := nc.LastError(); isRefusal(err, msg.Subject) && err != lastError {
-		return err
-	}
-	return nil
-}
-
-// isRefusal reports whether err is the server's refusal of this subject: the user has no permission
-// to publish to it. The server sends it before the PONG, and the client keeps it as its LastError.
-func isRefusal(err error, subject string) bool {
-	return errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), fmt.Sprintf("%q", subject))
-}
-
 // explain adds the state of the connection to err, if it is not connected. The client's own text
 // mentions only a buffer.
 func explain(err error, nc *nats.Conn) error {
@@ -146,17 +118,24 @@ func explain(err error, nc *nats.Conn) error {
 const prefix = "ce-"
 
 // Publish sends the event, and returns when the server has acknowledged it or ctx is done.
+//
+// If the event's subject, headers or message are too large, Publish sends nothing and returns a
+// [publisher.LimitError]. The limit of the message is the server's max_payload. An event without a
+// valid subject is refused with a [publisher.Permanent] error.
 func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 	m, err := p.encoding.Encode(ctx, event, prefix)
 	if err != nil {
 		return err
 	}
-	msg := &nats.Msg{Subject: p.subject(event), Header: p.header(m), Data: m.Body}
+	msg := &nats.Msg{Subject: strings.Clone(p.subject(event)), Header: p.header(m), Data: m.Body}
 	if !valid(msg.Subject) {
-		return fmt.Errorf("natspub: event %s: %q is not a valid subject to publish to", m.ID, msg.Subject)
+		return publisher.Permanent(fmt.Errorf("natspub: event %s: %q is not a valid subject to publish to", m.ID, msg.Subject))
 	}
-	// A write to the connection may block and ignores ctx, so it runs on a goroutine of its own.
-	err = publisher.Bound(ctx, func() error { return p.send(ctx, msg) })
+	err = p.check(msg)
+	if err == nil {
+		// A write to the connection may block and ignores ctx, so it runs on a goroutine of its own.
+		err = publisher.Bound(ctx, func() error { return p.send(ctx, msg) })
+	}
 	if err != nil {
 		return fmt.Errorf("natspub: event %s to %q: %w", m.ID, msg.Subject, err)
 	}
@@ -193,20 +172,6 @@ func escape(value string) string {
 	}
 	return b.String()
 }
-
-// valid reports whether messages can be published to the subject. The oldest client that we support
-// writes a subject to the connection without checking it, and the server would read the text after
-// a line break as a command. https://docs.nats.io/nats-concepts/subjects
-func valid(subject string) bool {
-	for token := range strings.SplitSeq(subject, ".") {
-		if token == "" || token == "*" || token == ">" || strings.ContainsFunc(token, isSpaceOrControl) {
-			return false
-		}
-	}
-	return true
-}
-
-func isSpaceOrControl(r rune) bool { return r <= ' ' || r == 0x7f }
 
 // Decode returns the event in a message of any encoding. For a [jetstream.Msg], pass msg.Headers()
 // and msg.Data(). For a [nats.Msg], pass msg.Header and msg.Data.

@@ -26,6 +26,9 @@ type Target struct {
 	// Stuck is a publisher of the same kind whose server, or writer, accepts data and never
 	// answers. It is nil if that cannot happen.
 	Stuck publisher.Publisher
+	// TooLarge has events that are larger than the destination's limits, by the Field of the
+	// [publisher.LimitError] that refuses them. It is nil if the destination has no limits.
+	TooLarge map[string]publisher.Event
 }
 
 // Received is an event that arrived, as the adapter decoded it.
@@ -53,6 +56,7 @@ func Run(t *testing.T, open func(t *testing.T) Target) {
 		{"control characters and other odd text arrive", (*kit).takesOddText},
 		{"invalid UTF-8 is replaced", (*kit).replacesInvalidUTF8},
 		{"data that does not marshal is refused", (*kit).refusesTheUnserialisable},
+		{"an event that is too large is refused and harms no other", (*kit).refusesTheTooLarge},
 		{"a context that is done is refused", (*kit).refusesADoneContext},
 		{"an unreachable server is an error", (*kit).failsWhenAway},
 		{"a server that hangs is not waited for", (*kit).returnsInTime},

@@ -1,7 +1,6 @@
 package publishertest
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -64,7 +63,7 @@ func (k *kit) keepsOrderOfKeys() {
 	ordered := publisher.NewOrdered(m, k.Publisher)
 	for i := range events {
 		for key := range keys {
-			ordered.Publish(k.context(), numbered(fmt.Sprint("t-", key), i))
+			ordered.Go(k.context(), numbered(fmt.Sprint("t-", key), i))
 		}
 	}
 	last := make(map[string]uint64)
@@ -168,45 +167,11 @@ func (k *kit) refusesTheUnserialisable() {
 	if _, ok := errors.AsType[*json.UnsupportedTypeError](err); !ok {
 		k.Errorf("Publish of an event with a channel returned %v", err)
 	}
+	if !publisher.IsPermanent(err) {
+		k.Errorf("the error is not permanent, so a retry would go on for ever: %v", err)
+	}
 	k.publish(k.context(), numbered("t-1", 1))
 	if got := k.receive().Event; got.ID != numbered("t-1", 1).ID {
 		k.Errorf("the event %s arrived", got.ID)
-	}
-}
-
-func (k *kit) refusesADoneContext() {
-	ctx, cancel := context.WithCancel(k.Context())
-	cancel()
-	if err := k.Publisher.Publish(ctx, numbered("t-1", 0)); !errors.Is(err, context.Canceled) {
-		k.Errorf("Publish returned %v", err)
-	}
-}
-
-func (k *kit) failsWhenAway() {
-	if k.Away == nil {
-		k.Skip("Target.Away is nil")
-	}
-	ctx, cancel := context.WithTimeout(k.Context(), time.Second)
-	defer cancel()
-	if err := k.Away.Publish(ctx, numbered("t-1", 0)); err == nil {
-		k.Error("Publish returned nil, although the server cannot be reached")
-	}
-}
-
-func (k *kit) returnsInTime() {
-	if k.Stuck == nil {
-		k.Skip("Target.Stuck is nil")
-	}
-	ctx, cancel := context.WithTimeout(k.Context(), 200*time.Millisecond)
-	defer cancel()
-	returned := make(chan error, 1)
-	go func() { returned <- k.Stuck.Publish(ctx, numbered("t-1", 0)) }()
-	select {
-	case err := <-returned:
-		if !errors.Is(err, context.DeadlineExceeded) {
-			k.Errorf("Publish returned %v", err)
-		}
-	case <-k.context().Done():
-		k.Error("Publish did not return after its context was done")
 	}
 }

@@ -33,7 +33,7 @@ func Example() {
 
 	tasks := core.New()
 	events := publisher.NewOrdered(tasks, redispub.New(client, "agent.events"))
-	events.Publish(ctx, publisher.Event{
+	events.Go(ctx, publisher.Event{
 		Kind: publisher.KindNodeExecution, Type: publisher.TypeStart, NodeName: "plan", ThreadID: "t-42",
 	}, core.WithTimeout(10*time.Second))
 
@@ -45,7 +45,7 @@ func Example() {
 
 func ExampleWithPubSub() {
 	live := redispub.New(client, "agent.live", redispub.WithPubSub())
-	publisher.Publish(ctx, tasks, live, publisher.Event{Kind: publisher.KindStreaming, Type: publisher.TypeUpdate})
+	publisher.Go(ctx, tasks, live, publisher.Event{Kind: publisher.KindStreaming, Type: publisher.TypeUpdate})
 
 	subscription := client.Subscribe(ctx, "agent.live")
 	defer subscription.Close()

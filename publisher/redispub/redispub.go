@@ -19,6 +19,7 @@ type Publisher struct {
 	client   redis.UniversalClient
 	name     string
 	maxLen   int64
+	maxBytes int
 	pubSub   bool
 	encoding publisher.Encoding
 }
@@ -31,6 +32,14 @@ type Option func(*Publisher)
 // else must trim the entries that have been read.
 func WithMaxLen(n int64) Option {
 	return func(p *Publisher) { p.maxLen = max(n, 0) }
+}
+
+// WithMaxBytes sets how many bytes the fields of an entry, or a message of Pub/Sub, may have in all.
+// Publish refuses larger ones. The default is 512 MiB (536,870,912), the default of the server's
+// proto-max-bulk-len, which is the limit of a single field. The protocol does not tell the limit. 0
+// or less means no limit: the server then closes the connection.
+func WithMaxBytes(n int) Option {
+	return func(p *Publisher) { p.maxBytes = n }
 }
 
 // WithPubSub makes the publisher send to a Pub/Sub channel, with PUBLISH. An event reaches only the
@@ -52,7 +61,7 @@ func WithEncoding(e publisher.Encoding) Option {
 // New panics if client is nil or name is empty. It also panics if [publisher.Binary] is combined
 // with Pub/Sub, which has no headers.
 func New(client redis.UniversalClient, name string, opts ...Option) *Publisher {
-	p := &Publisher{client: client, name: name, maxLen: 100_000}
+	p := &Publisher{client: client, name: name, maxLen: 100_000, maxBytes: 512 << 20}
 	for _, opt := range opts {
 		if opt != nil {
 			opt(p)
@@ -78,29 +87,37 @@ const (
 
 // Publish sends the event, and returns when Redis has answered or ctx is done. If ctx is done
 // first, the client may continue until its own timeouts expire, unless its ContextTimeoutEnabled is
-// set.
+// set. If the event is too large, Publish sends nothing and returns a [publisher.LimitError].
 func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 	m, err := p.encoding.Encode(ctx, event, prefix)
 	if err != nil {
 		return err
 	}
-	err = publisher.Bound(ctx, func() error { return p.send(ctx, m) })
+	command, size := p.command(m)
+	err = publisher.CheckLimit("message", size, p.maxBytes, "WithMaxBytes")
+	if err == nil {
+		err = publisher.Bound(ctx, func() error { return command(ctx) })
+	}
 	if err != nil {
 		return fmt.Errorf("redispub: event %s to %q: %w", m.ID, p.name, err)
 	}
 	return nil
 }
 
-func (p *Publisher) send(ctx context.Context, m publisher.Message) error {
+// command returns the command that sends the message, and the size of the message in bytes.
+func (p *Publisher) command(m publisher.Message) (command func(context.Context) error, size int) {
 	if p.pubSub {
-		return p.client.Publish(ctx, p.name, m.Body).Err()
+		return func(ctx context.Context) error { return p.client.Publish(ctx, p.name, m.Body).Err() }, len(m.Body)
 	}
-	values := []any{dataField, m.Body}
+	values, size := []any{dataField, m.Body}, len(dataField)+len(m.Body)
 	// Redis stores the names of fields once for entries that have the same names in the same order.
 	for _, name := range slices.Sorted(maps.Keys(m.Header)) {
 		values = append(values, name, m.Header[name])
+		size += len(name) + len(m.Header[name])
 	}
-	return p.client.XAdd(ctx, &redis.XAddArgs{Stream: p.name, MaxLen: p.maxLen, Approx: true, Values: values}).Err()
+	return func(ctx context.Context) error {
+		return p.client.XAdd(ctx, &redis.XAddArgs{Stream: p.name, MaxLen: p.maxLen, Approx: true, Values: values}).Err()
+	}, size
 }
 
 // Decode returns the event in an entry of the stream, in any encoding. An entry without the field
