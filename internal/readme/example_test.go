@@ -8,14 +8,14 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
@@ -39,6 +39,7 @@ var (
 	tracer   = noop.NewTracerProvider().Tracer("")
 	r        receipt
 	threadID = "t-42"
+	orderID  = "o-7"
 )
 
 func reindex(context.Context) error { return nil }
@@ -61,22 +62,27 @@ func sendReceiptByHand(ctx context.Context) {
 			}
 		}()
 		if err := mail.Send(ctx, r); err != nil {
-			slog.ErrorContext(ctx, "send_receipt failed", "error", err, "thread_id", threadID)
+			slog.ErrorContext(ctx, "send_receipt failed", "error", err, "order_id", orderID)
 		}
 	})
 }
 
 func sendReceipt(ctx context.Context) {
+	// In a handler. The request ends, and the task goes on.
 	tasks.Go(ctx, "send_receipt", func(ctx context.Context) error { return mail.Send(ctx, r) },
-		core.WithTimeout(10*time.Second), core.WithAttrs(slog.String("thread_id", threadID)))
+		core.WithTimeout(10*time.Second), core.WithAttrs(slog.String("order_id", orderID)))
+}
+
+func Example_new() {
+	tasks := core.New(core.WithMiddleware(otelmw.New())) // once, when the program starts
+	fmt.Println(tasks.Stats().Created)
+	// Output: 0
 }
 
 // A service.
 
-func serve(srv *http.Server, tp *sdktrace.TracerProvider) error {
-	tasks := core.New(core.WithMiddleware(otelmw.New()))
-	// … the handlers of srv call tasks.Go
-
+// serve runs srv, whose handlers start tasks, until the process is told to stop.
+func serve(srv *http.Server, tasks *core.Manager, tp *sdktrace.TracerProvider) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	failed := make(chan error, 1)
 	go func() { failed <- srv.ListenAndServe() }()
@@ -95,8 +101,7 @@ func serve(srv *http.Server, tp *sdktrace.TracerProvider) error {
 	return errors.Join(err,
 		within(5*time.Second, srv.Shutdown), // no new requests
 		within(15*time.Second, func(ctx context.Context) error {
-			stats, err := tasks.Shutdown(ctx) // their tasks finish, or the error names them
-			slog.Info("background tasks ended", "stats", stats)
+			_, err := tasks.Shutdown(ctx) // tasks finish, or the error names them
 			return err
 		}),
 		within(5*time.Second, tp.Shutdown), // the last spans leave, however long the tasks took
@@ -112,29 +117,12 @@ func provider(exporter sdktrace.SpanExporter) *sdktrace.TracerProvider {
 
 func Example_handle() {
 	ctx := context.Background()
-	// The handle may be ignored. With it you wait, cancel, and ask.
 	task := tasks.Go(ctx, "reindex", reindex)
 	if err := task.Wait(ctx); err != nil {
 		fmt.Println("reindex:", err)
 	}
 	fmt.Println(task.Outcome())
 	// Output: completed
-}
-
-func Example_context() {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel() // the request is over
-	task := tasks.Go(ctx, "poll", func(ctx context.Context) error {
-		// The request's end does not reach here. The task's timeout, Cancel and Shutdown do.
-		<-ctx.Done()
-		fmt.Println(ctx.Err() == context.DeadlineExceeded, context.Cause(ctx) == core.ErrTimeout)
-		return ctx.Err()
-	}, core.WithTimeout(time.Millisecond))
-	_ = task.Wait(context.Background())
-	fmt.Println(task.Outcome())
-	// Output:
-	// true true
-	// timed_out
 }
 
 func Example_refused() {
@@ -210,69 +198,6 @@ func handle(ctx context.Context, event publisher.Event) {
 	fmt.Println(event.NodeName, event.Content)
 }
 
-func Example_middleware() {
-	// Retry runs a task up to three times.
-	retry := core.MiddlewareFunc(func(next core.Handler) core.Handler {
-		return func(ctx context.Context, t *core.Task) error {
-			var err error
-			for range 3 {
-				err = next(ctx, t)
-				if err == nil || ctx.Err() != nil || errors.As(err, new(*core.PanicError)) {
-					break
-				}
-			}
-			return err
-		}
-	})
-	tasks := core.New(core.WithMiddleware(otelmw.New(), retry))
-	// end
-	attempts := 0
-	task := tasks.Go(context.Background(), "flaky", func(context.Context) error {
-		if attempts++; attempts < 3 {
-			return errors.New("not yet")
-		}
-		return nil
-	})
-	_ = task.Wait(context.Background())
-	fmt.Println(task.Outcome(), "after", attempts)
-	// Output: completed after 3
-}
-
-// Snapshot gives a task the user's session as it was at the spawn: the request goes on to change it.
-func Snapshot() core.Middleware {
-	return core.Middleware{Spawn: func(ctx context.Context, _ *core.Task) context.Context {
-		if s, ok := ctx.Value(sessionKey{}).(*Session); ok {
-			ctx = context.WithValue(ctx, sessionKey{}, s.Clone())
-		}
-		return ctx
-	}}
-}
-
-// Session is what a user has done so far.
-type Session struct{ Cart []string }
-
-// Clone returns a copy of its own.
-func (s *Session) Clone() *Session { return &Session{Cart: slices.Clone(s.Cart)} }
-
-type sessionKey struct{}
-
-func ExampleSnapshot() {
-	tasks := core.New(core.WithMiddleware(Snapshot()))
-	session := &Session{Cart: []string{"tea"}}
-	ctx := context.WithValue(context.Background(), sessionKey{}, session)
-
-	paid := make(chan struct{})
-	task := tasks.Go(ctx, "send_receipt", func(ctx context.Context) error {
-		<-paid
-		fmt.Println(ctx.Value(sessionKey{}).(*Session).Cart)
-		return nil
-	})
-	session.Cart = nil
-	close(paid)
-	_ = task.Wait(ctx)
-	// Output: [tea]
-}
-
 // PlaceOrder is the code under test.
 func PlaceOrder(ctx context.Context, tasks *core.Manager, id string) {
 	tasks.Go(ctx, "send_receipt", func(ctx context.Context) error { return mail.Send(ctx, r) },
@@ -291,24 +216,26 @@ func TestPlaceOrder(t *testing.T) {
 	}
 }
 
-// Outcomes counts how tasks end, also those whose goroutine ends by runtime.Goexit.
-func Outcomes(count func(name, outcome string)) core.Middleware {
+// Fresh refuses tasks that have waited in the queue for so long that nobody needs them any more.
+func Fresh(longest time.Duration) core.Middleware {
 	return core.MiddlewareFunc(func(next core.Handler) core.Handler {
 		return func(ctx context.Context, t *core.Task) error {
-			err := core.ErrGoexit // stands if next does not return
-			defer func() { count(t.Name(), t.OutcomeOf(err).String()) }()
-			err = next(ctx, t)
-			return err
+			if waited := t.StartedAt().Sub(t.CreatedAt()); waited > longest {
+				return fmt.Errorf("%w: it waited for %v", core.ErrRejected, waited)
+			}
+			return next(ctx, t)
 		}
 	})
 }
 
-func ExampleOutcomes() {
-	tasks := core.New(core.WithMiddleware(Outcomes(func(name, outcome string) { fmt.Println(name, outcome) })))
-	_ = tasks.Go(context.Background(), "reindex", reindex).Wait(context.Background())
-	quits := func(context.Context) error { runtime.Goexit(); return nil }
-	_ = tasks.Go(context.Background(), "quits", quits).Wait(context.Background())
-	// Output:
-	// reindex completed
-	// quits failed
+func TestFreshRefusesTasksThatWaitedTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tasks := coretest.New(t, core.WithLimit(1, 2), core.WithMiddleware(Fresh(time.Minute)))
+		sleep := func(context.Context) error { time.Sleep(time.Minute); return nil }
+		tasks.Go(t.Context(), "first", sleep)
+		fresh, stale := tasks.Go(t.Context(), "fresh", sleep), tasks.Go(t.Context(), "stale", sleep)
+		require.NoError(t, fresh.Wait(t.Context()))
+		require.ErrorIs(t, stale.Wait(t.Context()), core.ErrRejected)
+		require.Equal(t, core.Rejected, stale.Outcome())
+	})
 }

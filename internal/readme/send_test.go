@@ -60,5 +60,5 @@ func named(spans tracetest.SpanStubs, name string) (found tracetest.SpanStubs) {
 
 func TestServeReportsWhatFailed(t *testing.T) {
 	tp := provider(tracetest.NewInMemoryExporter())
-	require.ErrorAs(t, serve(&http.Server{Addr: "127.0.0.1:-1"}, tp), new(*net.OpError))
+	require.ErrorAs(t, serve(&http.Server{Addr: "127.0.0.1:-1"}, core.New(), tp), new(*net.OpError))
 }
