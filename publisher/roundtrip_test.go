@@ -193,7 +193,7 @@ func FuzzRoundTrip(f *testing.F) {
 	carried, changed := oddValues()
 	for _, values := range []map[string]any{carried, changed} {
 		for name, v := range values {
-			if raw, err := json.Marshal(v); err == nil {
+			if raw, err := json.Marshal(v); err == nil && len(raw) < 1000 { // the tests above have the long ones
 				f.Add(name, raw, int64(0), uint64(0), 0.5)
 			}
 		}
