@@ -70,9 +70,9 @@ func (c *console) Publish(ctx context.Context, event Event) error {
 }
 
 func jsonLine(e Event) ([]byte, error) {
-	line, err := marshal(e)
+	line, err := encodeJSON(e)
 	if err != nil {
-		return nil, Permanent(fmt.Errorf("publisher: event %s cannot be written: %w", e.ID, err))
+		return nil, err
 	}
 	return append(escape(line, unicode.IsControl), '\n'), nil
 }

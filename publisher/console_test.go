@@ -163,7 +163,7 @@ func TestConsoleSaysWhatCannotBeWritten(t *testing.T) {
 		"metadata": {Metadata: map[string]any{"x": bad}},
 		"blocks":   {ContentBlocks: []map[string]any{{"x": bad}}},
 	} {
-		e.ID = "e-1"
+		e.ID, e.Kind, e.Type = "e-1", "k", "t"
 		for _, p := range []publisher.Publisher{
 			publisher.Console(io.Discard), publisher.Console(io.Discard, publisher.WithJSONLines()),
 		} {

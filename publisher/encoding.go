@@ -56,27 +56,49 @@ type Message struct {
 
 // Encode returns the event as a message. In Binary, prefix stands before the names of the
 // CloudEvents attributes in the headers: "ce_" for Kafka, for example. Encode fills in ID,
-// Timestamp and trace context where they are empty. Its error says what does not marshal to JSON.
+// Timestamp and trace context where they are empty. The message shares no memory with the event.
+//
+// [Decode] reads back the event that was encoded, except that its time is in UTC and microseconds,
+// that invalid UTF-8 is replaced, and that values in Data, Metadata and ContentBlocks have the types
+// of package json. Encode refuses all other events with a [Permanent] error that says which value
+// does not come back: a number that is not the same as a float64, such as an integer beyond 2^53,
+// an object that has a key twice, or more than 500 levels of objects and arrays.
 func (e Encoding) Encode(ctx context.Context, event Event, prefix string) (Message, error) {
 	event = event.complete().traced(ctx)
+	body, err := encodeJSON(event)
+	if err != nil {
+		return Message{}, err
+	}
 	header := map[string]string{contentTypeHeader: plainType}
 	maps.Copy(header, event.hop(ctx))
-	body, err := marshal(event)
-	switch {
-	case err != nil:
-		if _, named := event.snapshot(); named != nil { // says where in the event the value is
-			return Message{}, named
-		}
-		return Message{}, Permanent(fmt.Errorf("publisher: event %s cannot be sent: %w", event.ID, err))
-	case e == Structured:
+	switch e {
+	case Structured:
 		header[contentTypeHeader] = structuredType
 		body = cloudEventOf(event).structured(body)
-	case e == Binary:
+	case Binary:
 		for name, value := range cloudEventOf(event).attributes() {
-			header[prefix+name] = value
+			header[prefix+name] = strings.Clone(value)
 		}
 	}
-	return Message{ID: event.ID, Key: event.Key(), Header: header, Body: body}, nil
+	return Message{ID: strings.Clone(event.ID), Key: strings.Clone(event.Key()), Header: header, Body: body}, nil
+}
+
+// encodeJSON returns the plain JSON of an event that Decode reads back as it is.
+func encodeJSON(event Event) ([]byte, error) {
+	if event.Kind == "" && event.Type == "" {
+		return nil, Permanent(errors.New("publisher: the event has no kind and no type: set Event.Kind and Event.Type"))
+	}
+	body, err := marshal(event)
+	if err == nil {
+		err = checkJSON(body, 0)
+	}
+	if err == nil {
+		return body, nil
+	}
+	if _, named := event.snapshot(); named != nil { // says where in the event the value is
+		return nil, named
+	}
+	return nil, Permanent(fmt.Errorf("publisher: event %s cannot be sent: %w", event.ID, err))
 }
 
 // hop returns the trace context for the headers: that of ctx, whose span sends the event, or else

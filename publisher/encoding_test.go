@@ -21,6 +21,9 @@ var encodings = []publisher.Encoding{publisher.Structured, publisher.Binary, pub
 
 func encode(t *testing.T, enc publisher.Encoding, ctx context.Context, e publisher.Event) publisher.Message {
 	t.Helper()
+	if e.Kind == "" && e.Type == "" {
+		e.Kind, e.Type = "k", "t"
+	}
 	m, err := enc.Encode(ctx, e, "ce_")
 	require.NoError(t, err)
 	return m

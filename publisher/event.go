@@ -70,9 +70,9 @@ func (e Event) accept() (Event, error) {
 	e = e.complete()
 	switch {
 	case e.Kind == "":
-		return e, Permanent(errors.New("publisher: the event has no kind: set Event.Kind"))
+		return e.cloneText(), Permanent(errors.New("publisher: the event has no kind: set Event.Kind"))
 	case e.Type == "":
-		return e, Permanent(errors.New("publisher: the event has no type: set Event.Type"))
+		return e.cloneText(), Permanent(errors.New("publisher: the event has no type: set Event.Type"))
 	}
 	return e.snapshot()
 }

@@ -46,7 +46,7 @@ func ExampleGo_unserialisable() {
 		fmt.Print(strings.TrimSuffix(err.Error(), cause.Error()), cause.Type)
 	}
 	// Output:
-	// publisher: event e-1 cannot be sent: put only values that marshal to JSON into Event.Data: ["conn"]: chan int
+	// publisher: event e-1 cannot be sent: Event.Data has a value that JSON cannot carry: ["conn"]: chan int
 }
 
 // The events of one thread arrive in order, although the first takes longest.

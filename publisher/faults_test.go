@@ -177,7 +177,7 @@ func TestFaultUnserialisableDataLosesTheEvent(t *testing.T) {
 				publisher.Go(t.Context(), m, sink, bad), o.Go(t.Context(), bad),
 			} {
 				assertOutcome(t, core.Failed, task)
-				require.ErrorContains(t, task.Err(), `Event.Data: ["conn"]`)
+				require.ErrorContains(t, task.Err(), `Event.Data has a value that JSON cannot carry: ["conn"]`)
 			}
 			assert.Empty(t, sink.all())
 			o.Go(t.Context(), small("t-1", "the next"))

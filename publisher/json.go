@@ -3,7 +3,6 @@ package publisher
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"time"
 )
 
@@ -80,38 +79,4 @@ func (t *text) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	return json.Unmarshal(b, (*string)(t))
-}
-
-// unixSeconds is a time in seconds since 1970, as Python's time.time() returns it.
-type unixSeconds time.Time
-
-// The first second of the year 1 and the last of 9999. CloudEvents have no times beyond.
-const firstSecond, lastSecond = -62135596800, 253402300799
-
-func (s unixSeconds) MarshalJSON() ([]byte, error) {
-	t := time.Time(s)
-	micros, sign := t.UnixMicro(), ""
-	switch {
-	case t.IsZero():
-		return []byte("0"), nil
-	case t.Unix() < firstSecond, t.Unix() > lastSecond:
-		return nil, fmt.Errorf("the timestamp %v is outside the years 1 to 9999", t)
-	case micros < 0:
-		sign, micros = "-", -micros
-	}
-	return fmt.Appendf(nil, "%s%d.%06d", sign, micros/1e6, micros%1e6), nil
-}
-
-func (s *unixSeconds) UnmarshalJSON(b []byte) error {
-	var seconds float64
-	if err := json.Unmarshal(b, &seconds); err != nil {
-		return err
-	}
-	if seconds < firstSecond || seconds >= lastSecond+1 {
-		return fmt.Errorf("the timestamp %s is not in seconds within the years 1 to 9999", b)
-	}
-	if seconds != 0 {
-		*s = unixSeconds(time.UnixMicro(int64(math.Round(seconds * 1e6))).UTC())
-	}
-	return nil
 }

@@ -89,6 +89,7 @@ func TestConsoleLetsEscapeCodesInDataThrough(t *testing.T) {
 		"metadata": {Metadata: map[string]any{evil: evil}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			e.Kind, e.Type = "k", "t"
 			line := strings.TrimSuffix(readable(t, e), "\n")
 			assert.Equal(t, -1, strings.IndexFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }), "%q", line)
 			_, value, _ := strings.Cut(line, name+"=")
@@ -171,7 +172,7 @@ func TestTheErrorDoesNotSayWhichBlock(t *testing.T) {
 	e := small("t-1", "")
 	e.ContentBlocks = []map[string]any{{}, {"x": 1i}}
 	_, err := publish(t, &inbox{}, e)
-	require.ErrorContains(t, err, `Event.ContentBlocks: [1]: ["x"]: `)
+	require.ErrorContains(t, err, `Event.ContentBlocks has a value that JSON cannot carry: [1]: ["x"]: `)
 }
 
 // A timestamp outside the valid range is refused. It used to become a time that does not marshal.
@@ -261,7 +262,7 @@ func TestMultiPublishesThoughItsContextIsDone(t *testing.T) {
 func TestMultiTakesWhatCannotBeMarshalled(t *testing.T) {
 	e, sink := full(), &inbox{}
 	e.Data["conn"] = make(chan int)
-	require.ErrorContains(t, publisher.Multi(sink, sink).Publish(t.Context(), e), `Event.Data: ["conn"]: `)
+	require.ErrorContains(t, publisher.Multi(sink, sink).Publish(t.Context(), e), `Event.Data has a value that JSON cannot carry: ["conn"]: `)
 	assert.Empty(t, sink.all())
 }
 

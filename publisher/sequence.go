@@ -1,9 +1,16 @@
 package publisher
 
-import "sync"
+import (
+	"crypto/sha256"
+	"strings"
+	"sync"
+)
 
 // maxKeys is how many keys a sequence remembers at least. It remembers at most twice as many.
 const maxKeys = 1 << 16
+
+// maxKeyBytes is how many bytes of memory a sequence spends on a key.
+const maxKeyBytes = 64
 
 // sequence numbers events by their key. The zero value is ready for use.
 type sequence struct {
@@ -20,6 +27,7 @@ func (s *sequence) number(e Event) Event {
 	if e.Sequence != 0 || key == "" {
 		return e
 	}
+	key = short(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last, known := s.recent[key]
@@ -32,4 +40,14 @@ func (s *sequence) number(e Event) Event {
 	e.Sequence = last + 1
 	s.recent[key] = e.Sequence
 	return e
+}
+
+// short returns a copy of key, or its hash if it is long: a sequence keeps keys long after their
+// events have gone.
+func short(key string) string {
+	if len(key) <= maxKeyBytes {
+		return strings.Clone(key)
+	}
+	sum := sha256.Sum256([]byte(key))
+	return string(sum[:])
 }

@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -66,4 +67,15 @@ func TestTheDefaultBufferIs1000PerKeyAnd100000InAll(t *testing.T) {
 	require.Equal(t, 1_000, o.keyed.PerKey)
 	require.Equal(t, 100_000, o.keyed.Total)
 	require.False(t, o.keyed.Blocking)
+}
+
+func TestASequenceSpendsLittleOnAKey(t *testing.T) {
+	var s sequence
+	for _, n := range []int{1, maxKeyBytes, maxKeyBytes + 1, 1 << 20} {
+		s.next(strings.Repeat("k", n))
+	}
+	require.Len(t, s.recent, 4)
+	for key := range s.recent {
+		assert.LessOrEqual(t, len(key), maxKeyBytes)
+	}
 }

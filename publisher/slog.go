@@ -26,7 +26,7 @@ func Slog(l *slog.Logger) Publisher {
 		if !handler.Enabled(ctx, level) {
 			return nil
 		}
-		attrs, err := attrsOf(event.complete())
+		attrs, err := attrsOf(event.cloneText().complete()) // a handler may keep them
 		if err != nil {
 			return err
 		}
