@@ -58,9 +58,8 @@ func (m *Manager) cancelTask(t *Task, cause error, by canceller) (first bool) {
 	if state == sched.Out || state == sched.Waiting {
 		return false
 	}
-	if first = t.markCancelled(cause, by); first {
-		m.lookAt(time.Now().Add(overdueAfter)) // it may be overdue earlier, but then a timeout has set the timer
-	}
+	first = t.markCancelled(cause, by)
+	m.lookAt(time.Now().Add(overdueAfter)) // if a timeout makes it overdue sooner, watchTimeout has set the timer
 	if state == sched.Queued {
 		t.skip(cause)
 		m.advance(m.sched.Cancel(&t.item))

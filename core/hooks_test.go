@@ -123,6 +123,27 @@ func TestHookThatPanicsHarmsNoTask(t *testing.T) {
 	})
 }
 
+// A second Shutdown with less time gives up while the first still drains. The tasks are not abandoned.
+func TestAnImpatientShutdownAbandonsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var log logbook
+		m := core.New(log.option(), core.WithMiddleware(core.Middleware{
+			Abandoned: func(context.Context, *core.Task) { assert.Fail(t, "called") },
+		}))
+		m.Go(t.Context(), "x", ignore(10*time.Second))
+		go func() {
+			_, err := m.Shutdown(seconds(t, time.Minute))
+			assert.NoError(t, err)
+		}()
+		synctest.Wait()
+		stats, err := m.Shutdown(seconds(t, time.Second))
+		require.Error(t, err)
+		require.Equal(t, "already_shutdown", stats.Status)
+		require.Empty(t, log.with(t, msgLeftOver))
+		require.NoError(t, m.Wait(t.Context()))
+	})
+}
+
 func TestHookThatCallsGoexitDoesNotKeepOthersFromBeingCalled(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var seen journal

@@ -84,6 +84,18 @@ func TestShutdownNamesWhatItCancelled(t *testing.T) {
 		require.Equal(t, 1, stats.TimedOutTasks)
 		requireAccounted(t, stats)
 	})
+	inBubble(t, "what fails by itself", func(t *testing.T) {
+		m := newManager(core.WithMiddleware(around(func(ctx context.Context, task *core.Task, next core.Handler) error {
+			err := next(ctx, task)
+			time.Sleep(10 * time.Second) // it is cancelled here, and has failed before
+			return err
+		})))
+		m.Go(t.Context(), "x", fail)
+		stats, err := m.Shutdown(seconds(t, 11*time.Second))
+		require.NoError(t, err)
+		require.Equal(t, "completed", stats.Status)
+		require.Equal(t, 1, stats.FailedTasks)
+	})
 	inBubble(t, "Close was asked to cancel", func(t *testing.T) {
 		var log logbook
 		m := core.New(log.option())
@@ -111,7 +123,7 @@ func TestShutdownNamesWhatItCancelled(t *testing.T) {
 		require.Equal(t, 20, warned)
 		l := log.only(t, "more background tasks cancelled by the shutdown")
 		require.Equal(t, "WARN", l.level())
-		require.EqualValues(t, 100, l["cancelled_tasks"])
+		require.EqualValues(t, 80, l["cancelled_tasks"])
 	})
 }
 

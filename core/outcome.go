@@ -66,6 +66,20 @@ type ending struct {
 	returned bool            // the chain returned; if not, runtime.Goexit is ending the goroutine
 }
 
+// CauseOf returns why the task is Cancelled or TimedOut, if it ended with err, in the word that log
+// lines have: "timeout", "cancel", "shutdown", or "context" for the end of the context of an [Attached]
+// task or a [Group]. For every other outcome it returns "". See [Task.OutcomeOf].
+func (t *Task) CauseOf(err error) string {
+	t.mu.Lock()
+	seen := t.evidence()
+	t.mu.Unlock()
+	outcome, cause := t.judge(seen, err)
+	if outcome != Cancelled && outcome != TimedOut {
+		return ""
+	}
+	return t.causeWord(cause)
+}
+
 // evidence is what judge needs to know of a task.
 type evidence struct {
 	outcome Outcome // once it is decided

@@ -334,3 +334,45 @@ func TestOutcomeOfAgreesAfterTheEnd(t *testing.T) {
 		})
 	}
 }
+
+// CauseOf says what the log line says.
+func TestCauseOf(t *testing.T) {
+	for want, end := range map[string]func(*core.Manager, *core.Task, context.CancelFunc){
+		"timeout":  func(*core.Manager, *core.Task, context.CancelFunc) { time.Sleep(time.Minute) },
+		"cancel":   func(_ *core.Manager, task *core.Task, _ context.CancelFunc) { task.Cancel() },
+		"shutdown": func(m *core.Manager, _ *core.Task, _ context.CancelFunc) { _ = m.Close() },
+		"context":  func(_ *core.Manager, _ *core.Task, cancel context.CancelFunc) { cancel() },
+	} {
+		inBubble(t, want, func(t *testing.T) {
+			var inside string
+			var log logbook
+			m := core.New(log.option(), core.WithMiddleware(around(func(ctx context.Context, task *core.Task, next core.Handler) error {
+				err := next(ctx, task)
+				inside = task.CauseOf(err)
+				return err
+			})))
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			task := m.Go(ctx, "x", obey, core.Attached(), core.WithTimeout(time.Minute))
+			synctest.Wait()
+			end(m, task, cancel)
+			require.Error(t, task.Wait(t.Context()))
+			require.Equal(t, want, inside)
+			require.Equal(t, want, task.CauseOf(task.Err()))
+			require.Equal(t, "", task.CauseOf(nil))
+			msg := msgCancelled
+			if want == "timeout" {
+				msg = msgTimedOut
+			}
+			require.Equal(t, want, log.only(t, msg).task()["cause"])
+		})
+	}
+	t.Run("of a task that no manager knows", func(t *testing.T) {
+		task := core.NewTask("x")
+		for want, err := range map[string]error{
+			"timeout": core.ErrTimeout, "cancel": core.ErrCancelled, "shutdown": core.ErrShutdown, "": errTask,
+		} {
+			require.Equal(t, want, task.CauseOf(err))
+		}
+	})
+}

@@ -99,96 +99,6 @@ func (e *ShutdownError) withoutEnded() *ShutdownError {
 	return &c
 }
 
-// An account is how a shutdown went, all at one instant.
-type account struct {
-	stats  ShutdownStats
-	lost   []sighting // tasks that the shutdown cancelled, and that did not complete
-	left   []sighting // tasks that did not stop
-	idle   bool       // nothing is left: no task, no hook and no log handler
-	ctxErr error
-}
-
-func (m *Manager) account(began time.Time, first bool, ctxErr error) account {
-	m.mu.Lock()
-	now := time.Now()
-	lost, left := m.lost(now), m.left(now)
-	a := account{m.shutdownStats(len(left)), lost, left, m.isIdle(), ctxErr}
-	m.mu.Unlock()
-	sortByID(lost)
-	sortByID(left)
-	a.stats.Duration = now.Sub(began)
-	switch {
-	case !first:
-		a.stats.Status = "already_shutdown"
-	case len(left) > 0:
-		a.stats.Status = "timeout"
-	case len(lost) > 0:
-		a.stats.Status = "cancelled"
-	default:
-		a.stats.Status = "completed"
-	}
-	return a
-}
-
-func (a account) shutdownError() *ShutdownError {
-	return &ShutdownError{Stats: a.stats, Cancelled: infos(a.lost), Remaining: infos(a.left), ctxErr: a.ctxErr}
-}
-
-// shutdownStats returns the figures since the shutdown began, of which so many tasks are left. A task
-// that the shutdown cancelled in the queue counts as cancelled, even if it has still to pass its
-// chain. m.mu is held.
-func (m *Manager) shutdownStats(left int) ShutdownStats {
-	now, before := m.counted, m.shutdown.before
-	passing := m.sched.Running() + m.sched.Queued() - left
-	return ShutdownStats{
-		InitialTasks:   before.Running + before.Queued,
-		SpawnedTasks:   int(m.lastID - m.shutdown.lastID),
-		CompletedTasks: int(now.Completed - before.Completed),
-		FailedTasks:    int(now.Failed - before.Failed),
-		CancelledTasks: int(now.Cancelled-before.Cancelled) + passing,
-		TimedOutTasks:  int(now.TimedOut - before.TimedOut),
-		RejectedTasks:  int(now.Rejected - before.Rejected),
-		RemainingTasks: left,
-	}
-}
-
-// lost returns the tasks that the shutdown cancelled and that did not complete. m.mu is held.
-func (m *Manager) lost(now time.Time) []sighting {
-	lost := make([]sighting, 0, len(m.shutdown.cancelled))
-	for _, t := range m.shutdown.cancelled {
-		if s := t.seen(now); s.lost {
-			lost = append(lost, s)
-		}
-	}
-	return lost
-}
-
-// left returns the tasks that did not stop, other than those in lost. m.mu is held.
-func (m *Manager) left(now time.Time) (left []sighting) {
-	for t := range m.sched.Unfinished {
-		if s := t.seen(now); !s.lost {
-			left = append(left, s)
-		}
-	}
-	return left
-}
-
-// isLost reports whether the shutdown cancelled t, and t is work lost: it skips its Func, or has ended
-// otherwise than by completing or by its own timeout. manager.mu and t.mu are held.
-func (t *Task) isLost() bool {
-	switch {
-	case !t.byShutdown:
-		return false
-	case t.isDone:
-		return t.outcome != Completed && t.outcome != TimedOut
-	default:
-		return t.skipped
-	}
-}
-
-// maxNamed is how many tasks that were cancelled, and how many that are left, are logged by name.
-const maxNamed = 20
-
 func (m *Manager) logShutdown(ctx context.Context, work, drains bool) {
 	stats := m.Stats()
 	attrs := func() []slog.Attr {
@@ -210,15 +120,24 @@ func levelFor(work bool) slog.Level {
 
 func (m *Manager) logShutdownEnd(ctx context.Context, a account, work bool) {
 	m.logLeftOver(a)
-	m.mu.Lock()
-	named, logsLost := m.shutdown.lostLines, m.shutdown.logsLost
-	m.mu.Unlock()
-	if lost := len(a.lost); logsLost && lost > named {
+	if unnamed := m.takeUnnamed(a.cancelled()); unnamed > 0 {
 		m.line(ctx, slog.LevelWarn, "more background tasks cancelled by the shutdown", func() []slog.Attr {
-			return []slog.Attr{slog.Int("cancelled_tasks", lost), slog.Int("named", named)}
+			return []slog.Attr{slog.Int("cancelled_tasks", unnamed)}
 		})
 	}
 	m.line(ctx, levelFor(work), "shutdown of background tasks ended", a.stats.attrs)
+}
+
+// takeUnnamed returns how many of so many lost tasks have no line of their own, once.
+func (m *Manager) takeUnnamed(lost int) (unnamed int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := &m.shutdown
+	if !s.logsLost || lost <= s.lostLines {
+		return 0
+	}
+	unnamed, s.lostLines = lost-s.lostLines, max(lost, maxNamed)
+	return unnamed
 }
 
 func (s ShutdownStats) attrs() []slog.Attr {
@@ -245,7 +164,7 @@ func (m *Manager) logLeftOver(a account) {
 			left = append(left, s)
 		}
 	}
-	if len(left) == 0 {
+	if len(left) == 0 || !m.isClosed() { // while another Shutdown drains they are not left over
 		return
 	}
 	stacks, began := goroutineStacks(), time.Now()

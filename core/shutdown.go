@@ -80,7 +80,7 @@ func (m *Manager) stop(ctx context.Context, drains bool) account {
 	if !drains || first && !m.drainUntilGrace(ctx) {
 		m.closeAndCancel(ctx, reported)
 	}
-	if m.Wait(ctx) != nil {
+	if m.Wait(ctx) != nil && m.isClosed() {
 		m.abandon(ctx)
 	}
 	m.closeRefusals()
@@ -155,8 +155,8 @@ func (m *Manager) closeAndCancel(ctx context.Context, reported <-chan struct{}) 
 	}
 	done := m.help(func() {
 		for i, t := range tasks {
-			if ctx.Err() != nil {
-				<-reported
+			if ctx.Err() != nil && m.pauseUntil(reported) {
+				return
 			}
 			if i%100 == 99 {
 				runtime.Gosched() // let those that were cancelled end before the next
@@ -169,6 +169,24 @@ func (m *Manager) closeAndCancel(ctx context.Context, reported <-chan struct{}) 
 	case <-done:
 	case <-ctx.Done():
 	}
+}
+
+// pauseUntil waits until reported is closed, without being a helper meanwhile. It reports whether
+// nothing is left to cancel then.
+func (m *Manager) pauseUntil(reported <-chan struct{}) (idle bool) {
+	m.helped()
+	<-reported
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.helpers++
+	return m.sched.Idle()
+}
+
+// isClosed reports whether the tasks were cancelled. While another Shutdown drains they are not.
+func (m *Manager) isClosed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.sched.Closed()
 }
 
 // takeLostLine reports whether t, which was cancelled for that cause, is logged by name as work that

@@ -75,6 +75,9 @@ func (s *Scheduler[T]) Idle() bool { return s.numRun+s.numQueued == 0 }
 // Draining reports whether a shutdown has begun.
 func (s *Scheduler[T]) Draining() bool { return s.phase != open }
 
+// Closed reports whether Close was called.
+func (s *Scheduler[T]) Closed() bool { return s.phase == closed }
+
 // Started yields the items that are Running or Skipping, in the order in which they became so or
 // were renewed.
 func (s *Scheduler[T]) Started(yield func(T) bool) { s.started.each(yield) }
