@@ -18,7 +18,8 @@ import (
 func contain(what string) {
 	if v := recover(); v != nil {
 		defer func() { _ = recover() }() // the error handler is the user's, too
-		otel.Handle(fmt.Errorf("otelmw: %s panicked: %v", what, v))
+		// To print v itself could end the process: it may contain itself.
+		otel.Handle(fmt.Errorf("otelmw: %s: %w", what, &core.PanicError{Value: v}))
 	}
 }
 

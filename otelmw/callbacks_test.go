@@ -65,7 +65,7 @@ func TestCallbackThatPanics(t *testing.T) {
 			errs := handled.take()
 			assert.Len(t, errs, test.told)
 			for _, err := range errs {
-				assert.Equal(t, fmt.Sprintf("otelmw: the callback of %s panicked: boom", name), err)
+				assert.Equal(t, fmt.Sprintf("otelmw: the callback of %s: panic: boom", name), err)
 			}
 		})
 	}
@@ -97,7 +97,7 @@ func TestErrorDescriptionThatPanicsIsEmpty(t *testing.T) {
 		assert.Empty(t, values(t, job.Events()[0].Attributes)["exception.message"])
 		assert.NotContains(t, everythingOf(job), "hunter2")
 		assert.Equal(t, "panic", values(t, job.Attributes())["error.type"])
-		assert.Equal(t, []string{"otelmw: the text of an error panicked: boom"}, handled.take())
+		assert.Equal(t, []string{"otelmw: the text of an error: panic: boom"}, handled.take())
 	})
 }
 

@@ -1,7 +1,6 @@
 package otelmw
 
 import (
-	"context"
 	"fmt"
 
 	"go.opentelemetry.io/otel/codes"
@@ -17,52 +16,41 @@ type ending struct {
 	cancelCause string // of Cancelled
 }
 
-// endingOf returns how t ended, or one run of it: in ctx, with that outcome and err.
-func endingOf(ctx context.Context, t *core.Task, outcome core.Outcome, err error) ending {
+// endingOf returns how t ended, or one run of it, with that outcome and err.
+func endingOf(t *core.Task, outcome core.Outcome, err error) ending {
 	end := ending{outcome: outcome}
 	switch outcome {
 	case core.Failed, core.TimedOut:
 		end.errorType = errorType(t, err, outcome)
 	case core.Cancelled:
-		end.cancelCause = cancelCause(ctx)
+		end.cancelCause = t.CauseOf(err)
 	case core.Pending, core.Completed, core.Rejected:
 	}
 	return end
 }
 
-// cancelCause returns what cancelled the task whose context ctx is: cancel, shutdown, or context if it
-// was the end of the context that an Attached task or a Group was given.
-func cancelCause(ctx context.Context) string {
-	switch context.Cause(ctx) {
-	case core.ErrCancelled:
-		return "cancel"
-	case core.ErrShutdown:
-		return "shutdown"
-	default:
-		return "context"
-	}
-}
-
-// describeEnding returns the text of an ending that is an error.
-func (mw *middleware) describeEnding(end ending, err error) string {
-	if end.errorType == "" {
-		return ""
-	}
-	return mw.describe(err)
-}
-
-// write gives span the outcome and, if that is an error, its type and description.
-func (end ending) write(span trace.Span, description string) {
+// write gives span the outcome and, if that is an error, its type. The text of the error comes after
+// that: to get it calls user code, which may not return.
+func (end ending) write(span trace.Span) {
 	outcome := taskOutcomeKey.String(end.outcome.String())
 	switch {
 	case end.errorType != "":
 		span.SetAttributes(outcome, errorTypeKey.String(end.errorType))
-		span.SetStatus(codes.Error, description)
+		span.SetStatus(codes.Error, "")
 	case end.cancelCause != "":
 		span.SetAttributes(outcome, cancelCauseKey.String(end.cancelCause))
 	default:
 		span.SetAttributes(outcome)
 	}
+}
+
+// writeDescription gives span the text of the error, if it ended with one, and returns it.
+func (mw *middleware) writeDescription(span trace.Span, end ending, err error) (description string) {
+	if end.errorType != "" {
+		description = mw.describe(err)
+		span.SetStatus(codes.Error, description)
+	}
+	return description
 }
 
 // writePanic adds the exception event of a panic of t's own, if err is one.

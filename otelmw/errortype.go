@@ -39,16 +39,15 @@ const timeoutType = "timeout"
 // namedType returns the result of the first method ErrorType in err's tree. It passes over panics: they
 // are those of other tasks, which this one has waited for.
 func namedType(err error) string {
-	for err != nil {
-		var named interface{ ErrorType() string }
-		if !errors.As(err, &named) {
-			return ""
-		}
-		panicked, ok := named.(*core.PanicError)
-		if !ok {
+	if named, ok := err.(interface{ ErrorType() string }); ok {
+		if _, panicked := err.(*core.PanicError); !panicked {
 			return named.ErrorType()
 		}
-		err = panicked.Unwrap()
+	}
+	for _, next := range unwrap(err) {
+		if kind := namedType(next); kind != "" {
+			return kind
+		}
 	}
 	return ""
 }

@@ -105,7 +105,7 @@ func TestErrorType(t *testing.T) {
 
 		// The methods are the service's own code, and may panic: then it is the value for what is not known.
 		"ErrorType panics": {&panicsType{}, "_OTHER"},
-		"As panics":        {&panicsAs{}, "_OTHER"},
+		"As panics":        {&panicsAs{}, "*otelmw_test.panicsAs"},
 		"Is panics":        {&panicsIs{}, "_OTHER"},
 		"Unwrap panics":    {&panicsUnwrap{}, "_OTHER"},
 

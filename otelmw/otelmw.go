@@ -65,17 +65,17 @@ func (mw *middleware) onSpawn(ctx context.Context, t *core.Task) context.Context
 	if s.isRecorded && mw.tracer != nil {
 		mw.startSpawnSpan(ctx, s)
 	}
-	return context.WithValue(ctx, spawnKey{mw}, s)
+	return context.WithValue(ctx, spawnKey{}, s)
 }
 
 // wrap is the Wrap hook.
 func (mw *middleware) wrap(next core.Handler) core.Handler {
 	return func(ctx context.Context, t *core.Task) (err error) {
-		s := mw.spawnOf(ctx, t)
+		ctx, s := mw.spawnOf(ctx, t)
 		if !s.isRecorded || wasDequeued(t) {
 			return next(ctx, t)
 		}
-		r := run{mw: mw, spawn: s, outer: ctx, ctx: ctx}
+		r := run{mw: mw, spawn: s, ctx: ctx}
 		returned := false
 		defer func() {
 			if returned {

@@ -287,7 +287,7 @@ func TestErrorWhoseTextPanics(t *testing.T) {
 		assert.Equal(t, "failed", values(t, job.Attributes())["afterspan.task.outcome"])
 		errs := handled.take()
 		require.Len(t, errs, 1)
-		assert.Contains(t, errs[0], "otelmw: the text of an error panicked")
+		assert.Contains(t, errs[0], "otelmw: the text of an error: panic")
 	})
 }
 

@@ -45,7 +45,7 @@ func TestSpanIsThatOfThePlainForm(t *testing.T) {
 		kind    = attribute.Key("afterspan.link.kind")
 	)
 	pending := outcome.String("pending")
-	ours := []attribute.KeyValue{name.String("job"), id.Int(1), waited.Float64(0), pending}
+	ours := []attribute.KeyValue{pending, name.String("job"), id.Int(1), waited.Float64(0)}
 	spawner := func(sc trace.SpanContext) []attribute.KeyValue {
 		return []attribute.KeyValue{
 			traceID.String(sc.TraceID().String()), spanID.String(sc.SpanID().String()), origin.String(sc.TraceID().String()),
@@ -95,7 +95,7 @@ func TestSpanIsThatOfThePlainForm(t *testing.T) {
 				return plain{
 					options: []trace.SpanStartOption{trace.WithNewRoot()},
 					start: []attribute.KeyValue{
-						name.String("job"), id.Int(1), timeout.Float64(60), waited.Float64(0), pending,
+						pending, name.String("job"), id.Int(1), timeout.Float64(60), waited.Float64(0),
 						attribute.Int("order.id", 7), attribute.Bool("order.paid", true), attribute.Bool("paid", true),
 						attribute.String("took", "1s"), attribute.String("bad\uFFFD", "\uFFFD"), attribute.String("thread_id", "t-2"),
 						attribute.String("region", "eu"),
@@ -135,7 +135,7 @@ func TestSpanIsThatOfThePlainForm(t *testing.T) {
 		"timed out": {task: []core.TaskOption{core.WithTimeout(time.Second)}, fn: obey, want: func(trace.SpanContext) plain {
 			return plain{
 				options: []trace.SpanStartOption{trace.WithNewRoot()}, status: context.DeadlineExceeded.Error(),
-				start: []attribute.KeyValue{name.String("job"), id.Int(1), timeout.Float64(1), waited.Float64(0), pending},
+				start: []attribute.KeyValue{pending, name.String("job"), id.Int(1), timeout.Float64(1), waited.Float64(0)},
 				end:   []attribute.KeyValue{outcome.String("timed_out"), attribute.String("error.type", "timeout")},
 			}
 		}},

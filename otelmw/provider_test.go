@@ -88,7 +88,7 @@ func TestSDKThatPanics(t *testing.T) {
 			assert.Equal(t, core.Failed, task.Outcome())
 			require.ErrorIs(t, task.Err(), errTask)
 			assert.ElementsMatch(t, append(test.ended, "agent"), tel.names())
-			assert.Equal(t, []string{"otelmw: " + test.told + " panicked: no connection"}, handled.take())
+			assert.Equal(t, []string{"otelmw: " + test.told + ": panic: no connection"}, handled.take())
 
 			point := tel.histogram(t, "afterspan.task.duration").DataPoints[0]
 			assert.Equal(t, "failed", values(t, point.Attributes.ToSlice())["afterspan.task.outcome"])
@@ -122,7 +122,7 @@ func TestMetricsThatPanic(t *testing.T) {
 		require.ErrorIs(t, task.Err(), errTask)
 		assertStatus(t, tel.span(t, "job"), errTask.Error())
 		for _, err := range handled.take() {
-			assert.Equal(t, "otelmw: a metric panicked: no connection", err)
+			assert.Equal(t, "otelmw: a metric: panic: no connection", err)
 		}
 	})
 }

@@ -164,7 +164,7 @@ func TestRefusedTaskWhoseSpawnersSpanPanics(t *testing.T) {
 		require.NoError(t, m.Close())
 		task := m.Go(contextWith(panickingSpan{}), "job", succeed)
 		require.True(t, errors.Is(task.Err(), core.ErrClosed))
-		assert.Equal(t, []string{"otelmw: an event panicked: no connection"}, handled.take())
+		assert.Equal(t, []string{"otelmw: an event: panic: no connection"}, handled.take())
 		assertMetric(t, tel, refusals("job", map[string]int64{"closed": 1}))
 	})
 }

@@ -94,7 +94,7 @@ func TestAttributeForWhichReplaceAttrPanicsIsDropped(t *testing.T) {
 			return a
 		})}, core.WithAttrs(slog.String("token", "hunter2"), slog.Int("n", 1)))
 		assert.Equal(t, map[string]any{"n": int64(1)}, foreign(t, job))
-		assert.Equal(t, []string{"otelmw: the callback of WithReplaceAttr panicked: no key to encrypt with"}, handled.take())
+		assert.Equal(t, []string{"otelmw: the callback of WithReplaceAttr: panic: no key to encrypt with"}, handled.take())
 	})
 }
 

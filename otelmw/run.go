@@ -16,8 +16,7 @@ import (
 type run struct {
 	mw    *middleware
 	spawn *spawn
-	outer context.Context // as it came here
-	ctx   context.Context // for the rest of the chain: outer, or outer with the span
+	ctx   context.Context // for the rest of the chain: as it came here, or with the span
 
 	attempt  int64     // 1 is the first
 	began    time.Time // with metrics only
@@ -28,11 +27,12 @@ type run struct {
 // start starts the span and counts the run.
 func (r *run) start() {
 	r.attempt = r.spawn.attempts.Add(1)
+	if r.mw.instruments != nil {
+		r.began = time.Now()
+		defer r.countStart() // within the span; deferred, because a callback may call runtime.Goexit
+	}
 	if r.mw.tracer != nil {
 		r.startSpan()
-	}
-	if r.mw.instruments != nil {
-		r.countStart()
 	}
 }
 
@@ -48,13 +48,12 @@ func (r *run) startSpan() {
 	}
 }
 
-// newSpan returns a new span, or nil. A tracer that makes no spans returns the current one.
+// newSpan returns a new span, or nil.
 func (r *run) newSpan() (ctx context.Context, span trace.Span) {
 	defer contain("the start of a span")
 	parent := r.parentContext()
 	ctx, started := r.mw.tracer.Start(parent, r.spawn.name, r.startOptions()...)
-	sc := started.SpanContext()
-	if started.IsRecording() || sc.IsValid() && !sc.Equal(trace.SpanContextFromContext(parent)) {
+	if isNew(parent, started) {
 		span = started
 	}
 	return ctx, span
@@ -72,7 +71,6 @@ func (r *run) parentContext() context.Context {
 
 func (r *run) countStart() {
 	defer contain("a metric")
-	r.began = time.Now()
 	in, t := r.mw.instruments, r.spawn.task
 	r.extra = r.mw.metricAttributes(r.ctx, t)
 	if r.attempt == 1 {
@@ -97,7 +95,7 @@ func (r *run) endPassing(value any) {
 
 // end ends the span and counts the end of the run. It is called on every way out.
 func (r *run) end(err error) {
-	end := endingOf(r.outer, r.spawn.task, r.spawn.task.OutcomeOf(err), err)
+	end := endingOf(r.spawn.task, r.spawn.task.OutcomeOf(err), err)
 	if r.mw.instruments != nil {
 		r.countEnd(end)
 	}
@@ -123,7 +121,6 @@ func (r *run) endSpan(span trace.Span, end ending, err error) {
 	if !span.IsRecording() {
 		return
 	}
-	description := r.mw.describeEnding(end, err)
-	end.write(span, description)
-	writePanic(span, r.spawn.task, err, description)
+	end.write(span)
+	writePanic(span, r.spawn.task, err, r.mw.writeDescription(span, end, err))
 }

@@ -1,9 +1,11 @@
 package otelmw
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math"
+	"reflect"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -73,5 +75,38 @@ func value(v slog.Value) attribute.Value {
 	case slog.KindTime:
 		return attribute.StringValue(v.Time().Format(time.RFC3339Nano))
 	}
-	return attribute.StringValue(text(fmt.Sprint(v.Any()))) // fmt contains the panics of String and Error
+	return attribute.StringValue(text(anyText(v.Any())))
+}
+
+// anyText returns errors, Stringers, basic kinds and slices of these as package fmt prints them, and
+// everything else as JSON: fmt follows a value that contains itself until the process ends.
+func anyText(v any) string {
+	switch v.(type) {
+	case error, fmt.Stringer:
+		return fmt.Sprint(v) // which contains the panics of their methods
+	}
+	t := reflect.TypeOf(v)
+	if t != nil && (t.Kind() == reflect.Slice || t.Kind() == reflect.Array) {
+		t = t.Elem()
+	}
+	if t == nil || isBasic(t.Kind()) {
+		return fmt.Sprint(v)
+	}
+	return jsonText(v)
+}
+
+// isBasic reports whether values of kind contain no others.
+func isBasic(kind reflect.Kind) bool { return kind <= reflect.Complex128 || kind == reflect.String }
+
+func jsonText(v any) (text string) {
+	defer func() {
+		if recover() != nil { // in a method of v's
+			text = fmt.Sprintf("%T", v)
+		}
+	}()
+	encoded, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprintf("%T", v)
+	}
+	return string(encoded)
 }

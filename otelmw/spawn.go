@@ -16,8 +16,10 @@ import (
 // task's context. All that they need of the spawner is in it, since the context of a request may
 // belong to another request by the time the task runs.
 type spawn struct {
+	mw         *middleware
 	task       *core.Task
-	isRecorded bool // the filters let it pass
+	outer      *spawn // of the same task, by another of these middlewares in the chain; nil: there is none
+	isRecorded bool   // the filters let it pass
 
 	// With a tracer only. Set by Spawn and not changed after that.
 	relation       Relation
@@ -35,12 +37,12 @@ type spawn struct {
 	open     openSpans    // of these runs
 }
 
-// spawnKey is the context key of a spawn. Two middlewares in one chain have a spawn each.
-type spawnKey struct{ mw *middleware }
+// spawnKey is the context key of the innermost spawn.
+type spawnKey struct{}
 
 // newSpawn returns the spawn of t, where ctx is the spawner's.
 func (mw *middleware) newSpawn(ctx context.Context, t *core.Task) *spawn {
-	s := &spawn{task: t, isRecorded: mw.records(ctx, t)}
+	s := &spawn{mw: mw, task: t, isRecorded: mw.records(ctx, t)}
 	if s.isRecorded && mw.tracer != nil {
 		s.name = mw.spanName(ctx, t)
 		s.relation = mw.relationOf(ctx, t)
@@ -52,8 +54,11 @@ func (mw *middleware) newSpawn(ctx context.Context, t *core.Task) *spawn {
 // readSpawner takes down what a span needs of the spawner. The values of ctx may be users' code.
 func (mw *middleware) readSpawner(ctx context.Context, s *spawn) {
 	defer contain("the context of a spawner")
-	if outer, ok := ctx.Value(spawnKey{mw}).(*spawn); ok {
+	if outer, ok := ctx.Value(spawnKey{}).(*spawn); ok { // maybe another middleware's, of another manager
 		s.origin = outer.origin
+		if outer.task == s.task {
+			s.outer = outer
+		}
 	}
 	if !s.isRecorded || mw.tracer == nil {
 		return
@@ -93,19 +98,23 @@ func (mw *middleware) baggageOf(ctx context.Context) (members attributes) {
 // findSpawn returns the spawn of t, or nil. A task's context has the values of its spawner's, so
 // the spawn in it may be that of an outer task.
 func (mw *middleware) findSpawn(ctx context.Context, t *core.Task) *spawn {
-	if s, ok := ctx.Value(spawnKey{mw}).(*spawn); ok && s.task == t {
-		return s
+	s, _ := ctx.Value(spawnKey{}).(*spawn)
+	for ; s != nil && s.task == t; s = s.outer {
+		if s.mw == mw {
+			return s
+		}
 	}
 	return nil
 }
 
 // spawnOf returns the spawn of t. If Spawn was not called, as by an engine that runs tasks of another
 // process, ctx is the spawner's. It is too late for a span "spawn NAME" then.
-func (mw *middleware) spawnOf(ctx context.Context, t *core.Task) *spawn {
+func (mw *middleware) spawnOf(ctx context.Context, t *core.Task) (context.Context, *spawn) {
 	if s := mw.findSpawn(ctx, t); s != nil {
-		return s
+		return ctx, s
 	}
-	return mw.newSpawn(ctx, t)
+	s := mw.newSpawn(ctx, t)
+	return context.WithValue(ctx, spawnKey{}, s), s
 }
 
 // queueTime returns how long t waited for its start, or has been waiting if it never started.

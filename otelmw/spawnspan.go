@@ -19,6 +19,9 @@ func (mw *middleware) startSpawnSpan(ctx context.Context, s *spawn) {
 	}
 	defer contain("the start of a span")
 	_, span := mw.tracer.Start(ctx, "spawn "+s.name, producerKind, trace.WithAttributes(spawnAttributes(s)...))
+	if !isNew(ctx, span) {
+		return
+	}
 	if span.SpanContext().IsSampled() { // or the link would lead to a span that is not exported
 		s.link = span.SpanContext()
 	}
@@ -28,12 +31,23 @@ func (mw *middleware) startSpawnSpan(ctx context.Context, s *spawn) {
 	}
 }
 
+// isNew reports whether span, which was started in ctx, is not the current one there. A tracer that
+// makes no spans returns that, or one without a record of the same SpanContext. It is not ours to end.
+func isNew(ctx context.Context, span trace.Span) bool {
+	current := trace.SpanFromContext(ctx)
+	if span.IsRecording() {
+		return span != current
+	}
+	sc := span.SpanContext()
+	return sc.IsValid() && !sc.Equal(current.SpanContext())
+}
+
 // spawnAttributes returns the attributes that a span "spawn NAME" starts with.
 func spawnAttributes(s *spawn) []attribute.KeyValue {
 	return []attribute.KeyValue{
+		pendingOutcome,
 		taskNameKey.String(text(s.task.Name())),
 		taskIDKey.Int64(int64(s.task.ID())),
-		pendingOutcome,
 	}
 }
 
@@ -69,8 +83,9 @@ func (mw *middleware) endSpawnSpan(ctx context.Context, s *spawn) {
 	defer span.end()
 	defer contain("the end of a span")
 	err := s.task.Err()
-	end := endingOf(ctx, s.task, s.task.Outcome(), err)
-	end.write(span, mw.describeEnding(end, err))
+	end := endingOf(s.task, s.task.Outcome(), err)
+	end.write(span)
+	mw.writeDescription(span, end, err)
 	if s.attempts.Load() == 0 { // there is no other span that could have the task's attributes
 		span.SetAttributes(mw.attributesOfUnrun(ctx, s)...)
 	}

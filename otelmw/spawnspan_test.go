@@ -345,7 +345,7 @@ func TestSpawnSpanThatPanicsAfterTheHold(t *testing.T) {
 		agent.End()
 		tel.wait(t, m)
 		assert.Equal(t, []string{"spawn good", "spawn bad", "spawn fine"}, tel.names()[1:4])
-		assert.Equal(t, []string{"otelmw: the end of a span panicked: no connection"}, handled.take())
+		assert.Equal(t, []string{"otelmw: the end of a span: panic: no connection"}, handled.take())
 	})
 }
 

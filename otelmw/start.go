@@ -36,13 +36,13 @@ func (r *run) attributes() attributes {
 	own := t.Attrs()
 	room := mostOurs + len(own) + len(s.baggage) + len(r.mw.attributes)
 	a := make(attributes, 0, min(room, mostAttributes))
+	a.append(pendingOutcome)
 	a.append(taskNameKey.String(text(t.Name())))
 	a.append(taskIDKey.Int64(int64(t.ID())))
 	if t.Timeout() > 0 {
 		a.append(seconds(taskTimeoutKey, t.Timeout()))
 	}
 	a.append(seconds(taskQueueTimeKey, queueTime(t)))
-	a.append(pendingOutcome)
 	if r.attempt > 1 {
 		a.append(taskAttemptKey.Int64(r.attempt))
 	}
@@ -58,8 +58,8 @@ func (r *run) attributes() attributes {
 	return a
 }
 
-// pendingOutcome is there from the start, so that a limit on the number of attributes does not cost
-// the outcome: it is replaced at the end.
+// pendingOutcome is the first attribute of a span, so that a limit on their number does not cost the
+// outcome: it is replaced at the end.
 var pendingOutcome = taskOutcomeKey.String("pending")
 
 // Attributes of links. They are read only, so one of each is enough.
