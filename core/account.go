@@ -76,8 +76,8 @@ func (m *Manager) left(now time.Time) (left []sighting) {
 	return left
 }
 
-// isLost reports whether t is work that the shutdown lost: t was cancelled by it, and skips its Func or
-// did not complete after that. t.mu is held, and manager.mu if there is one.
+// isLost reports whether t is work that the shutdown lost: t was cancelled by it, and skips its
+// Func or did not complete after that. t.mu is held, and manager.mu if there is one.
 func (t *Task) isLost() bool {
 	switch {
 	case !t.byShutdown:

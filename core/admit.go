@@ -14,8 +14,9 @@ func (m *Manager) admit(ctx context.Context, t *Task) error {
 	if m.add(t, nil, false).Accepts() {
 		return nil
 	}
-	// It was refused as the task of a stranger. But a task of this manager may start others during a
-	// drain, and any other caller may wait for room. ctx may be user code, so ask it without m.mu.
+	// Refused as if from a caller outside the manager. But a running task of the manager may start
+	// others during a drain, and a caller outside may wait for room. ctx may be user code, so ask
+	// it without m.mu.
 	own, caller := m.callersOf(ctx)
 	ctxErr := ctx.Err()
 	mayWait := (m.blocking || t.options.blocking) && !own
@@ -115,9 +116,8 @@ func (m *Manager) giveUp(t *Task) (full error) {
 	return t.fullError(m.sched.Room(&t.item))
 }
 
-// callersOf follows ctx to its task, to the task whose context that one was started with, and so on.
-// own reports whether one of them is a task of m. live is the first of those that has not ended, or
-// nil.
+// callersOf goes through the task of ctx, the task that started that one, and so on. own reports
+// whether any of them is a task of m. live is the first task of m that has not ended, or nil.
 func (m *Manager) callersOf(ctx context.Context) (own bool, live *Task) {
 	for r := runFrom(ctx); r != nil; r = runFrom(r.values) {
 		if r.task.manager != m {

@@ -15,7 +15,8 @@ const (
 )
 
 // Cancel cancels the task's context with [ErrCancelled] as its cause, and does not wait. The Func
-// of a queued task is not called. Cancel does nothing if the task has ended or was cancelled before.
+// of a queued task is not called. A task that has its slot but has not begun still calls its Func,
+// with a cancelled context. Cancel does nothing if the task has ended or was cancelled before.
 func (t *Task) Cancel() {
 	if t.manager == nil {
 		t.markCancelled(ErrCancelled, byManager)
@@ -67,8 +68,8 @@ func (m *Manager) cancelTask(t *Task, cause error, by canceller) (first bool) {
 	return first
 }
 
-// markCancelled records the first cancel, and reports whether this is it. If the timeout has passed
-// before, that is recorded.
+// markCancelled records the first cancel, and reports whether this is it. If the timeout has
+// passed by then, it records the timeout instead.
 func (t *Task) markCancelled(cause error, by canceller) (first bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -7,13 +7,13 @@ import (
 )
 
 // A runContext is the context of a run. Most tasks never look at theirs, so it makes a standard
-// context only when one is needed: for Done, for an error, or for a cancel. That one then answers,
-// so causes, AfterFunc and derived contexts work as everywhere.
+// context only when one is needed: for Done, for an error, or for a cancel. From then on the
+// standard context answers, so causes, AfterFunc and derived contexts work as usual.
 //
 // Before that a timeout needs no timer: Err compares the deadline with the clock.
 type runContext struct {
 	values      context.Context // asked for values only, until the standard context is made
-	cancellable bool            // values can be cancelled: a Spawn returned such a context
+	cancellable bool            // a Spawn returned values, and their cancel counts; else it is ignored
 	deadline    time.Time       // zero: none
 	std         atomic.Pointer[stdContext]
 }
@@ -63,8 +63,8 @@ func (c *runContext) standard() *stdContext {
 	}
 }
 
-// newStandard returns a new standard context. One that has ended gets no deadline: it ended before
-// that, even if the deadline has passed by now.
+// newStandard returns a new standard context. A run that has ended gets no
+// deadline: it ended before the deadline, even if that has passed since.
 func (c *runContext) newStandard(hasDeadline bool) *stdContext {
 	values := c.values
 	if !c.cancellable {

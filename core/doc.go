@@ -19,8 +19,8 @@
 // [Manager.Go] returns a [Task], a handle: use it to wait for the task, cancel it, or read its
 // outcome. You may ignore it: errors, panics and refusals are logged.
 //
-// [Manager.Close] cancels what is running. [Manager.Shutdown] lets it finish first, for as long as a
-// deploy allows.
+// [Manager.Close] cancels running and queued tasks. [Manager.Shutdown] first lets them finish, for as
+// long as a deploy allows.
 //
 // A [Group] starts tasks that belong together and waits for them. A [Keyed] runs the tasks of one
 // key in order. [WithLimit] bounds how many tasks run and how many are queued.
@@ -61,9 +61,10 @@
 // duration of the run, the outcome and, after a cancel or a timeout, the cause. The attributes of
 // the task are outside the group.
 //
-// A line during the run is logged with the context of the Func, so that a trace-aware handler can add
-// trace and span ids. When "created" is logged, the task's span does not exist yet. A panic in a log
-// handler is recovered. A log handler that blocks delays the tasks that log, and Shutdown.
+// Lines from the start of the run on are logged with the context of the Func, so that a trace-aware
+// handler can add trace and span ids. When "created" is logged, the task's span does not exist yet.
+// A panic in a log handler is recovered. A log handler that blocks delays the tasks that log, and
+// Shutdown.
 //
 // # Promises
 //
@@ -73,8 +74,8 @@
 //     (context_test.go, context_standard_test.go)
 //  2. Every accepted task runs through the chain once and has one outcome, and every call of Go that
 //     returns is counted once. (lifecycle_test.go, skip_test.go, fuzz_test.go)
-//  3. Every refusal is logged, or counted by a later line, without code in the caller. After a shutdown
-//     only Stats counts those that come within a second. (refusal_test.go, hooks_test.go)
+//  3. Every refusal is logged, or counted by a later line, without code in the caller. After a
+//     shutdown, refusals within a second of the last line are only in Stats. (refusal_test.go, hooks_test.go)
 //  4. A panic in a task, a hook or a log handler does not end the process. (panic_test.go)
 //  5. The outcome is decided once, by the state when the Func last returned; [Task.OutcomeOf] names the
 //     one exception. (outcome_test.go, outcome_hostile_test.go)

@@ -8,13 +8,13 @@ import (
 
 // Errors of refused tasks. Test [Task.Err] for them with [errors.Is].
 var (
-	// ErrRejected matches the error of every refused task. A middleware refuses a task by returning an
-	// error that matches it without calling next.
+	// ErrRejected matches the error of every refused task. A middleware refuses a task by returning
+	// an error that matches it without calling next.
 	ErrRejected = errors.New("afterspan: task refused")
 	// ErrClosed is the error of a task that was refused because Shutdown or Close had begun.
 	ErrClosed = fmt.Errorf("%w: manager closed", ErrRejected)
 	// ErrFull is the error of a task that was refused because the limit, or a bound of its [Keyed],
-	// was reached. If Go was to wait for room, the error also matches the error of its context.
+	// was reached. If Go may wait for room but ctx was done, it also matches ctx's error.
 	ErrFull = fmt.Errorf("%w: no room", ErrRejected)
 )
 

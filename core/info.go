@@ -47,7 +47,7 @@ func (t *Task) seen(now time.Time) sighting {
 	return sighting{t, now, t.stateName(now), t.isDone, t.isLost()}
 }
 
-// stateName returns the state as TaskInfo shows it. manager.mu and t.mu are held.
+// stateName returns the state as TaskInfo shows it. t.mu is held, and manager.mu if there is one.
 func (t *Task) stateName(now time.Time) string {
 	switch state := t.item.State(); {
 	case t.isDone, t.manager == nil:

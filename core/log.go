@@ -40,7 +40,7 @@ func (m *Manager) logCreated(ctx context.Context, t *Task) {
 	})
 }
 
-// logEnd logs the outcome: at WARN if a Shutdown had to cancel t, unless there are very many.
+// logEnd logs the outcome. The first maxNamed tasks that a Shutdown cancelled are logged at WARN.
 func (m *Manager) logEnd(t *Task, end *ending) {
 	level := slog.LevelDebug
 	switch end.outcome {

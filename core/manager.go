@@ -17,8 +17,8 @@ type Manager struct {
 	draining chan struct{} // closed when a shutdown begins
 	refusals refusals
 
-	// mu guards the fields below, and the fields of a Task that are marked so. No user code runs while
-	// it is held. Lock it before Task.mu and Group.mu, never after.
+	// mu guards the fields below, and the fields of a Task that are marked so. No user code runs
+	// while it is held. Lock it before Task.mu and Group.mu, never after.
 	mu       sync.Mutex
 	sched    sched.Scheduler[*Task]
 	lastID   uint64
@@ -41,9 +41,9 @@ type Stats struct {
 	TimedOut  uint64 `json:"timed_out"`
 	Rejected  uint64 `json:"rejected"` // by the manager, or by a middleware
 
-	Running int           `json:"running"` // over the limit only while SetLimit has lowered it
+	Running int           `json:"running"` // above the limit only after SetLimit lowered it
 	Queued  int           `json:"queued"`  // includes tasks cancelled in the queue, until they end
-	Overdue int           `json:"overdue"` // running, but cancelled or timed out over five seconds ago; within a second
+	Overdue int           `json:"overdue"` // running though cancelled or timed out over five seconds ago; up to a second late
 	Oldest  time.Duration `json:"-"`       // how long the first of the running tasks has been running; 0 if none is
 }
 
@@ -102,7 +102,8 @@ func (m *Manager) Stats() Stats {
 	return s
 }
 
-// Wait waits until no task is running or queued and returns nil. If ctx is done first it returns
+// Wait waits until no task is running or queued, and the manager's goroutines that log, cancel
+// contexts or call hooks have ended. Then it returns nil. If ctx is done first it returns
 // ctx's error. It cancels no task, and returns no task's error. Do not call Wait from inside a task,
 // a hook or a log handler: it would wait for itself.
 func (m *Manager) Wait(ctx context.Context) error {

@@ -13,8 +13,9 @@ type Func = func(ctx context.Context) error
 // A Handler runs a task through the rest of its chain. [Middleware.Wrap] wraps one.
 //
 // Pass the next Handler the received context or one derived from it. When the outermost Handler
-// returns, the error and the outcome are decided, even if the Func still runs on another goroutine.
-// The task's context is then cancelled; the task keeps its slot until the Func has returned.
+// returns, nothing later changes the error or the outcome, even if the Func still runs on another
+// goroutine. The task's context is then cancelled. Until the Func has returned, the task keeps its
+// slot and its Outcome is Pending.
 type Handler func(ctx context.Context, t *Task) error
 
 // A Middleware is a set of hooks around every task. Any of them may be nil. One Middleware serves all
@@ -24,16 +25,16 @@ type Handler func(ctx context.Context, t *Task) error
 // A panic in Spawn or in a Handler is recovered, and the task fails with a [*PanicError]. A panic in
 // another hook is recovered and logged at ERROR.
 type Middleware struct {
-	// Spawn is called once for each accepted task, before Go returns, so that the spawner's span still
-	// records.
+	// Spawn is called once for each accepted task, before Go returns, so that the spawner's span
+	// still records.
 	//
-	// ctx has the values of the context given to Go, but not its cancellation; [TaskFromContext] does not
-	// find t in it. Return ctx or a context derived from it. The run's context is derived from that, and
-	// adds the task's timeout and cancellation. If that context can be cancelled, its cancel cancels the
-	// run as well.
+	// ctx has the values of the context given to Go, but not its cancellation; [TaskFromContext]
+	// does not find t in it. Return ctx or a context derived from it. The run's context is derived
+	// from that, and adds the task's timeout and cancellation. If that context can be cancelled,
+	// its cancel cancels the run as well.
 	//
-	// After a panic or a nil result, neither a later Spawn nor the Func is called. The chain still runs,
-	// to end what earlier Spawns began.
+	// After a panic or a nil result, neither a later Spawn nor the Func is called. The chain still
+	// runs, to end what earlier Spawns began.
 	Spawn func(ctx context.Context, t *Task) context.Context
 
 	// Wrap is called once, by [New]. Its Handler is called once for each accepted task, unless a
@@ -57,8 +58,8 @@ type Middleware struct {
 	// task that still runs: the process may be about to end. It is called once for a task, however
 	// often Shutdown or Close is called, and not for a task cancelled in the queue.
 	//
-	// The hooks run one after another, for at most 50 ms together. ctx has the values of the run; it is
-	// done at the end of that time, and then no further hook is called.
+	// The hooks run one after another, for at most 50 ms together. ctx has the values of the run, or
+	// none if the run has not begun. It is done after the 50 ms, and then no further hook is called.
 	Abandoned func(ctx context.Context, t *Task)
 }
 

@@ -63,7 +63,7 @@ func appendHook[H hook | spawnHook](hooks []H, h H) []H {
 	return append(hooks, h)
 }
 
-// WithLogger sets the logger. Without it, or with nil, each line goes to what [slog.Default] is then.
+// WithLogger sets the logger. Without it, or with nil, each line goes to [slog.Default].
 func WithLogger(l *slog.Logger) Option {
 	return func(c *config) { c.logger = l }
 }
@@ -75,7 +75,7 @@ func WithShutdownTimeout(d time.Duration) Option {
 }
 
 // WithCancelGrace sets how long before its deadline [Manager.Shutdown] cancels the tasks that are
-// left. They have that time to end. It is at most half of the time that Shutdown has. The default is
+// left. They have that time to end. The grace is at most half of Shutdown's time. The default is
 // 5 s. With 0 or less Shutdown drains until the deadline.
 func WithCancelGrace(d time.Duration) Option {
 	return func(c *config) { c.cancelGrace = max(d, 0) }
@@ -85,7 +85,7 @@ func WithCancelGrace(d time.Duration) Option {
 // no goroutine. Queued tasks start in order; a task [WithKey] takes its place in that order when its
 // turn comes.
 //
-// running <= 0 means no limit, the default. queued is 0 for no queue and < 0 for one without end. A
+// running <= 0 means no limit, the default. queued is 0 for no queue and < 0 for an unlimited one. A
 // task without room is refused with [ErrFull]. With [WithBlocking], Go waits for room instead.
 //
 // A task that starts another one in its own limited manager and waits for it keeps its slot. If such
@@ -98,9 +98,9 @@ func WithLimit(running, queued int) Option {
 // WithBlocking makes [Manager.Go] wait for room until its ctx is done. If ctx is done first, the task
 // is refused with an error that matches both [ErrFull] and ctx's error. The default is not to wait.
 //
-// Go never waits if ctx comes from a task of the same manager, directly or through other tasks, even
-// if that task has ended: it could wait for room that its caller holds. The new task is refused with
-// [ErrFull].
+// Go never waits if ctx comes from a task of the same manager, directly or through other tasks,
+// even if that task has ended: Go could wait for room that a task above it holds. The new task is
+// refused with [ErrFull].
 //
 // Two cases are not detected. Go called from a Spawn or a log handler of a full manager waits until
 // ctx is done. And two full managers whose tasks start tasks in each other can wait for each other.
@@ -172,18 +172,18 @@ type Keyed struct {
 	// Running is how many tasks of one key may run at a time; 0 or less is one. With more than one,
 	// tasks start in order and may end in any order.
 	Running int
-	// PerKey bounds the unfinished tasks of one key, running and queued together. Total bounds those of
-	// all keys of the Keyed. 0 or less is no bound. A task without room is refused with an error that
-	// matches [ErrFull] and names the bound. On a manager with a limit, tasks that wait for their turn
-	// also count against its queue.
+	// PerKey bounds the unfinished tasks of one key, running and queued together. Total bounds
+	// those of all keys of the Keyed. 0 or less is no bound. A task without room is refused with an
+	// error that matches [ErrFull] and names the bound. On a manager with a limit, tasks that wait
+	// for their turn also count against its queue.
 	PerKey, Total int
 	// Blocking makes [Manager.Go] wait for room, as [WithBlocking] does for all tasks of a manager.
 	Blocking bool
 }
 
 // WithKey queues the task behind earlier unfinished tasks with the same key of the same k. It starts
-// when fewer than k.Running of them have their turn, and the manager has a slot. The last WithKey
-// counts. Without one a task has no key. A nil k panics.
+// once fewer than k.Running of them (one, if that is 0 or less) have a slot or wait for one, and the
+// manager has a slot. The last WithKey counts. Without WithKey a task has no key. A nil k panics.
 func WithKey(k *Keyed, key string) TaskOption {
 	if k == nil {
 		panic("afterspan: WithKey: the Keyed is nil")

@@ -67,8 +67,8 @@ type ending struct {
 }
 
 // CauseOf returns why the task is Cancelled or TimedOut, if it ended with err, in the word that log
-// lines have: "timeout", "cancel", "shutdown", or "context" for the end of the context of an [Attached]
-// task or a [Group]. For every other outcome it returns "". See [Task.OutcomeOf].
+// lines have: "timeout", "cancel", "shutdown", or "context" for the end of the context of an
+// [Attached] task or a [Group]. For every other outcome it returns "". See [Task.OutcomeOf].
 func (t *Task) CauseOf(err error) string {
 	t.mu.Lock()
 	seen := t.evidence()
@@ -167,9 +167,9 @@ func (t *Task) cancelCause() error {
 	return t.cause
 }
 
-// isSince reports whether err contains the error of a context that was cancelled with cause, and got
-// it after the Func had returned fnErr. A Func's own network timeout looks alike: then err must
-// differ from fnErr, or contain the cause itself.
+// isSince reports whether err contains the error of a context that was cancelled with cause, and
+// fnErr, which the Func returned before, does not account for it. fnErr may match by itself, as a
+// network timeout does: then err must not wrap fnErr, or must contain the cause itself.
 func isSince(err, fnErr, cause error) bool {
 	switch {
 	case !isOwn(err, cause):
@@ -212,8 +212,8 @@ func (t *Task) causeNamed(err error) error {
 	return nil
 }
 
-// is is errors.Is for errors of the user's: their methods may panic, and so may comparing them. A
-// panic counts as no.
+// is returns errors.Is(err, target), or false if that panics: in a method of a user's error, or
+// because it cannot be compared.
 func is(err, target error) (yes bool) {
 	defer contain()
 	return errors.Is(err, target)

@@ -23,7 +23,7 @@ type watch struct {
 	lines   throttle
 }
 
-// lookAt sets the timer to fire at that time, or earlier if it is set already. m.mu is held.
+// lookAt makes the timer fire at that time at the latest. m.mu is held.
 func (m *Manager) lookAt(at time.Time) {
 	w := &m.watch
 	if !w.at.IsZero() && !at.Before(w.at) {

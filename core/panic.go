@@ -10,8 +10,8 @@ import (
 // A PanicError is the error of a task that panicked.
 type PanicError struct {
 	Value any // what panic was called with
-	// Stack lists the calls from the panic outwards: the function, its file and its line. It leaves out
-	// the frames of the runtime and of this package.
+	// Stack lists the calls from the panic outwards: the function, its file and its line. It leaves
+	// out the frames of the runtime and of this package.
 	Stack []byte
 
 	task *Task // the task that panicked; nil if a middleware made the error

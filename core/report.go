@@ -13,9 +13,9 @@ import (
 // ShutdownStats counts what happened to the tasks of a shutdown. The counts are of one instant:
 // initial + spawned = completed + failed + cancelled + timed_out + rejected + remaining.
 type ShutdownStats struct {
-	// Status is "timeout" if tasks remain, "cancelled" if the shutdown cancelled tasks (other than those
-	// UntilShutdown) that did not complete, else "completed". It is "already_shutdown" for every call
-	// but the first.
+	// Status is "timeout" if tasks remain, "cancelled" if the shutdown cancelled tasks (other than
+	// those UntilShutdown) that did not complete, else "completed". It is "already_shutdown" for
+	// every call but the first.
 	Status string `json:"status"`
 
 	InitialTasks   int           `json:"initial_tasks"` // running or queued when the shutdown began
@@ -42,7 +42,7 @@ func (s ShutdownStats) MarshalJSON() ([]byte, error) {
 // [Manager.Shutdown] if there are any, and of [Manager.Close] if anything is still running.
 type ShutdownError struct {
 	Stats     ShutdownStats
-	Cancelled []TaskInfo // by the shutdown; they did not complete, or have still to pass their chain; oldest first
+	Cancelled []TaskInfo // by the shutdown, and not completed or still in their chain; oldest first
 	Remaining []TaskInfo // still running; oldest first
 
 	ctxErr error // of the context that bounded the shutdown, at its end
@@ -53,7 +53,7 @@ func (e *ShutdownError) Error() string {
 	var b strings.Builder
 	b.WriteString("afterspan: shutdown")
 	if len(e.Cancelled)+len(e.Remaining) == 0 {
-		b.WriteString(" left a log handler or a hook running")
+		b.WriteString(" left a log handler, a hook or the cancelling of contexts running")
 	}
 	if len(e.Cancelled) > 0 {
 		fmt.Fprintf(&b, " cancelled %d task(s)%s", len(e.Cancelled), names(e.Cancelled))

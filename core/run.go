@@ -9,8 +9,8 @@ import (
 
 // A run holds what a task needs until it ends. It is also the task's context.
 //
-// Fields above the comment about the lock are written before the run begins, and read by the
-// goroutine that then has the task.
+// The fields before innermost are written before the run begins, and constant after that, but for
+// the atomic std. They are read without a lock, on any goroutine.
 type run struct {
 	runContext
 	task     *Task

@@ -23,17 +23,19 @@ const abandonTime = 50 * time.Millisecond
 
 // Shutdown refuses new tasks and lets running and queued tasks finish. Then it cancels the rest and
 // waits for them. It returns when all tasks have ended, or shortly after ctx is done, whatever the
-// tasks do: Abandoned hooks may take 50 ms more, and log lines a second. If ctx has no deadline, the
-// time of [WithShutdownTimeout] bounds it.
+// tasks do: Abandoned hooks may take 50 ms more, and log lines about a second. Only a
+// log handler that blocks delays it further. Without a deadline in ctx, [WithShutdownTimeout] is the
+// bound.
 //
-// It cancels, with [ErrShutdown] as the cause, when ctx is done, or the time of [WithCancelGrace]
-// before ctx's deadline. Until then a running task can start tasks by passing its own context to Go.
-// Give Shutdown a fresh context: one that the signal has cancelled leaves no time to drain.
+// It cancels with [ErrShutdown] as the cause. It does so [WithCancelGrace] before ctx's deadline,
+// or when ctx is done, whichever comes first. Until then a running task can start tasks by passing
+// its own context to Go. Give Shutdown a fresh context: one that the signal has cancelled leaves no
+// time to drain.
 //
 // If it cancelled tasks that did not complete, or tasks are still running, the error is a
 // [*ShutdownError] that names them. The first twenty that it cancelled are logged at WARN, the
 // rest as a number. A middleware can save their work: its Handler sees the context cancelled with
-// ErrShutdown, for queued tasks too, and has the grace to store it.
+// ErrShutdown, for queued tasks too, and has until ctx's deadline to store it.
 //
 // A later call only waits, until its own ctx is done, and returns the figures at that time.
 //

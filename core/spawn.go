@@ -44,8 +44,8 @@ func (m *Manager) Go(ctx context.Context, name string, fn Func, opts ...TaskOpti
 	return t
 }
 
-// prepare calls the Spawns of t, logs that it was created, and lets it start. It starts also after a
-// Spawn has panicked: it may hold a slot, and the chain must end what earlier Spawns began.
+// prepare calls the Spawns of t, logs that it was created, and lets it start. t starts even if a
+// Spawn panicked: it may hold a slot, and the chain must end what earlier Spawns began.
 func (m *Manager) prepare(ctx context.Context, t *Task) {
 	defer func() {
 		m.mu.Lock()
@@ -80,7 +80,7 @@ func (m *Manager) callSpawns(r *run) {
 	for i, spawn := range m.spawns {
 		ctx := spawn(r.values, r.task)
 		if ctx == nil {
-			panic(fmt.Sprintf("afterspan: Spawn hook %d returned a nil context", i))
+			panic(fmt.Sprintf("afterspan: Spawn returned a nil context (number %d of the Spawns that are not nil, from 0)", i))
 		}
 		r.cancellable = probe(ctx)
 		r.values = ctx

@@ -30,10 +30,11 @@ type Task struct {
 	byShutdown bool  // the shutdown cancelled it
 	nextReady  *Task // see workers
 
-	// mu guards the fields below. The goroutine that prepares or runs the task reads run without it.
+	// mu guards the fields below. The goroutine that prepares or runs the task reads run without it,
+	// and so does the holder of manager.mu while the task waits for room.
 	mu          sync.Mutex
 	run         *run      // from Go to the end; nil if made by NewTask
-	started     time.Time // zero: its run has not begun, or skips the Func
+	started     time.Time // zero: its run has not begun, or the task is skipped
 	cause       error     // of the first cancel; nil: it was not cancelled. A timeout is no cancel
 	cancelledAt time.Time
 	err         error
@@ -86,8 +87,9 @@ func (t *Task) Timeout() time.Duration { return t.options.timeout }
 // time has a monotonic reading.
 func (t *Task) CreatedAt() time.Time { return t.created }
 
-// StartedAt returns when the run began, with a monotonic reading. It is zero before that, and stays
-// zero for a task that was cancelled before, so that its Func was not called.
+// StartedAt returns when the run began, with a monotonic reading. It is zero before that. It
+// stays zero if the Func was skipped: the task was cancelled in the queue, or the context that it is
+// attached to ended before its run began.
 func (t *Task) StartedAt() time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -15,7 +15,7 @@ type workers struct {
 	manager     *Manager // constant
 	work        func()   // w.run as a value, made once: `go w.run()` allocates. Constant
 	maxStarting int      // constant
-	first, last *Task    // the ready tasks, linked by nextReady: they wait for a goroutine alone
+	first, last *Task    // the ready tasks, linked by nextReady: they wait only for a goroutine
 	ready       int      // how many
 	starting    int      // goroutines that have not taken a task yet
 }
@@ -62,7 +62,7 @@ func (w *workers) takeFirst() *Task {
 	return t
 }
 
-// arrive gives a goroutine that was starting its task, or nil. m.mu is held.
+// arrive counts a goroutine as no longer starting, and returns its task, or nil. m.mu is held.
 func (w *workers) arrive() *Task {
 	w.starting--
 	t := w.take()

@@ -16,20 +16,21 @@
 //   - The task's trace begins with a CONSUMER span named NAME, which links to "spawn NAME".
 //
 // If the spawner's span is not sampled, or belongs to another process, there is no "spawn NAME" and
-// the task links to the spawner's span itself. Without a span in the context the task's span is a root
-// without links.
+// the task links to the spawner's span itself. Without a span in the context the task's span is a
+// root without links.
 //
 // # The outcome in the spawner's trace
 //
-// A failed task is an error in the trace of the request that started it, and that trace looks no longer
-// than the request was. "spawn NAME" ends, by its end time, at the moment when Go returns. It is handed
-// to the span processors later: when the task has ended, with its outcome, or after five seconds, with
-// the outcome pending. [WithSpawnSpanHold] changes the five seconds.
+// A task that fails within the hold is an error in the trace of the request that started it. That
+// trace looks no longer than the request was. "spawn NAME" ends, by its end time, at the moment
+// when Go returns. It is handed to the span processors later: when the task has ended, with its
+// outcome, or after five seconds, with the outcome pending. [WithSpawnSpanHold] changes the five
+// seconds.
 //
 // This has limits. Know them before you build alerts on it:
 //
 //   - A task that fails after the hold is not an error in the spawner's trace. Its own trace has it.
-//   - Nothing is exported of a task whose process dies within the hold.
+//   - If the process dies during the hold, "spawn NAME" is lost.
 //   - A tail sampler that decides sooner than the hold does not see the outcome. Exporters that wait for
 //     all spans of a local trace (Datadog's) wait for the hold, too, and those that drop children that
 //     finish after their parent (Sentry's) drop "spawn NAME". Use a hold of 0 or [WithoutSpawnSpan] there.
@@ -37,8 +38,9 @@
 //   - A task that waits in the queue for longer than the hold leaves a "spawn NAME" without a link. The
 //     task's span links back all the same.
 //
-// One queue and one timer serve all tasks of a middleware. If more than 512 spans are due at once, they
-// are handed over in portions, 20 ms apart, so that a batch processor can keep up.
+// One queue and one timer serve all tasks of a middleware. If more than 512 spans are due at once,
+// they are handed over in portions, 20 ms apart: 512 spans, or 1/64 of the held spans if that is
+// more.
 //
 // # Attributes
 //
@@ -52,17 +54,18 @@
 //	afterspan.task.attempt      int     only from 2 on: a retry outside called again
 //	afterspan.spawner.trace_id  string  only with a link: the span in the context given to Go
 //	afterspan.spawner.span_id   string
-//	afterspan.origin.trace_id   string  the trace that the first task of a chain of tasks came from
+//	afterspan.origin.trace_id   string  the trace of the spawner of the outermost task
 //
-// Trace stores cannot look links up backwards. Search for afterspan.spawner.trace_id to find the tasks
-// that a trace started, and for afterspan.origin.trace_id to find those that they started as well, at
-// any depth.
+// Most trace stores cannot look up links backwards. Search for afterspan.spawner.trace_id to find
+// the tasks that a trace started, and for afterspan.origin.trace_id to find those that they started
+// as well, at any depth.
 //
-// Then come the task's own attributes under their own keys, with the names of groups joined by dots.
-// Strings, integers, bools and floats keep their types. A [time.Duration] is written like "1.5s", a
-// [time.Time] in RFC 3339, and any other value as package fmt prints it. Text longer than 4 KiB is cut
-// and says so. Invalid UTF-8 is replaced. An attribute of the task under afterspan.* is dropped, and so
-// are those beyond 127.
+// Then come the task's own attributes under their own keys, with the names of groups joined by
+// dots. Strings, integers, bools and floats keep their types. A [time.Duration] is written like
+// "1.5s", a [time.Time] in RFC 3339, errors and Stringers as package fmt prints them, and what
+// contains other values as JSON. Text longer than 4 KiB is cut and says so. Invalid UTF-8 is
+// replaced. An attribute of the task under afterspan.* is dropped. A span starts with at most 127
+// attributes; the others are dropped.
 //
 // At the end come:
 //
@@ -74,44 +77,47 @@
 // other outcomes leave the status alone.
 //
 // error.type is "timeout" for every task that timed out, "panic", "goexit", the result of a method
-// ErrorType() string of an error in the chain, or the innermost type that says anything. A sentinel that
-// errors.New made has the type "*errors.errorString", as all others do: give errors that you want to
-// tell apart such a method.
+// ErrorType() string of an error in the chain, or the type of the innermost error that is not made
+// by package errors or fmt; "_OTHER" if a method of the error panics. A sentinel that errors.New
+// made has the type "*errors.errorString", as all others do: give errors that you want to tell
+// apart such a method.
 //
 // A panic adds one "exception" event with the stack. A task that returns the error of another task,
 // which panicked, has failed with an ordinary error.
 //
-// "spawn NAME" has the name, the id, the outcome, the cause of a cancel, and error.type. Each link has
-// afterspan.link.kind: "task" if it leads to the task, "spawner" if it leads back.
+// "spawn NAME" has the name, the id, the outcome, the cause of a cancel, and error.type. Each link
+// has afterspan.link.kind: "task" if it leads to the task, "spawner" if it leads back.
 //
 // # Tasks without a run
 //
 //   - A task that the manager refused is an event "task refused" on the spawner's span, with
 //     afterspan.task.name and afterspan.refusal.reason (full or closed).
 //   - A task that a middleware refused has the outcome rejected.
-//   - A task that was cancelled in the queue has no span of its own. "spawn NAME" has its attributes.
+//   - A task that was cancelled in the queue has no span of its own. "spawn NAME" has its attributes,
+//     unless the hold was over before.
 //   - A task that still runs when Shutdown returns has its spans ended, with the outcome abandoned.
 //
 // # Link or child
 //
-// The default is a link because a task may outlive its spawner. As a child it would make the request
-// look as long as its slowest task, and the trace look broken until the last span has arrived. Whatever
-// keeps or samples whole traces would have to wait for the task. OpenTelemetry's conventions for
-// messaging use links for the same reasons. The price is that there is no single trace with all spans.
+// The default is a link because a task may outlive its spawner. As a child it would make the
+// request look as long as its slowest task, and the trace look broken until the last span has
+// arrived. Whatever keeps or samples whole traces would have to wait for the task. OpenTelemetry's
+// conventions for messaging use links for the same reasons. The price is that there is no single
+// trace with all spans.
 //
 // A short task that belongs to the request is better off as a child. Use [WithRelation], or
 // [WithRelationFunc] to decide for each task. A child has no "spawn NAME" and no link.
 //
 // # Among other middlewares
 //
-// Put this middleware first: the others then run inside the task's span. A retry inside makes one span
-// of all attempts. A retry outside makes a span and a duration of each attempt, and "spawn NAME" tells
-// the outcome of the task. A circuit breaker outside may leave a task without a span of its own; "spawn
-// NAME" tells its outcome, too.
+// Put this middleware first: the others then run inside the task's span. A retry inside makes one
+// span of all attempts. A retry outside makes a span and a duration of each attempt, and "spawn
+// NAME" tells the outcome of the task. A circuit breaker outside may leave a task without a span of
+// its own; "spawn NAME" tells its outcome, too.
 //
-// Spawn hooks of later middlewares see the spawner's span. A task without a span of its own, because it
-// is filtered or there are only metrics, runs in the spawner's context unchanged, so the spans of the
-// libraries that it calls are under the spawner's span.
+// Spawn hooks of later middlewares see the spawner's span. A task without a span of its own,
+// because it is filtered or there are only metrics, runs in the spawner's context unchanged, so the
+// spans of the libraries that it calls are under the spawner's span.
 //
 // # Metrics
 //
@@ -121,35 +127,37 @@
 //	afterspan.task.refused         counter          {task}  name, reason
 //
 // The attributes are afterspan.task.name, afterspan.task.outcome, error.type and
-// afterspan.refusal.reason (full, closed, or rejected by a middleware). No id and no attribute of a task
-// gets into metrics. Use few task names: an SDK keeps a time series for each, up to its limit.
+// afterspan.refusal.reason (full, closed, or rejected by a middleware). No id and no attribute of a
+// task gets into metrics. Use few task names: an SDK keeps a time series for each, up to its limit.
 //
-// The duration is that of each run; rejected tasks and tasks cancelled in the queue have none. The queue
-// duration is recorded once for each accepted task. [ObserveManager] adds what a manager holds.
+// The duration is that of each run; rejected tasks and tasks cancelled in the queue have none. The
+// queue duration is recorded once for each accepted task. [ObserveManager] adds what a manager
+// holds.
 //
 // # Sampling
 //
-// A task's trace is not its spawner's, so a sampler that goes by the trace id decides twice: with 10 %
-// of each, only 1 % of the pairs are complete. Package linksampler makes the task follow its spawner.
+// A task's trace is not its spawner's, so a sampler that goes by the trace id decides twice: with
+// 10 % of each, only 1 % of the pairs are complete. Package linksampler makes the task follow its
+// spawner.
 //
 // # In Jaeger
 //
-// Jaeger shows a link as a reference: open the span, then References, and click "span in another trace".
-// Its search finds no links. It finds tags: the task's own attributes, the trace ids of the spawner and
-// the origin, and afterspan.task.outcome=failed, which the trace of the request has as well. To find
-// the task only, add its operation or one of its own attributes.
+// Jaeger shows a link as a reference: open the span, then References, and click "span in another
+// trace". Its search finds no links. It finds tags: the task's own attributes, the trace ids of the
+// spawner and the origin, and afterspan.task.outcome=failed, which the trace of the request has as
+// well. To find the task only, add its operation or one of its own attributes.
 //
-// Jaeger suspects a wrong clock in a span that ends after its parent, as a child may, and warns, unless
-// it knows that both are from one host. Its pages go by the resource attribute ip, its API v3 by
-// host.name.
+// Jaeger suspects a wrong clock in a span that ends after its parent, as a child may, and warns,
+// unless it knows that both are from one host. Its pages go by the resource attribute ip, its API
+// v3 by host.name.
 //
 // # Shutdown
 //
-// Shut the manager down before the tracer provider: spans that end later are lost. Give the provider a
-// deadline of its own, since a task that does not stop uses up all of the manager's.
+// Shut the manager down before the tracer provider: spans that end later are lost. Give the
+// provider a deadline of its own, since a task that does not stop uses up all of the manager's.
 //
 // # Errors
 //
-// Nothing in here stops a task, blocks it, or makes it panic. What the SDK or a callback does wrong goes
-// to [otel.Handle].
+// Nothing in here stops a task, blocks it, or makes it panic. What the SDK or a callback does wrong
+// goes to [otel.Handle].
 package otelmw

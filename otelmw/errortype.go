@@ -8,9 +8,9 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// errorType returns the value of error.type for an error of t: "timeout" for every timed_out, "panic",
-// "goexit", the result of a method ErrorType() string in the chain, or the innermost type of the error
-// that tells anything.
+// errorType returns the value of error.type for an error of t: "timeout" for every timed_out,
+// "panic", "goexit", the result of a method ErrorType() string in the chain, or the innermost type
+// of the error that tells anything.
 func errorType(t *core.Task, err error, outcome core.Outcome) (kind string) {
 	defer func() {
 		if recover() != nil { // in a method of err
@@ -36,8 +36,8 @@ func errorType(t *core.Task, err error, outcome core.Outcome) (kind string) {
 // timeoutType is the error.type of every task that timed out.
 const timeoutType = "timeout"
 
-// namedType returns the result of the first method ErrorType in err's tree. It passes over panics: they
-// are those of other tasks, which this one has waited for.
+// namedType returns the result of the first method ErrorType in err's tree. It passes over panics:
+// they are those of other tasks, which this one has waited for.
 func namedType(err error) string {
 	if named, ok := err.(interface{ ErrorType() string }); ok {
 		if _, panicked := err.(*core.PanicError); !panicked {

@@ -62,9 +62,9 @@ func (q *holdQueue) remove(h *heldSpan) {
 	q.len--
 }
 
-// portion returns how many spans to hand over at a time. It is 512, the size of a batch of the SDK's
-// batch processor, which drops what its queue of 2,048 cannot take. Of very many spans in the queue it
-// is a part, so that the queue shrinks however fast it is filled.
+// portion returns how many spans to hand over at a time. It is 512, the size of a batch of the
+// SDK's batch processor, which drops what its queue of 2,048 cannot take. Of very many spans in the
+// queue it is a part, so that the queue shrinks however fast it is filled.
 func (q *holdQueue) portion() int { return max(512, q.len/64) }
 
 // takeDue takes the first span if it is due at now. Otherwise it returns none.

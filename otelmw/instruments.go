@@ -118,7 +118,7 @@ func recordOptions(attrs attributes) []metric.RecordOption {
 	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attrs...))}
 }
 
-// recordQueue records how long t waited. It is called once for a task.
+// recordQueue records how long t waited. With Spawn it is called once for a task.
 func (in *instruments) recordQueue(ctx context.Context, t *core.Task, waited time.Duration, extra []attribute.KeyValue) {
 	if !in.queue.Enabled(ctx) {
 		return

@@ -72,9 +72,10 @@ func (c *config) metersNothing() bool {
 	return noop
 }
 
-// WithTracerProvider sets where spans go. The default is the global provider at the time of [New]; if
-// none has been set by then, spans go to the first one that is set later. With the no-op provider of
-// go.opentelemetry.io/otel/trace/noop no spans are made, and the contexts of tasks are left alone.
+// WithTracerProvider sets where spans go. The default is the global provider at the time of [New];
+// if none has been set by then, spans go to the first one that is set later. With the no-op
+// provider of go.opentelemetry.io/otel/trace/noop no spans are made, and tasks run with the
+// spawner's span as the current one.
 func WithTracerProvider(tp trace.TracerProvider) Option {
 	return func(c *config) {
 		if tp != nil {
@@ -83,9 +84,9 @@ func WithTracerProvider(tp trace.TracerProvider) Option {
 	}
 }
 
-// WithMeterProvider sets where metrics go. The default is the global provider at the time of [New]; if
-// none has been set by then, metrics go to the first one that is set later. With the no-op provider of
-// go.opentelemetry.io/otel/metric/noop nothing is counted.
+// WithMeterProvider sets where metrics go. The default is the global provider at the time of [New];
+// if none has been set by then, metrics go to the first one that is set later. With the no-op
+// provider of go.opentelemetry.io/otel/metric/noop nothing is counted.
 func WithMeterProvider(mp metric.MeterProvider) Option {
 	return func(c *config) {
 		if mp != nil {
@@ -99,9 +100,9 @@ func WithRelation(r Relation) Option {
 	return func(c *config) { c.relation = r }
 }
 
-// WithRelationFunc lets f decide how a task's span relates to its spawner's. f is called once for each
-// task, before Go returns, with the spawner's context. The default is the relation of [WithRelation],
-// which also holds if f panics.
+// WithRelationFunc lets f decide how a task's span relates to its spawner's. f is called once for
+// each task, before Go returns, with the spawner's context. The default is the relation of
+// [WithRelation], which also holds if f panics.
 func WithRelationFunc(f func(ctx context.Context, t *core.Task) Relation) Option {
 	return func(c *config) {
 		if f != nil {
@@ -116,19 +117,20 @@ func WithoutSpawnSpan() Option {
 	return func(c *config) { c.spawnSpan = false }
 }
 
-// WithSpawnSpanHold sets how long "spawn NAME" is held back for the outcome of the task. The default is
-// 5 s. After that it is handed to the span processors with the outcome pending. With 0 or less it is
-// handed over as the run starts, and never tells the outcome of a run.
+// WithSpawnSpanHold sets how long "spawn NAME" is held back for the outcome of the task. The
+// default is 5 s. After that it is handed to the span processors with the outcome pending. With 0
+// or less it is handed over as the run starts, and never tells the outcome of a run.
 //
-// A held span is in memory, about 1 KiB each. A longer hold tells more outcomes and loses more spans if
-// the process is killed. A tail sampler must wait for longer than the hold.
+// A held span is in memory, about 1 KiB each. A longer hold tells more outcomes and loses more
+// spans if the process is killed. A tail sampler must wait for longer than the hold.
 func WithSpawnSpanHold(d time.Duration) Option {
 	return func(c *config) { c.spawnSpanHold = max(d, 0) }
 }
 
 // WithSpanNameFormatter sets the name of a task's span. f is called once for each task, before Go
-// returns, with the spawner's context. The default is the task's name, which is also used if f returns
-// "" or panics. Use few different names, since trace stores index them. Metrics keep the task's name.
+// returns, with the spawner's context. The default is the task's name, which is also used if f
+// returns "" or panics. Use few different names, since trace stores index them. Metrics keep the
+// task's name.
 func WithSpanNameFormatter(f func(ctx context.Context, t *core.Task) string) Option {
 	return func(c *config) {
 		if f != nil {
@@ -147,16 +149,17 @@ func WithSpanStartOptions(opts ...trace.SpanStartOption) Option {
 	}
 }
 
-// WithAttributes sets attributes of every task's span. Attributes from the task, [WithAttributesFunc] and
-// baggage take precedence. Repeated options append. The default is none.
+// WithAttributes sets attributes of every task's span. Attributes from the task,
+// [WithAttributesFunc] and baggage take precedence. Repeated options append. The default is none.
 func WithAttributes(attrs ...attribute.KeyValue) Option {
 	return func(c *config) { c.attributes = append(c.attributes, attrs...) }
 }
 
-// WithAttributesFunc lets f add attributes to a task's span. f is called as the span of a run starts,
-// with the context of the run. A web framework may have reused the values of that context for another
-// request by then: give what belongs to a request to [core.WithAttrs]. Attributes from the task take
-// precedence. Repeated options append. The default is none.
+// WithAttributesFunc lets f add attributes to a task's span. f is called with the context of the
+// run when its span starts, or at the end of a task that had no run. A web framework may have
+// reused the values of that context for another request by then: give what belongs to a request to
+// [core.WithAttrs]. Attributes from the task take precedence. Repeated options append. The default
+// is none.
 func WithAttributesFunc(f func(ctx context.Context, t *core.Task) []attribute.KeyValue) Option {
 	return func(c *config) {
 		if f != nil {
@@ -165,9 +168,9 @@ func WithAttributesFunc(f func(ctx context.Context, t *core.Task) []attribute.Ke
 	}
 }
 
-// WithMetricAttributesFunc lets f add attributes to the two histograms of a task. f is called as a run
-// starts, with the context of the run. Each combination of values is a time series: use few. Repeated
-// options append. The default is none.
+// WithMetricAttributesFunc lets f add attributes to the two histograms of a task. f is called with
+// the context of the run when it starts, or at the end of a task that had no run. Each combination
+// of values is a time series: use few. Repeated options append. The default is none.
 func WithMetricAttributesFunc(f func(ctx context.Context, t *core.Task) []attribute.KeyValue) Option {
 	return func(c *config) {
 		if f != nil {
@@ -176,10 +179,10 @@ func WithMetricAttributesFunc(f func(ctx context.Context, t *core.Task) []attrib
 	}
 }
 
-// WithReplaceAttr lets f rename, redact or drop the task's own attributes on their way into its span. f
-// gets each attribute with its value resolved and the names of its groups in the key, joined by dots. An
-// attribute is dropped if f returns it without a key, or panics. f is not called for afterspan.* keys.
-// The default is no change.
+// WithReplaceAttr lets f rename, redact or drop the task's own attributes on their way into its
+// span. f gets each attribute with its value resolved and the names of its groups in the key,
+// joined by dots. An attribute is dropped if f returns it without a key, or panics. f is not called
+// for afterspan.* keys. The default is no change.
 func WithReplaceAttr(f func(a slog.Attr) slog.Attr) Option {
 	return func(c *config) {
 		if f != nil {
@@ -188,10 +191,10 @@ func WithReplaceAttr(f func(a slog.Attr) slog.Attr) Option {
 	}
 }
 
-// WithFilter lets f decide whether a task is recorded: true records it, false leaves it without spans and
-// metrics. The task runs either way, in the spawner's context. f is called once for each task, before Go
-// returns, with the spawner's context. If f panics the task is recorded. Several filters must all agree.
-// The default is to record all tasks.
+// WithFilter lets f decide whether a task is recorded: true records it, false leaves it without
+// spans and metrics. The task runs either way; without spans, the spawner's span stays the current
+// one. f is called once for each task, before Go returns, with the spawner's context. If f panics
+// the task is recorded. Several filters must all agree. The default is to record all tasks.
 func WithFilter(f func(ctx context.Context, t *core.Task) bool) Option {
 	return func(c *config) {
 		if f != nil {
@@ -200,9 +203,9 @@ func WithFilter(f func(ctx context.Context, t *core.Task) bool) Option {
 	}
 }
 
-// WithErrorDescription sets the text that spans have of an error, in the status and in the exception
-// event of a panic: for errors that tell more than traces may know. f is called once for each span that
-// has the error. If f panics the text is empty. The default is the error's own text.
+// WithErrorDescription sets the text that spans have of an error, in the status and in the
+// exception event of a panic: for errors that tell more than traces may know. f is called once for
+// each span that has the error. If f panics the text is empty. The default is the error's own text.
 func WithErrorDescription(f func(err error) string) Option {
 	return func(c *config) {
 		if f != nil {
@@ -211,9 +214,9 @@ func WithErrorDescription(f func(err error) string) Option {
 	}
 }
 
-// WithBaggageKeys names members of the spawner's baggage that become attributes of a task's span, under
-// their own keys. They are read before Go returns. Attributes from the task and [WithAttributesFunc] take
-// precedence. Repeated options append. The default is none.
+// WithBaggageKeys names members of the spawner's baggage that become attributes of a task's span,
+// under their own keys. They are read before Go returns. Attributes from the task and
+// [WithAttributesFunc] take precedence. Repeated options append. The default is none.
 func WithBaggageKeys(keys ...string) Option {
 	return func(c *config) { c.baggageKeys = append(c.baggageKeys, keys...) }
 }

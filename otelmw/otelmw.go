@@ -127,6 +127,6 @@ func (mw *middleware) onAbandoned(ctx context.Context, t *core.Task) {
 	}
 }
 
-// wasDequeued reports whether t was cancelled in the queue of its manager. A task that no manager
-// knows has the ID 0, and never says when it started.
+// wasDequeued reports whether the manager skips t's Func, because t was cancelled in the queue or its
+// context ended before its run began. A task of no manager has ID 0 and no start time.
 func wasDequeued(t *core.Task) bool { return t.ID() != 0 && t.StartedAt().IsZero() }

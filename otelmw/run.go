@@ -82,8 +82,9 @@ func (r *run) countStart() {
 	}
 }
 
-// endPassing ends a run that did not return. value is that of a panic, which goes on after that, or nil
-// after Goexit. Panics come here from engines only: the chain of a manager turns them into errors.
+// endPassing ends a run that did not return. value is the panic's, which endPassing raises again,
+// or nil after Goexit. Panics come here from engines only: the chain of a manager turns them into
+// errors.
 func (r *run) endPassing(value any) {
 	if value == nil {
 		r.end(core.ErrGoexit)

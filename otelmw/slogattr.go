@@ -24,8 +24,8 @@ func (mw *middleware) addTask(a *attributes, own []slog.Attr) {
 	}
 }
 
-// flatten adds attr with prefix before its key. Of a group it adds each member by itself. If replace is
-// not nil, it adds what replace returns for each.
+// flatten adds attr with prefix before its key. Of a group it adds each member by itself. If
+// replace is not nil, it adds what replace returns for each.
 func flatten(a *attributes, prefix string, attr slog.Attr, replace func(slog.Attr) slog.Attr) {
 	if attr.Key == "" && attr.Equal(slog.Attr{}) { // handlers ignore it, too
 		return

@@ -21,14 +21,14 @@ type spawn struct {
 	outer      *spawn // of the same task, by another of these middlewares in the chain; nil: there is none
 	isRecorded bool   // the filters let it pass
 
-	// With a tracer only. Set by Spawn and not changed after that.
+	// Set by Spawn and not changed after that. Without a tracer only origin is set.
 	relation       Relation
 	name           string            // of the task's span
 	spawner        trace.SpanContext // invalid: there is none
 	spawnerRecords bool
 	traceID        string            // of the spawner
 	spanID         string            // of the spawner
-	origin         string            // the trace id of the spawner of the first task in a chain of tasks
+	origin         string            // the trace id of the spawner of the outermost task
 	link           trace.SpanContext // what the task's span links to; invalid: nothing
 	baggage        attributes        // the members that are asked for
 	held           *heldSpan         // the span "spawn NAME"; nil: there is none

@@ -32,7 +32,8 @@ func (mw *middleware) startSpawnSpan(ctx context.Context, s *spawn) {
 }
 
 // isNew reports whether span, which was started in ctx, is not the current one there. A tracer that
-// makes no spans returns that, or one without a record of the same SpanContext. It is not ours to end.
+// makes no spans returns that, or one without a record of the same SpanContext. It is not ours to
+// end.
 func isNew(ctx context.Context, span trace.Span) bool {
 	current := trace.SpanFromContext(ctx)
 	if span.IsRecording() {

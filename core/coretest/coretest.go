@@ -1,7 +1,7 @@
 // Package coretest helps to test code that starts tasks.
 //
-// [New] returns a manager for one test. It logs to the test's output, is closed when the test ends, and
-// fails the test for tasks that panicked, failed or did not stop:
+// [New] returns a manager for one test. It logs to the test's output, is closed when the test ends,
+// and fails the test for tasks that panicked, failed or did not stop:
 //
 //	func TestPlaceOrder(t *testing.T) {
 //		tasks := coretest.New(t)
@@ -13,8 +13,8 @@
 //
 // A [Recorder] records tasks, for checks of their names, attributes and outcomes.
 //
-// Both work in bubbles of [testing/synctest], where timeouts are exact and no test sleeps for real. Call
-// New inside the bubble, with the bubble's *testing.T.
+// Both work in bubbles of [testing/synctest], where timeouts are exact and no test sleeps for real.
+// Call New inside the bubble, with the bubble's *testing.T.
 package coretest
 
 import (
@@ -31,15 +31,16 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// New returns a manager for one test. It logs to the test's output, at level DEBUG. At the end of the
-// test it is closed: running and queued tasks are cancelled. If the test needs their results, wait for
-// them first, with [core.Manager.Wait] or [core.Task.Wait].
+// New returns a manager for one test. It logs to the test's output, at level DEBUG. At the end of
+// the test it is closed: running and queued tasks are cancelled. If the test needs their results,
+// wait for them first, with [core.Manager.Wait] or [core.Task.Wait].
 //
-// The test fails for each task that panicked, failed, or did not stop within ten seconds after the end
-// of the test. A task that timed out, was cancelled or was refused fails no test. With [AllowFailures]
-// no task does.
+// The test fails for each task that panicked, failed, or did not stop within ten seconds after the
+// end of the test. A task that timed out, was cancelled or was refused fails no test. With
+// [AllowFailures] no task does.
 //
-// Options can replace the logger ([core.WithLogger]) and the ten seconds ([core.WithShutdownTimeout]).
+// Options can replace the logger ([core.WithLogger]) and the ten seconds
+// ([core.WithShutdownTimeout]).
 func New(t testing.TB, opts ...core.Option) *core.Manager {
 	r := &reporter{t: t}
 	all := []core.Option{
@@ -54,13 +55,13 @@ func New(t testing.TB, opts ...core.Option) *core.Manager {
 	return m
 }
 
-// AllowFailures is an option for tests that expect failures: tasks that panicked, failed or did not stop
-// are logged, but do not fail the test. Put it before middlewares whose Spawn may panic. It has no
-// effect on a manager that New did not make.
+// AllowFailures is an option for tests that expect failures: tasks that panicked, failed or did not
+// stop are logged, but do not fail the test. Put it before middlewares whose Spawn may panic. It
+// has no effect on a manager that New did not make.
 func AllowFailures() core.Option {
-	// An option of core cannot reach New, so this one is a middleware that marks the context of each task
-	// for the hooks of the reporter. The mark is the task itself, because tasks that it starts inherit the
-	// context.
+	// An option of core cannot reach New, so this one is a middleware that marks the context of
+	// each task for the hooks of the reporter. The mark is the task itself: a task that it starts
+	// in another manager inherits the mark, but is not equal to it.
 	return core.WithMiddleware(core.Middleware{
 		Spawn: func(ctx context.Context, t *core.Task) context.Context {
 			return context.WithValue(ctx, allowedKey{}, t)
@@ -75,7 +76,8 @@ type reporter struct {
 	t       testing.TB
 	allowed atomic.Bool // a task had the mark of AllowFailures
 
-	// mu guards over. It is held while methods of t are called, so that the test cannot end meanwhile.
+	// mu guards over. It is held while methods of t are called, so that the test cannot end
+	// meanwhile.
 	mu   sync.Mutex
 	over bool // the test may have ended: t must not be used any more
 }
@@ -94,8 +96,8 @@ func (r *reporter) spawn(ctx context.Context, t *core.Task) context.Context {
 	return ctx
 }
 
-// lookForMark is called at the spawn and at the end of a task: a panic in an earlier Spawn keeps spawn
-// from being called.
+// lookForMark is called at the spawn and at the end of a task: a panic in an earlier Spawn keeps
+// spawn from being called.
 func (r *reporter) lookForMark(ctx context.Context, t *core.Task) {
 	if ctx.Value(allowedKey{}) == t {
 		r.allowed.Store(true)

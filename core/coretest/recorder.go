@@ -10,8 +10,8 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// A Recorder records the accepted and refused tasks of a manager. Its zero value is ready for use, and
-// its methods are safe for concurrent use. Add its Middleware to the manager:
+// A Recorder records the accepted and refused tasks of a manager. Its zero value is ready for use,
+// and its methods are safe for concurrent use. Add its Middleware to the manager:
 //
 //	var rec coretest.Recorder
 //	tasks := coretest.New(t, core.WithMiddleware(rec.Middleware()))
@@ -38,15 +38,16 @@ func (r *Recorder) add(t *core.Task) {
 	r.tasks = append(r.tasks, t)
 }
 
-// Tasks returns the tasks called name, or all if name is empty, in the order of their calls of Go. With
-// attrs it returns only tasks that have all of them. Values are resolved before they are compared:
+// Tasks returns the tasks called name, or all if name is empty, in the order in which they were
+// recorded. With attrs it returns only tasks that have all of them. Values are resolved before they
+// are compared:
 //
 //	sent := rec.Tasks("send_receipt", slog.String("thread_id", "t-1"))
 //
 // A task is recorded when Go returns. Wait for it before you read its Outcome and Err.
 //
-// Do not compare attributes with [reflect.DeepEqual], or with assertions based on it: of a string in a
-// [slog.Value] it compares only the length and the first byte.
+// Do not compare attributes with [reflect.DeepEqual], or with assertions based on it: of a string
+// in a [slog.Value] it compares only the length and the first byte.
 func (r *Recorder) Tasks(name string, attrs ...slog.Attr) []*core.Task {
 	r.mu.Lock()
 	tasks := slices.Clone(r.tasks)

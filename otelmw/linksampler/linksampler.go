@@ -1,14 +1,16 @@
 // Package linksampler makes a span that only links to another one share its fate.
 //
-// A background task's span is the root of a trace of its own, linked to the span that spawned it. A sampler that
-// goes by the trace id decides about the two independently: at 10 % it keeps both of 1 % of the pairs, and 18 %
-// lead to a trace that is not there. With this one around it they are both kept, or neither is:
+// A background task's span is the root of a trace of its own, linked to the span that spawned it. A
+// sampler that goes by the trace id decides about the two independently: at 10 % it keeps both
+// traces of 1 % of the pairs, and only one trace of another 18 %. Wrapped in this sampler it keeps
+// both or neither:
 //
 //	sdktrace.WithSampler(linksampler.New(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(0.1))))
 //
-// It follows the links of every span that has no parent, whoever started it, and so does what a remote link says.
-// Where a server starts such spans for clients that it does not trust, as otelhttp does with WithPublicEndpointFn,
-// these clients then decide what is sampled: give that server a provider of its own, without this sampler.
+// It follows the links of every span without a parent, including links to spans of other processes.
+// Where a server starts such spans for clients that it does not trust, as otelhttp does with
+// WithPublicEndpointFn, these clients then decide what is sampled: give that server a provider of
+// its own, without this sampler.
 //
 // It is a package of its own since it imports the SDK, which instrumentation must not.
 package linksampler

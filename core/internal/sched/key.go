@@ -22,7 +22,7 @@ type set[T any] struct {
 type line[T any] struct {
 	unfinished int
 	turns      int
-	running    int // of turns: those that have a slot
+	running    int // how many of turns have a slot
 	waiting    list[T]
 }
 
@@ -129,8 +129,8 @@ func (s *Scheduler[T]) leaveLine(item *Item[T]) {
 	item.line = nil
 }
 
-// Blocks reports whether b is queued, and a holds the turn or the slot that b needs, or a slot that
-// every item ahead of b in its line needs. The end of another item may free b, too.
+// Blocks reports whether b is queued, and a holds the turn or the slot that b needs. If no item of
+// b's key has a slot, b needs one for the items ahead of it. The end of another item may free b, too.
 func (s *Scheduler[T]) Blocks(a, b *Item[T]) bool {
 	if b.state != Queued {
 		return false
