@@ -9,6 +9,19 @@ import (
 	"github.com/afterspan/afterspan/core/internal/sched"
 )
 
+// The way of a task through the files of this package:
+//
+//	spawn.go    Go makes the Task and its run, and calls the Spawns
+//	admit.go    asks internal/sched for room; refusal.go if there is none
+//	worker.go   a goroutine takes the task once it is ready and has a slot
+//	run.go      start, chain (middleware.go), end; call.go is the innermost Handler, and
+//	            context.go the context that it all runs in
+//	outcome.go  judges the error; log.go writes the line
+//	run.go      finish tells internal/sched, which may make other tasks ready
+//
+// From outside come cancel.go, overdue.go (a task that does not stop) and shutdown.go, which drains,
+// cancels and has account.go say what was lost.
+
 // A Manager starts tasks, tracks them and shuts them down. Create one when the program starts, with
 // [New], and end it with [Manager.Shutdown]. Its methods are safe for concurrent use.
 type Manager struct {
