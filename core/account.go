@@ -37,9 +37,9 @@ func (a account) shutdownError() *ShutdownError {
 	return &ShutdownError{Stats: a.stats, Cancelled: infos(a.lost), Remaining: infos(a.left), ctxErr: a.ctxErr}
 }
 
-// shutdownStats returns the figures since the shutdown began, of which so many tasks are left. A task
-// that the shutdown cancelled in the queue counts as cancelled, even if it has still to pass its
-// chain. m.mu is held.
+// shutdownStats returns the figures since the shutdown began. left is the number of tasks that did
+// not stop. A task that the shutdown cancelled in the queue counts as cancelled, even if its chain
+// has not ended. m.mu is held.
 func (m *Manager) shutdownStats(left int) ShutdownStats {
 	now, before := m.counted, m.shutdown.before
 	passing := m.sched.Running() + m.sched.Queued() - left
@@ -89,7 +89,7 @@ func (t *Task) isLost() bool {
 	}
 }
 
-// maxNamed is how many tasks that were cancelled, and how many that are left, are logged by name.
+// maxNamed limits how many cancelled tasks are logged by name, and how many that did not stop.
 const maxNamed = 20
 
 // cancelled returns how many of the lost tasks have the outcome cancelled, or will have. Others, such

@@ -14,9 +14,9 @@ func (m *Manager) admit(ctx context.Context, t *Task) error {
 	if m.add(t, nil, false).Accepts() {
 		return nil
 	}
-	// Refused as if from a caller outside the manager. But a running task of the manager may start
-	// others during a drain, and a caller outside may wait for room. ctx may be user code, so ask
-	// it without m.mu.
+	// The first try took the caller for a stranger who does not wait. During a drain a running task
+	// may start others, and a stranger may wait for room, so try again. ctx may be user code: ask it
+	// without m.mu.
 	own, caller := m.callersOf(ctx)
 	ctxErr := ctx.Err()
 	mayWait := (m.blocking || t.options.blocking) && !own

@@ -13,7 +13,7 @@ import (
 // Before that a timeout needs no timer: Err compares the deadline with the clock.
 type runContext struct {
 	values      context.Context // asked for values only, until the standard context is made
-	cancellable bool            // a Spawn returned values, and their cancel counts; else it is ignored
+	cancellable bool            // a Spawn returned values, and their cancel cancels the run; false: it is ignored
 	deadline    time.Time       // zero: none
 	std         atomic.Pointer[stdContext]
 }
@@ -63,8 +63,8 @@ func (c *runContext) standard() *stdContext {
 	}
 }
 
-// newStandard returns a new standard context. A run that has ended gets no
-// deadline: it ended before the deadline, even if that has passed since.
+// newStandard returns a new standard context. It has no deadline if the run was cancelled or ended
+// before: the deadline may have passed since.
 func (c *runContext) newStandard(hasDeadline bool) *stdContext {
 	values := c.values
 	if !c.cancellable {
@@ -82,7 +82,7 @@ func (c *runContext) newStandard(hasDeadline bool) *stdContext {
 func (c *runContext) endEarly(cause error) {
 	std := c.newStandard(false)
 	std.cancelCause(cause)
-	if !c.std.CompareAndSwap(nil, std) { // a log handler has looked
+	if !c.std.CompareAndSwap(nil, std) { // Cancel or a log handler was faster
 		c.standard().cancel(cause)
 	}
 }

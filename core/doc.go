@@ -51,15 +51,15 @@
 //
 // # Logs
 //
-// Tasks created, completed or cancelled are logged at DEBUG, timeouts at WARN, and failures at ERROR,
-// a panic with its stack. Refused tasks are logged at WARN, at most one line a second; its attribute
-// "suppressed" counts those without a line. The start and the end of a shutdown are logged at INFO,
-// or at DEBUG if no task was unfinished. Tasks that a Shutdown cancelled and tasks that are left are
-// logged at WARN, at most twenty of each.
+// Tasks created, completed or cancelled are logged at DEBUG, timeouts at WARN, and failures at
+// ERROR, a panic with its stack. Refused tasks are logged at WARN, at most one line a second; its
+// attribute "suppressed" is the number of refusals before it that got no line. The start and the
+// end of a shutdown are logged at INFO, or at DEBUG if no task was unfinished. Tasks that a
+// Shutdown cancelled and tasks that are left are logged at WARN, at most twenty of each.
 //
-// Each line about a task has a group "task" with its name and id. The line about its end adds the
-// duration of the run, the outcome and, after a cancel or a timeout, the cause. The attributes of
-// the task are outside the group.
+// Each line about a task has a group "task" with its name and, if it was accepted, its id. The line
+// about its end adds the outcome, the duration of the run unless it was refused, and the cause
+// after a cancel or a timeout. The attributes of the task are outside the group.
 //
 // Lines from the start of the run on are logged with the context of the Func, so that a trace-aware
 // handler can add trace and span ids. When "created" is logged, the task's span does not exist yet.

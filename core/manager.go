@@ -19,8 +19,8 @@ import (
 //	outcome.go  judges the error; log.go writes the line
 //	run.go      finish tells internal/sched, which may make other tasks ready
 //
-// From outside come cancel.go, overdue.go (a task that does not stop) and shutdown.go, which drains,
-// cancels and has account.go say what was lost.
+// Three files act on tasks from outside: cancel.go, overdue.go (tasks that do not stop) and
+// shutdown.go, which drains and cancels. account.go lists what a shutdown lost.
 
 // A Manager starts tasks, tracks them and shuts them down. Create one when the program starts, with
 // [New], and end it with [Manager.Shutdown]. Its methods are safe for concurrent use.
@@ -56,7 +56,7 @@ type Stats struct {
 
 	Running int           `json:"running"` // above the limit only after SetLimit lowered it
 	Queued  int           `json:"queued"`  // includes tasks cancelled in the queue, until they end
-	Overdue int           `json:"overdue"` // running though cancelled or timed out over five seconds ago; up to a second late
+	Overdue int           `json:"overdue"` // running tasks that were cancelled or timed out over five seconds ago; may lag by a second
 	Oldest  time.Duration `json:"-"`       // how long the first of the running tasks has been running; 0 if none is
 }
 
@@ -142,7 +142,7 @@ func (m *Manager) Wait(ctx context.Context) error {
 // shutdown has begun, no timer that is set and no worker that has not taken a task yet. m.mu is held.
 func (m *Manager) isIdle() bool {
 	return m.sched.Idle() && m.helpers == 0 &&
-		(!m.sched.Draining() || m.watch.at.IsZero() && m.workers.starting == 0)
+		(!m.sched.Draining() || m.watch.at.IsZero() && m.workers.starting == 0 && !m.refusals.isFiring())
 }
 
 // wakeIfIdle wakes the callers of Wait if nothing is left to wait for. After a drain it stops the

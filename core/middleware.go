@@ -50,13 +50,14 @@ type Middleware struct {
 	Refused func(ctx context.Context, t *Task)
 
 	// Ended is called once for each accepted task, on the task's goroutine: after its chain, when
-	// t.Outcome and t.Err are decided, and before Done is closed. ctx is that of the last call of the
-	// Func, or else of the run. It may be cancelled.
+	// t.Outcome and t.Err are decided, and before Done is closed. ctx is the context of the last call
+	// of the Func or, if there was none, of the run. It may be cancelled.
 	Ended func(ctx context.Context, t *Task)
 
-	// Abandoned is called when the time of a Shutdown or Close is over, before that returns, for each
-	// task that still runs: the process may be about to end. It is called once for a task, however
-	// often Shutdown or Close is called, and not for a task cancelled in the queue.
+	// Abandoned is called for each task that is still running when a Shutdown or Close runs out of
+	// time. It is called before Shutdown or Close returns, because the process may end then. It is
+	// called once for a task, however often Shutdown or Close is called, and not for a task
+	// cancelled in the queue.
 	//
 	// The hooks run one after another, for at most 50 ms together. ctx has the values of the run, or
 	// none if the run has not begun. It is done after the 50 ms, and then no further hook is called.

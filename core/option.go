@@ -88,8 +88,9 @@ func WithCancelGrace(d time.Duration) Option {
 // running <= 0 means no limit, the default. queued is 0 for no queue and < 0 for an unlimited one. A
 // task without room is refused with [ErrFull]. With [WithBlocking], Go waits for room instead.
 //
-// A task that starts another one in its own limited manager and waits for it keeps its slot. If such
-// tasks hold all slots, none of them ends before its timeout. [Task.Wait] warns of it. Use a second
+// A task that starts another task in the same manager and waits for it keeps its slot meanwhile. If
+// such tasks hold all slots, no inner task starts until an outer one times out or is cancelled.
+// [Task.Wait] logs a warning then. Use a second
 // manager for the inner tasks, or do not wait.
 func WithLimit(running, queued int) Option {
 	return func(c *config) { c.maxRunning, c.maxQueued = running, queued }

@@ -40,10 +40,10 @@ func (o Outcome) String() string {
 //     of an [Attached] task or a [Group], it is Cancelled. Whichever came first counts.
 //   - Any other error is Failed.
 //
-// The state when the Func last returned decides, or the state now if no call has returned. What
-// happens later does not count, with one exception: if the task's context ended later, and err now
-// contains that context's error or cause, the state now decides. A retry that is interrupted in its
-// backoff returns such an error.
+// What counts is whether the task was cancelled or timed out when the Func last returned, or is now
+// if no call has returned. A later cancel or timeout does not count, with one exception: if err
+// contains the error or the cause of the task's context, the state now counts. A retry that is
+// interrupted in its backoff returns such an error.
 //
 // The error of a context that a middleware derived is an ordinary error.
 //
@@ -167,9 +167,9 @@ func (t *Task) cancelCause() error {
 	return t.cause
 }
 
-// isSince reports whether err contains the error of a context that was cancelled with cause, and
-// fnErr, which the Func returned before, does not account for it. fnErr may match by itself, as a
-// network timeout does: then err must not wrap fnErr, or must contain the cause itself.
+// isSince reports whether err comes from the end of the context, with that cause, after the Func had
+// returned fnErr. If fnErr looks like a context error itself, as a network timeout does, err counts
+// only if it does not wrap fnErr, or if it contains cause and fnErr does not.
 func isSince(err, fnErr, cause error) bool {
 	switch {
 	case !isOwn(err, cause):

@@ -168,7 +168,7 @@ func TestSpawnThatDoesNotReturnAContext(t *testing.T) {
 	}{
 		"panics":          {func(context.Context) context.Context { panic("spawn") }, "panic: spawn"},
 		"panics with nil": {func(context.Context) context.Context { panic(nil) }, ""}, // the text is the runtime's
-		"returns nil":     {func(context.Context) context.Context { return nil }, "panic: afterspan: Spawn returned a nil context (number 1 "},
+		"returns nil":     {func(context.Context) context.Context { return nil }, "panic: afterspan: a Spawn hook returned a nil context (hook 1"},
 	} {
 		for limit, opt := range map[string]core.Option{"no limit": core.WithLimit(0, 0), "limit": core.WithLimit(1, 1)} {
 			inBubble(t, name+"/"+limit, func(t *testing.T) {

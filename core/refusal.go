@@ -67,30 +67,28 @@ func (m *Manager) logRefused(ctx context.Context, t *Task, err error) {
 	})
 }
 
-func (m *Manager) logSuppressed(ctx context.Context, suppressed uint64) {
-	m.line(ctx, slog.LevelWarn, "more background tasks refused", func() []slog.Attr {
+// logSuppressed logs how many refusals were suppressed, if any were.
+func (m *Manager) logSuppressed(suppressed uint64) {
+	if suppressed == 0 {
+		return
+	}
+	m.line(context.Background(), slog.LevelWarn, "more background tasks refused", func() []slog.Attr {
 		return []slog.Attr{slog.Uint64("suppressed", suppressed)}
 	})
 }
 
-// flushOnTimer is flushRefusals on the goroutine of a timer, for which a shutdown waits.
+// flushOnTimer logs how many refusals were suppressed, on the goroutine of a timer. A shutdown waits
+// for it.
 func (m *Manager) flushOnTimer() {
 	m.mu.Lock()
 	m.helpers++
 	m.mu.Unlock()
 	defer m.helped()
-	m.flushRefusals()
-}
-
-// flushRefusals logs how many refusals were suppressed, if any were.
-func (m *Manager) flushRefusals() {
-	if suppressed := m.refusals.takeAll(time.Now()); suppressed > 0 {
-		m.logSuppressed(context.Background(), suppressed)
-	}
+	m.logSuppressed(m.refusals.fire(time.Now()))
 }
 
 // closeRefusals logs how many refusals were suppressed, and starts no timer from now on.
 func (m *Manager) closeRefusals() {
 	m.refusals.close()
-	m.flushRefusals()
+	m.logSuppressed(m.refusals.takeAll(time.Now()))
 }

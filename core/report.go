@@ -53,7 +53,7 @@ func (e *ShutdownError) Error() string {
 	var b strings.Builder
 	b.WriteString("afterspan: shutdown")
 	if len(e.Cancelled)+len(e.Remaining) == 0 {
-		b.WriteString(" left a log handler, a hook or the cancelling of contexts running")
+		b.WriteString(" ended while a log handler or a hook was running, or contexts were being cancelled")
 	}
 	if len(e.Cancelled) > 0 {
 		fmt.Fprintf(&b, " cancelled %d task(s)%s", len(e.Cancelled), names(e.Cancelled))
@@ -128,7 +128,8 @@ func (m *Manager) logShutdownEnd(ctx context.Context, a account, work bool) {
 	m.line(ctx, levelFor(work), "shutdown of background tasks ended", a.stats.attrs)
 }
 
-// takeUnnamed returns how many of so many lost tasks have no line of their own, once.
+// takeUnnamed returns how many of the lost tasks were not logged by name. It counts them as logged,
+// so that no later call reports them again.
 func (m *Manager) takeUnnamed(lost int) (unnamed int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -164,7 +165,7 @@ func (m *Manager) logLeftOver(a account) {
 			left = append(left, s)
 		}
 	}
-	if len(left) == 0 || !m.isClosed() { // while another Shutdown drains they are not left over
+	if len(left) == 0 || !m.givesUp() {
 		return
 	}
 	stacks, began := goroutineStacks(), time.Now()

@@ -80,7 +80,7 @@ func (t *Task) start() *run {
 	early := t.cause
 	r.begun = true
 	if now := time.Now(); t.skipped {
-		t.cancelledAt = now // it was cancelled before, but its chain begins only now
+		t.cancelledAt = now // it becomes overdue five seconds after its chain begins, not after the cancel
 	} else {
 		t.started = now
 		if t.options.timeout > 0 {

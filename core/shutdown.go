@@ -14,8 +14,9 @@ type shutdown struct {
 	lastID uint64
 
 	cancelled []*Task // that it had to cancel
+	calls     int     // of Shutdown and Close that have not returned
 	logsLost  bool    // Shutdown was called, not only Close: tasks that it cancels are logged by name
-	lostLines int     // how many were
+	lostLines int     // tasks logged by name so far
 }
 
 // abandonTime limits all Abandoned hooks together, after the bound of a Shutdown or Close.
@@ -82,13 +83,16 @@ func (m *Manager) stop(ctx context.Context, drains bool) account {
 	if !drains || first && !m.drainUntilGrace(ctx) {
 		m.closeAndCancel(ctx, reported)
 	}
-	if m.Wait(ctx) != nil && m.isClosed() {
+	if m.Wait(ctx) != nil && m.givesUp() {
 		m.abandon(ctx)
 	}
 	m.closeRefusals()
 	_ = m.Wait(ctx) // the timer of the refusals may have fired, and still be logging
 	a := m.account(began, first, ctx.Err())
 	m.logShutdownEnd(ctx, a, work)
+	m.mu.Lock()
+	m.shutdown.calls--
+	m.mu.Unlock()
 	return a
 }
 
@@ -98,6 +102,7 @@ func (m *Manager) stop(ctx context.Context, drains bool) account {
 func (m *Manager) beginShutdown(drains bool) (first, work bool) {
 	m.mu.Lock()
 	s := &m.shutdown
+	s.calls++
 	s.logsLost = s.logsLost || drains
 	if m.sched.Draining() {
 		work = !m.sched.Idle()
@@ -184,11 +189,11 @@ func (m *Manager) pauseUntil(reported <-chan struct{}) (idle bool) {
 	return m.sched.Idle()
 }
 
-// isClosed reports whether the tasks were cancelled. While another Shutdown drains they are not.
-func (m *Manager) isClosed() bool {
+// givesUp reports whether the tasks were cancelled and no other Shutdown or Close waits for them.
+func (m *Manager) givesUp() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.sched.Closed()
+	return m.sched.Closed() && m.shutdown.calls == 1
 }
 
 // takeLostLine reports whether t, which was cancelled for that cause, is logged by name as work that

@@ -59,10 +59,10 @@ func (m *Manager) prepare(ctx context.Context, t *Task) {
 		r.values = context.WithoutCancel(ctx)
 		m.callSpawns(r)
 	}
-	m.logCreated(r.values, t)
 	if t.options.attached {
 		r.attachTo(ctx)
 	}
+	m.logCreated(r.values, t) // last, because a log handler may call runtime.Goexit
 }
 
 func (m *Manager) callSpawns(r *run) {
@@ -80,7 +80,7 @@ func (m *Manager) callSpawns(r *run) {
 	for i, spawn := range m.spawns {
 		ctx := spawn(r.values, r.task)
 		if ctx == nil {
-			panic(fmt.Sprintf("afterspan: Spawn returned a nil context (number %d of the Spawns that are not nil, from 0)", i))
+			panic(fmt.Sprintf("afterspan: a Spawn hook returned a nil context (hook %d, counted from 0 without nil hooks)", i))
 		}
 		r.cancellable = probe(ctx)
 		r.values = ctx

@@ -35,7 +35,7 @@ type Task struct {
 	mu          sync.Mutex
 	run         *run      // from Go to the end; nil if made by NewTask
 	started     time.Time // zero: its run has not begun, or the task is skipped
-	cause       error     // of the first cancel; nil: it was not cancelled. A timeout is no cancel
+	cause       error     // of the first cancel, or ErrTimeout if the timeout had passed by then; nil: it was not cancelled
 	cancelledAt time.Time
 	err         error
 	endCause    error         // the cause that the outcome was judged by

@@ -27,6 +27,7 @@ type refusals struct {
 	last       time.Time // of a line
 	suppressed uint64    // since last
 	timer      *time.Timer
+	firing     bool // the timer has fired, and its goroutine is on its way
 	closed     bool // a shutdown has ended: start no timer
 }
 
@@ -58,15 +59,36 @@ func (r *refusals) takeAll(now time.Time) (suppressed uint64) {
 // take is takeAll for a line that is written in any case. r.mu is held.
 func (r *refusals) take(now time.Time) (suppressed uint64) {
 	suppressed, r.suppressed, r.last = r.suppressed, 0, now
+	r.stopTimer()
+	return suppressed
+}
+
+// stopTimer stops the timer, if there is one. r.mu is held.
+func (r *refusals) stopTimer() {
 	if r.timer != nil {
-		r.timer.Stop()
+		r.firing = !r.timer.Stop()
 		r.timer = nil
 	}
+}
+
+// fire returns how many refusals were suppressed, on the goroutine of the timer.
+func (r *refusals) fire(now time.Time) (suppressed uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	suppressed, r.suppressed, r.last = r.suppressed, 0, now
+	r.timer, r.firing = nil, false
 	return suppressed
+}
+
+func (r *refusals) isFiring() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.firing
 }
 
 func (r *refusals) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
+	r.stopTimer()
 }

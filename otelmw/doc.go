@@ -21,8 +21,8 @@
 //
 // # The outcome in the spawner's trace
 //
-// A task that fails within the hold is an error in the trace of the request that started it. That
-// trace looks no longer than the request was. "spawn NAME" ends, by its end time, at the moment
+// A task that fails within the hold is an error in the trace of the request that started it. The
+// task does not make that trace look longer. "spawn NAME" ends, by its end time, at the moment
 // when Go returns. It is handed to the span processors later: when the task has ended, with its
 // outcome, or after five seconds, with the outcome pending. [WithSpawnSpanHold] changes the five
 // seconds.
@@ -31,9 +31,9 @@
 //
 //   - A task that fails after the hold is not an error in the spawner's trace. Its own trace has it.
 //   - If the process dies during the hold, "spawn NAME" is lost.
-//   - A tail sampler that decides sooner than the hold does not see the outcome. Exporters that wait for
-//     all spans of a local trace (Datadog's) wait for the hold, too, and those that drop children that
-//     finish after their parent (Sentry's) drop "spawn NAME". Use a hold of 0 or [WithoutSpawnSpan] there.
+//   - A tail sampler that decides before the hold is over does not see the outcome. Datadog's exporter
+//     waits for all spans of a local trace, and so for the hold. Sentry's drops children that finish
+//     after their parent, and so "spawn NAME". Use a hold of 0 or [WithoutSpawnSpan] there.
 //   - Each failure is an error on two spans. Count errors on CONSUMER and SERVER spans only.
 //   - A task that waits in the queue for longer than the hold leaves a "spawn NAME" without a link. The
 //     task's span links back all the same.
@@ -62,10 +62,10 @@
 //
 // Then come the task's own attributes under their own keys, with the names of groups joined by
 // dots. Strings, integers, bools and floats keep their types. A [time.Duration] is written like
-// "1.5s", a [time.Time] in RFC 3339, errors and Stringers as package fmt prints them, and what
-// contains other values as JSON. Text longer than 4 KiB is cut and says so. Invalid UTF-8 is
-// replaced. An attribute of the task under afterspan.* is dropped. A span starts with at most 127
-// attributes; the others are dropped.
+// "1.5s", a [time.Time] in RFC 3339, errors, Stringers and slices of basic values as package fmt
+// prints them, and everything else as JSON. Text longer than 4 KiB is cut and says so. Invalid
+// UTF-8 is replaced. An attribute of the task under afterspan.* is dropped. A span starts with at
+// most 127 attributes; the others are dropped.
 //
 // At the end come:
 //
@@ -78,12 +78,12 @@
 //
 // error.type is "timeout" for every task that timed out, "panic", "goexit", the result of a method
 // ErrorType() string of an error in the chain, or the type of the innermost error that is not made
-// by package errors or fmt; "_OTHER" if a method of the error panics. A sentinel that errors.New
-// made has the type "*errors.errorString", as all others do: give errors that you want to tell
-// apart such a method.
+// by package errors or fmt; "_OTHER" if a method of the error panics. All errors made by
+// errors.New have the type "*errors.errorString". Give errors that you want to tell apart a method
+// ErrorType.
 //
-// A panic adds one "exception" event with the stack. A task that returns the error of another task,
-// which panicked, has failed with an ordinary error.
+// A panic adds one "exception" event with the stack. If a task returns the panic of another task
+// as its error, that is an ordinary error.
 //
 // "spawn NAME" has the name, the id, the outcome, the cause of a cancel, and error.type. Each link
 // has afterspan.link.kind: "task" if it leads to the task, "spawner" if it leads back.
@@ -101,7 +101,7 @@
 //
 // The default is a link because a task may outlive its spawner. As a child it would make the
 // request look as long as its slowest task, and the trace look broken until the last span has
-// arrived. Whatever keeps or samples whole traces would have to wait for the task. OpenTelemetry's
+// arrived. A store or a sampler of whole traces would have to wait for the task. OpenTelemetry's
 // conventions for messaging use links for the same reasons. The price is that there is no single
 // trace with all spans.
 //
@@ -136,20 +136,20 @@
 //
 // # Sampling
 //
-// A task's trace is not its spawner's, so a sampler that goes by the trace id decides twice: with
-// 10 % of each, only 1 % of the pairs are complete. Package linksampler makes the task follow its
+// A task's trace has an id of its own, so a sampler that goes by the trace id decides twice: at 10 %
+// it keeps both traces of only 1 % of the tasks. Package linksampler makes the task follow its
 // spawner.
 //
 // # In Jaeger
 //
 // Jaeger shows a link as a reference: open the span, then References, and click "span in another
 // trace". Its search finds no links. It finds tags: the task's own attributes, the trace ids of the
-// spawner and the origin, and afterspan.task.outcome=failed, which the trace of the request has as
-// well. To find the task only, add its operation or one of its own attributes.
+// spawner and the origin, and afterspan.task.outcome. A search for afterspan.task.outcome=failed
+// also finds the trace of the request, because of "spawn NAME". To find only the task, add its
+// operation or one of its own attributes.
 //
-// Jaeger suspects a wrong clock in a span that ends after its parent, as a child may, and warns,
-// unless it knows that both are from one host. Its pages go by the resource attribute ip, its API
-// v3 by host.name.
+// Jaeger warns of clock skew when a child ends after its parent, unless both spans come from one
+// host. To tell hosts apart, its pages read the resource attribute ip, its API v3 host.name.
 //
 // # Shutdown
 //
@@ -158,6 +158,6 @@
 //
 // # Errors
 //
-// Nothing in here stops a task, blocks it, or makes it panic. What the SDK or a callback does wrong
-// goes to [otel.Handle].
+// This package never stops a task or makes it panic. Panics of the SDK or of a callback go to
+// [otel.Handle].
 package otelmw

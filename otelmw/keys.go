@@ -2,8 +2,8 @@ package otelmw
 
 import "go.opentelemetry.io/otel/attribute"
 
-// ourPrefix is that of our attributes. All of afterspan.* is ours: attributes of others under such a
-// key are dropped.
+// ourPrefix is the prefix of the keys of our attributes. Attributes of users and of baggage under
+// such a key are dropped.
 const ourPrefix = "afterspan."
 
 // Our attributes.

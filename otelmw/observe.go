@@ -15,8 +15,8 @@ import (
 // ObserveManager reports at each collection what m holds:
 //
 //   - afterspan.manager.tasks (observable up-down counter, {task}) with afterspan.task.state = running,
-//     queued or overdue. Overdue tasks are those of the running ones that were cancelled, or timed out,
-//     over five seconds ago, so do not add them to the others.
+//     queued or overdue. Overdue tasks were cancelled or timed out over five seconds ago. They are
+//     counted as running, too, so do not add them up.
 //   - afterspan.manager.oldest (observable gauge, s): the time since its start of the task that runs
 //     longest, 0 if none runs.
 //

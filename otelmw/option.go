@@ -203,8 +203,8 @@ func WithFilter(f func(ctx context.Context, t *core.Task) bool) Option {
 	}
 }
 
-// WithErrorDescription sets the text that spans have of an error, in the status and in the
-// exception event of a panic: for errors that tell more than traces may know. f is called once for
+// WithErrorDescription sets the text of an error in a span's status and in the exception event of a
+// panic. Use it if error texts contain what must not get into traces. f is called once for
 // each span that has the error. If f panics the text is empty. The default is the error's own text.
 func WithErrorDescription(f func(err error) string) Option {
 	return func(c *config) {

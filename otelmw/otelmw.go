@@ -103,8 +103,8 @@ func (mw *middleware) onEnded(ctx context.Context, t *core.Task) {
 	}
 }
 
-// countEnded counts what no run has counted: a refusal by the chain, and the wait of a task that
-// never came here.
+// countEnded counts what no run has counted: a refusal by a middleware, and the queue time of a task
+// that had no run.
 func (mw *middleware) countEnded(ctx context.Context, s *spawn) {
 	defer contain("a metric")
 	if s.task.Outcome() == core.Rejected {

@@ -59,8 +59,8 @@ func (r *run) newSpan() (ctx context.Context, span trace.Span) {
 	return ctx, span
 }
 
-// parentContext returns the context to start the span in. A child's is that of the spawner's span,
-// whatever span a middleware outside may have put into the run's.
+// parentContext returns the context to start the span in. A child starts under the
+// spawner's span, even if a middleware outside has put another span into the run's context.
 func (r *run) parentContext() context.Context {
 	s := r.spawn
 	if s.relation != Child || trace.SpanContextFromContext(r.ctx).Equal(s.spawner) {
@@ -82,9 +82,9 @@ func (r *run) countStart() {
 	}
 }
 
-// endPassing ends a run that did not return. value is the panic's, which endPassing raises again,
-// or nil after Goexit. Panics come here from engines only: the chain of a manager turns them into
-// errors.
+// endPassing ends a run whose Handler panicked or called Goexit. value is what recover returned: the
+// value of the panic, which endPassing raises again, or nil after Goexit. A manager's chain turns
+// panics into errors, so a panic comes here only if an engine runs the chain.
 func (r *run) endPassing(value any) {
 	if value == nil {
 		r.end(core.ErrGoexit)

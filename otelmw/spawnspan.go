@@ -31,9 +31,8 @@ func (mw *middleware) startSpawnSpan(ctx context.Context, s *spawn) {
 	}
 }
 
-// isNew reports whether span, which was started in ctx, is not the current one there. A tracer that
-// makes no spans returns that, or one without a record of the same SpanContext. It is not ours to
-// end.
+// isNew reports whether the tracer made a new span. A tracer that makes none returns the current
+// span of ctx, or a span that does not record and has the same SpanContext. Neither is ours to end.
 func isNew(ctx context.Context, span trace.Span) bool {
 	current := trace.SpanFromContext(ctx)
 	if span.IsRecording() {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
@@ -27,17 +28,17 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-type receipt struct{}
+type letter struct{}
 
 type mailer struct{}
 
-func (mailer) Send(context.Context, receipt) error { return nil }
+func (mailer) Send(context.Context, letter) error { return nil }
 
 var (
 	mail     mailer
 	tasks    = core.New()
 	tracer   = noop.NewTracerProvider().Tracer("")
-	r        receipt
+	receipt  letter
 	threadID = "t-42"
 	orderID  = "o-7"
 )
@@ -48,11 +49,12 @@ func reindex(context.Context) error { return nil }
 
 var inFlight sync.WaitGroup
 
+// inFlight is a sync.WaitGroup of the program, and tracer its tracer.
 func sendReceiptByHand(ctx context.Context) {
 	link := trace.LinkFromContext(ctx)
 	ctx = context.WithoutCancel(ctx)
 	inFlight.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 		defer cancel()
 		ctx, span := tracer.Start(ctx, "send_receipt", trace.WithNewRoot(), trace.WithLinks(link))
 		defer span.End()
@@ -61,7 +63,8 @@ func sendReceiptByHand(ctx context.Context) {
 				slog.ErrorContext(ctx, "send_receipt panicked", "value", v, "stack", string(debug.Stack()))
 			}
 		}()
-		if err := mail.Send(ctx, r); err != nil {
+		if err := mail.Send(ctx, receipt); err != nil {
+			span.SetStatus(codes.Error, err.Error())
 			slog.ErrorContext(ctx, "send_receipt failed", "error", err, "order_id", orderID)
 		}
 	})
@@ -69,12 +72,13 @@ func sendReceiptByHand(ctx context.Context) {
 
 func sendReceipt(ctx context.Context) {
 	// In a handler. The request ends, and the task goes on.
-	tasks.Go(ctx, "send_receipt", func(ctx context.Context) error { return mail.Send(ctx, r) },
-		core.WithTimeout(10*time.Second), core.WithAttrs(slog.String("order_id", orderID)))
+	tasks.Go(ctx, "send_receipt", func(ctx context.Context) error { return mail.Send(ctx, receipt) },
+		core.WithTimeout(3*time.Second), core.WithAttrs(slog.String("order_id", orderID)))
 }
 
 func Example_new() {
-	tasks := core.New(core.WithMiddleware(otelmw.New())) // once, when the program starts
+	// "github.com/afterspan/afterspan/core" and ".../otelmw"
+	tasks := core.New(core.WithMiddleware(otelmw.New())) // once, when the program starts; see Shutdown below
 	fmt.Println(tasks.Stats().Created)
 	// Output: 0
 }
@@ -137,7 +141,7 @@ func Example_refused() {
 func Example_keyed() {
 	ctx := context.Background()
 	// Tasks of one conversation run in order. Other conversations are not held up.
-	conversations := &core.Keyed{PerKey: 100} // and no more than 100 of one conversation at a time
+	conversations := &core.Keyed{PerKey: 100} // a hundred of one conversation may be unfinished; the next is refused
 	task := tasks.Go(ctx, "reindex", reindex, core.WithKey(conversations, threadID))
 	_ = task.Wait(ctx)
 	fmt.Println(task.Outcome())
@@ -155,7 +159,7 @@ func Example_events() {
 		handle(ctx, event)
 		return nil
 	})
-	// broker is an adapter, such as redispub.New(client, "agent.events").
+	// broker is an adapter, such as redispub.New(client, "agent.events"). untilDelivered is your retry.
 	events := publisher.NewOrdered(tasks, broker, publisher.WithRetry(untilDelivered))
 
 	events.Go(ctx, publisher.Event{
@@ -200,8 +204,8 @@ func handle(ctx context.Context, event publisher.Event) {
 
 // PlaceOrder is the code under test.
 func PlaceOrder(ctx context.Context, tasks *core.Manager, id string) {
-	tasks.Go(ctx, "send_receipt", func(ctx context.Context) error { return mail.Send(ctx, r) },
-		core.WithAttrs(slog.String("order", id)))
+	tasks.Go(ctx, "send_receipt", func(ctx context.Context) error { return mail.Send(ctx, receipt) },
+		core.WithAttrs(slog.String("order_id", id)))
 }
 
 func TestPlaceOrder(t *testing.T) {
@@ -210,9 +214,9 @@ func TestPlaceOrder(t *testing.T) {
 	PlaceOrder(t.Context(), tasks, "o-1") // starts a task and returns
 
 	_ = tasks.Wait(t.Context())
-	sent := rec.Tasks("send_receipt", slog.String("order", "o-1"))
+	sent := rec.Tasks("send_receipt", slog.String("order_id", "o-1"))
 	if len(sent) != 1 || sent[0].Outcome() != core.Completed {
-		t.Errorf("the receipts of the order: %v", sent)
+		t.Errorf("want one receipt, completed; got %v", sent)
 	}
 }
 

@@ -1,4 +1,4 @@
-// Package linksampler makes a span that only links to another one share its fate.
+// Package linksampler samples a span that has no parent, only a link, if the linked span is sampled.
 //
 // A background task's span is the root of a trace of its own, linked to the span that spawned it. A
 // sampler that goes by the trace id decides about the two independently: at 10 % it keeps both
@@ -8,9 +8,9 @@
 //	sdktrace.WithSampler(linksampler.New(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(0.1))))
 //
 // It follows the links of every span without a parent, including links to spans of other processes.
-// Where a server starts such spans for clients that it does not trust, as otelhttp does with
-// WithPublicEndpointFn, these clients then decide what is sampled: give that server a provider of
-// its own, without this sampler.
+// A server may start such spans for clients that it does not trust, as otelhttp does with
+// WithPublicEndpointFn. With this sampler those clients decide what is sampled. Give that server a
+// provider of its own, without this sampler.
 //
 // It is a package of its own since it imports the SDK, which instrumentation must not.
 package linksampler

@@ -129,8 +129,9 @@ func (s *Scheduler[T]) leaveLine(item *Item[T]) {
 	item.line = nil
 }
 
-// Blocks reports whether b is queued, and a holds the turn or the slot that b needs. If no item of
-// b's key has a slot, b needs one for the items ahead of it. The end of another item may free b, too.
+// Blocks reports whether b is queued and needs the turn or the slot that a holds. While b waits for
+// its turn, it needs a slot only if no item of its key has one. The end of another item may free b,
+// too.
 func (s *Scheduler[T]) Blocks(a, b *Item[T]) bool {
 	if b.state != Queued {
 		return false
