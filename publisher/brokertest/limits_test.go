@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -51,12 +52,23 @@ func requireExact(t *testing.T, p publisher.Publisher, field string, n, step int
 func growThread(n int, fill string) publisher.Event {
 	e := named(n)
 	e.NodeName = "n" + fill
-	e.ID = "e-1" // a new one would make duplicates visible; its size must not change
-	return e
+	return fixed(e, "thread")
 }
 
 func growContent(n int, fill string) publisher.Event {
 	e := heavy(n)
 	e.Content += fill
+	return fixed(e, "content")
+}
+
+// progressOf returns an event with this ID.
+func progressOf(id string) publisher.Event {
+	return publisher.Event{ID: id, Kind: publisher.KindNodeExecution, Type: publisher.TypeProgress}
+}
+
+// fixed returns the event with an ID and a time whose sizes do not change from one call to the next:
+// CloudEvents leave out the zeros at the end of a time.
+func fixed(e publisher.Event, id string) publisher.Event {
+	e.ID, e.Timestamp = id, time.Unix(1_700_000_000, 0)
 	return e
 }

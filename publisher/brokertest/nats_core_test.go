@@ -37,7 +37,7 @@ func TestCoreNATS(t *testing.T) {
 			"a\r\nb", "a 0\r\n\r\nPUB injected 2\r\nhi\r\nPUB a",
 		} {
 			p := natspub.NewCore(nc, "", natspub.WithSubjectFunc(func(publisher.Event) string { return subject }))
-			err := p.Publish(t.Context(), publisher.Event{ID: "e-1"})
+			err := p.Publish(t.Context(), progressOf("e-1"))
 			require.EqualError(t, err, fmt.Sprintf("natspub: event e-1: %q is not a valid subject to publish to", subject))
 		}
 		require.NoError(t, nc.Flush())
@@ -47,9 +47,9 @@ func TestCoreNATS(t *testing.T) {
 	t.Run("returns an error if the user has no permission for the subject", func(t *testing.T) {
 		nc := connectNATS(t, strings.Replace(url, "tester", "restricted", 1))
 		for range 2 {
-			err := natspub.NewCore(nc, "forbidden.x").Publish(t.Context(), publisher.Event{ID: "e-1"})
+			err := natspub.NewCore(nc, "forbidden.x").Publish(t.Context(), progressOf("e-1"))
 			require.ErrorIs(t, err, nats.ErrPermissionViolation)
-			require.NoError(t, natspub.NewCore(nc, "allowed").Publish(t.Context(), publisher.Event{ID: "e-1"}))
+			require.NoError(t, natspub.NewCore(nc, "allowed").Publish(t.Context(), progressOf("e-1")))
 			msg, err := all.NextMsgWithContext(t.Context())
 			require.NoError(t, err)
 			require.Equal(t, "allowed", msg.Subject)
@@ -110,7 +110,7 @@ func (narrowDialer) Dial(network, address string) (net.Conn, error) {
 // requireInTimeThoughBlocked publishes to a server that reads nothing.
 func requireInTimeThoughBlocked(t *testing.T, p publisher.Publisher) {
 	t.Helper()
-	event := publisher.Event{Content: strings.Repeat("x", 1<<19)}
+	event := publisher.Event{Kind: "k", Type: "t", Content: strings.Repeat("x", 1<<19)}
 	for range 2 {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		err := p.Publish(ctx, event)

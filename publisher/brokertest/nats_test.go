@@ -189,14 +189,14 @@ func TestJetStream(t *testing.T) {
 	t.Run("stores an event once if it was published twice, even after a kill", func(t *testing.T) {
 		stream := createStream(t, js, "EVENTS", "events")
 		p := natspub.New(js, "events")
-		for _, event := range []publisher.Event{{ID: "e-1"}, {ID: "e-2"}, {ID: "e-1"}} {
+		for _, event := range []publisher.Event{progressOf("e-1"), progressOf("e-2"), progressOf("e-1")} {
 			require.NoError(t, p.Publish(t.Context(), event))
 		}
 		require.EqualValues(t, 2, storedIn(t, stream))
 		server.kill(t)
 		server.start(t)
 		require.Eventually(t, nc.IsConnected, time.Minute, time.Millisecond)
-		require.NoError(t, p.Publish(t.Context(), publisher.Event{ID: "e-2"}))
+		require.NoError(t, p.Publish(t.Context(), progressOf("e-2")))
 		require.EqualValues(t, 2, storedIn(t, stream))
 	})
 
@@ -211,7 +211,7 @@ func TestJetStream(t *testing.T) {
 	})
 
 	t.Run("returns a clear error if no stream has the subject", func(t *testing.T) {
-		err := natspub.New(js, "nobody").Publish(t.Context(), publisher.Event{ID: "e-1"})
+		err := natspub.New(js, "nobody").Publish(t.Context(), progressOf("e-1"))
 		require.ErrorIs(t, err, jetstream.ErrNoStreamResponse)
 		require.ErrorContains(t, err, `natspub: event e-1 to "nobody": `)
 		require.ErrorContains(t, err, ": no stream has this subject, or JetStream is disabled")

@@ -206,7 +206,7 @@ func TestRedisStream(t *testing.T) {
 
 	t.Run("returns a clear error if the key has another type", func(t *testing.T) {
 		require.NoError(t, client.Set(t.Context(), "a string", "x", 0).Err())
-		err := redispub.New(client, "a string").Publish(t.Context(), publisher.Event{ID: "e-1"})
+		err := redispub.New(client, "a string").Publish(t.Context(), progressOf("e-1"))
 		require.ErrorContains(t, err, `redispub: event e-1 to "a string": `)
 		requireRedisError(t, err, "WRONGTYPE")
 	})

@@ -131,11 +131,14 @@ func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 	if !valid(msg.Subject) {
 		return publisher.Permanent(fmt.Errorf("natspub: event %s: %q is not a valid subject to publish to", m.ID, msg.Subject))
 	}
-	err = p.check(msg)
-	if err == nil {
-		// A write to the connection may block and ignores ctx, so it runs on a goroutine of its own.
-		err = publisher.Bound(ctx, func() error { return p.send(ctx, msg) })
-	}
+	// While a write to the connection is stuck, other calls of the connection wait for it and ignore
+	// ctx. So they run on a goroutine of their own.
+	err = publisher.Bound(ctx, func() error {
+		if err := p.check(msg); err != nil {
+			return err
+		}
+		return p.send(ctx, msg)
+	})
 	if err != nil {
 		return fmt.Errorf("natspub: event %s to %q: %w", m.ID, msg.Subject, err)
 	}

@@ -56,6 +56,8 @@ func Run(t *testing.T, open func(t *testing.T) Target) {
 		{"control characters and other odd text arrive", (*kit).takesOddText},
 		{"invalid UTF-8 is replaced", (*kit).replacesInvalidUTF8},
 		{"data that does not marshal is refused", (*kit).refusesTheUnserialisable},
+		{"times at the edges arrive", (*kit).takesTimesAtTheEdges},
+		{"a value arrives as it was sent, or is refused for good", (*kit).changesNoValue},
 		{"an event that is too large is refused and harms no other", (*kit).refusesTheTooLarge},
 		{"a context that is done is refused", (*kit).refusesADoneContext},
 		{"an unreachable server is an error", (*kit).failsWhenAway},
