@@ -59,8 +59,8 @@ type Middleware struct {
 	// called once for a task, however often Shutdown or Close is called, and not for a task
 	// cancelled in the queue.
 	//
-	// The hooks run one after another, for at most 50 ms together. ctx has the values of the run, or
-	// none if the run has not begun. It is done after the 50 ms, and then no further hook is called.
+	// The hooks run one after another, for at most 20 ms together. ctx has the values of the run, or
+	// none if the run has not begun. It is done after the 20 ms, and then no further hook is called.
 	Abandoned func(ctx context.Context, t *Task)
 }
 

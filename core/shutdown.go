@@ -20,11 +20,11 @@ type shutdown struct {
 }
 
 // abandonTime limits all Abandoned hooks together, after the bound of a Shutdown or Close.
-const abandonTime = 50 * time.Millisecond
+const abandonTime = 20 * time.Millisecond
 
 // Shutdown refuses new tasks and lets running and queued tasks finish. Then it cancels the rest and
 // waits for them. It returns when all tasks have ended, or shortly after ctx is done, whatever the
-// tasks do: Abandoned hooks may take 50 ms more, and log lines about a second. Only a
+// tasks do: Abandoned hooks may take 20 ms more, and log lines about a second. Only a
 // log handler that blocks delays it further. Without a deadline in ctx, [WithShutdownTimeout] is the
 // bound.
 //
