@@ -19,7 +19,7 @@ const (
 // with a cancelled context. Cancel does nothing if the task has ended or was cancelled before.
 func (t *Task) Cancel() {
 	if t.manager == nil {
-		t.markCancelled(ErrCancelled, byManager)
+		t.markCancelled(ErrCancelled, byManager, time.Now())
 		return
 	}
 	t.cancel(ErrCancelled, byManager)
@@ -59,8 +59,9 @@ func (m *Manager) cancelTask(t *Task, cause error, by canceller) (first bool) {
 	if state == sched.Out || state == sched.Waiting {
 		return false
 	}
-	first = t.markCancelled(cause, by)
-	m.lookAt(time.Now().Add(overdueAfter)) // if a timeout makes it overdue sooner, watchTimeout has set the timer
+	now := time.Now()
+	first = t.markCancelled(cause, by, now)
+	m.lookAt(now.Add(overdueAfter)) // if a timeout makes it overdue sooner, watchTimeout has set the timer
 	if state == sched.Queued {
 		t.skip(cause)
 		m.advance(m.sched.Cancel(&t.item))
@@ -70,14 +71,14 @@ func (m *Manager) cancelTask(t *Task, cause error, by canceller) (first bool) {
 
 // markCancelled records the first cancel, and reports whether this is it. If the timeout has
 // passed by then, it records the timeout instead.
-func (t *Task) markCancelled(cause error, by canceller) (first bool) {
+func (t *Task) markCancelled(cause error, by canceller, now time.Time) (first bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.cause != nil {
 		return false
 	}
-	t.cause, t.cancelledAt, t.byContext = cause, time.Now(), by == byContext
-	if t.isPast(t.cancelledAt) {
+	t.cause, t.cancelledAt, t.byContext = cause, now, by == byContext
+	if t.isPast(now) {
 		t.cause, t.cancelledAt, t.byContext = ErrTimeout, t.started.Add(t.options.timeout), false
 	}
 	return true
@@ -93,8 +94,9 @@ func (t *Task) skip(cause error) {
 	}
 }
 
-// isByContext reports whether cause, which cancelled t, is that of the context given to Go. The
-// cause alone does not tell: that context may belong to a task that ended with ErrTimeout.
+// isByContext reports whether t was cancelled, with cause, by the end of the context given to Go.
+// The cause alone does not tell: that context may belong to another task, which ended with
+// ErrTimeout.
 func (t *Task) isByContext(cause error) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -218,7 +218,7 @@ func TestGroup(t *testing.T) {
 
 // The others hear of the first error before the group's Wait does. Theirs must not be taken for it.
 func TestFirstErrorOfAGroupIsThatOfTheTaskThatFailed(t *testing.T) {
-	for range 300 {
+	for range 1000 {
 		m := newManager()
 		g := m.Group(t.Context())
 		for range 8 {

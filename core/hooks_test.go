@@ -144,6 +144,24 @@ func TestAnImpatientShutdownAbandonsNothing(t *testing.T) {
 	})
 }
 
+// The same once the first has cancelled, and waits for the tasks to end.
+func TestAnImpatientShutdownAbandonsNothingAfterTheCancel(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newManager(core.WithCancelGrace(20*time.Second), core.WithMiddleware(core.Middleware{
+			Abandoned: func(context.Context, *core.Task) { assert.Fail(t, "called") },
+		}))
+		m.Go(t.Context(), "x", ignore(50*time.Second))
+		go func() {
+			_, err := m.Shutdown(seconds(t, time.Minute)) // cancels after 40 s
+			assert.NoError(t, err, "the task completed")
+		}()
+		time.Sleep(41 * time.Second)
+		_, err := m.Shutdown(seconds(t, time.Second))
+		require.Error(t, err)
+		require.NoError(t, m.Wait(t.Context()))
+	})
+}
+
 func TestHookThatCallsGoexitDoesNotKeepOthersFromBeingCalled(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var seen journal

@@ -276,3 +276,21 @@ func TestHandlerLooksAtTheContextOfATaskThatHasNotStarted(t *testing.T) {
 		require.Equal(t, core.Stats{Created: 1, Cancelled: 1}, counts(m))
 	})
 }
+
+// The task is attached all the same when its "created" line ends the goroutine that calls Go.
+func TestHandlerThatExitsDoesNotDetachTheTask(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := core.New(logTo(func(_ context.Context, r slog.Record) {
+			if r.Message == msgCreated {
+				runtime.Goexit()
+			}
+		}))
+		ctx, cancel := context.WithCancel(t.Context())
+		go m.Go(ctx, "x", obey, core.Attached())
+		synctest.Wait()
+		require.Equal(t, 1, m.Stats().Running)
+		cancel()
+		require.NoError(t, m.Wait(t.Context()))
+		require.EqualValues(t, 1, m.Stats().Cancelled)
+	})
+}

@@ -89,6 +89,5 @@ func (m *Manager) flushOnTimer() {
 
 // closeRefusals logs how many refusals were suppressed, and starts no timer from now on.
 func (m *Manager) closeRefusals() {
-	m.refusals.close()
-	m.logSuppressed(m.refusals.takeAll(time.Now()))
+	m.logSuppressed(m.refusals.close(time.Now()))
 }

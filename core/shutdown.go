@@ -24,9 +24,8 @@ const abandonTime = 20 * time.Millisecond
 
 // Shutdown refuses new tasks and lets running and queued tasks finish. Then it cancels the rest and
 // waits for them. It returns when all tasks have ended, or shortly after ctx is done, whatever the
-// tasks do: Abandoned hooks may take 20 ms more, and log lines about a second. Only a
-// log handler that blocks delays it further. Without a deadline in ctx, [WithShutdownTimeout] is the
-// bound.
+// tasks do: Abandoned hooks may take 20 ms more, and log lines about a second. Only a log handler
+// that blocks delays it further. If ctx has no deadline, [WithShutdownTimeout] sets one.
 //
 // It cancels with [ErrShutdown] as the cause. It does so [WithCancelGrace] before ctx's deadline,
 // or when ctx is done, whichever comes first. Until then a running task can start tasks by passing
@@ -66,7 +65,7 @@ func (m *Manager) Close() error {
 	return a.shutdownError().withoutEnded()
 }
 
-// stop drains, unless it is for Close, cancels what is left, and waits for it.
+// stop is Shutdown and Close. For Shutdown it drains. Then it cancels what is left, and waits for it.
 func (m *Manager) stop(ctx context.Context, drains bool) account {
 	began := time.Now()
 	if _, bounded := ctx.Deadline(); !bounded {
@@ -75,6 +74,7 @@ func (m *Manager) stop(ctx context.Context, drains bool) account {
 		defer cancel()
 	}
 	first, work := m.beginShutdown(drains)
+	defer m.endShutdown() // deferred, because a log handler may call runtime.Goexit
 	if first {
 		m.logShutdown(ctx, work, drains)
 	}
@@ -90,15 +90,18 @@ func (m *Manager) stop(ctx context.Context, drains bool) account {
 	_ = m.Wait(ctx) // the timer of the refusals may have fired, and still be logging
 	a := m.account(began, first, ctx.Err())
 	m.logShutdownEnd(ctx, a, work)
-	m.mu.Lock()
-	m.shutdown.calls--
-	m.mu.Unlock()
 	return a
 }
 
-// beginShutdown makes the manager refuse new tasks, and cancels those that are UntilShutdown. It
-// reports whether this is the first call, and whether a task is unfinished. drains is false for
-// Close.
+// endShutdown is called when a Shutdown or Close returns.
+func (m *Manager) endShutdown() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.shutdown.calls--
+}
+
+// beginShutdown makes the manager refuse new tasks, and cancels the tasks that are UntilShutdown. It
+// reports whether this is the first Shutdown or Close, and whether a task is unfinished.
 func (m *Manager) beginShutdown(drains bool) (first, work bool) {
 	m.mu.Lock()
 	s := &m.shutdown

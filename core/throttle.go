@@ -46,17 +46,7 @@ func (r *refusals) next(now time.Time, flush func()) (suppressed uint64, say boo
 	return r.take(now), true
 }
 
-// takeAll returns how many refusals were suppressed, for a line at now.
-func (r *refusals) takeAll(now time.Time) (suppressed uint64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.suppressed == 0 {
-		return 0
-	}
-	return r.take(now)
-}
-
-// take is takeAll for a line that is written in any case. r.mu is held.
+// take returns how many refusals were suppressed, for a line at now. r.mu is held.
 func (r *refusals) take(now time.Time) (suppressed uint64) {
 	suppressed, r.suppressed, r.last = r.suppressed, 0, now
 	r.stopTimer()
@@ -71,13 +61,20 @@ func (r *refusals) stopTimer() {
 	}
 }
 
-// fire returns how many refusals were suppressed, on the goroutine of the timer.
+// fire is called on the goroutine of the timer. It returns how many refusals were suppressed.
 func (r *refusals) fire(now time.Time) (suppressed uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	suppressed, r.suppressed, r.last = r.suppressed, 0, now
 	r.timer, r.firing = nil, false
-	return suppressed
+	return r.takeAny(now)
+}
+
+// takeAny is take, but it allows the next line at once if there were none. r.mu is held.
+func (r *refusals) takeAny(now time.Time) (suppressed uint64) {
+	if r.suppressed == 0 {
+		return 0
+	}
+	return r.take(now)
 }
 
 func (r *refusals) isFiring() bool {
@@ -86,9 +83,11 @@ func (r *refusals) isFiring() bool {
 	return r.firing
 }
 
-func (r *refusals) close() {
+// close starts no timer from now on. It returns how many refusals were suppressed.
+func (r *refusals) close(now time.Time) (suppressed uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
 	r.stopTimer()
+	return r.takeAny(now)
 }

@@ -3,6 +3,7 @@ package core_test
 import (
 	"context"
 	"runtime"
+	"runtime/metrics"
 	"strings"
 	"testing"
 
@@ -34,4 +35,21 @@ func goroutine() string {
 	var buf [64]byte
 	id, _, _ := strings.Cut(string(buf[:runtime.Stack(buf[:], false)]), " [")
 	return id
+}
+
+// In a limited manager the goroutine that ends a task takes the next, and none is started in its place.
+func TestAQueueNeedsNoGoroutineForEachTask(t *testing.T) {
+	created := []metrics.Sample{{Name: "/sched/goroutines-created:goroutines"}}
+	m := newManager(core.WithLimit(1, -1))
+	release := make(chan struct{})
+	m.Go(t.Context(), "first", until(release))
+	for range 1000 {
+		m.Go(t.Context(), "queued", succeed)
+	}
+	metrics.Read(created)
+	before := created[0].Value.Uint64()
+	close(release)
+	require.NoError(t, m.Wait(t.Context()))
+	metrics.Read(created)
+	require.Less(t, created[0].Value.Uint64()-before, uint64(100))
 }
