@@ -198,7 +198,7 @@ func isSame(err, fnErr error) bool {
 	return !reflect.ValueOf(fnErr).Comparable() || is(err, fnErr)
 }
 
-// causeNamed returns the cause for a task made by NewTask: that of Cancel, or the one that err
+// causeNamed returns why a task made by NewTask was cancelled: by Cancel, or by the cause that err
 // matches.
 func (t *Task) causeNamed(err error) error {
 	if cause := t.cancelCause(); cause != nil {
