@@ -1,0 +1,86 @@
+// The contact with the service: one request a second, none while paused or out of sight.
+import { clock, el } from './dom.js';
+
+const interval = 1000;
+const patience = 12000;
+
+const live = document.getElementById('live');
+const banner = document.getElementById('banner');
+const pauseButton = document.getElementById('pause');
+
+// follow fetches url() again and again, and calls show with what it got. Call the function that it returns
+// to fetch at once.
+export function follow(url, show) {
+  let timer = 0;
+  let paused = false;
+  let running = false;
+  let again = false;
+  let lost = null;
+
+  const tick = async () => {
+    clearTimeout(timer);
+    if (running) {
+      again = true;
+      return;
+    }
+    running = true;
+    try {
+      const response = await fetch(url(), { signal: AbortSignal.timeout(patience), headers: { Accept: 'application/json' } });
+      const data = await read(response);
+      const isLast = show(data, response.status);
+      lost = null;
+      if (isLast) paused = true;
+    } catch (error) {
+      lost ??= { since: new Date(), error };
+    }
+    running = false;
+    report({ paused, lost });
+    if (again || (!paused && !document.hidden)) timer = setTimeout(tick, again ? 0 : interval);
+    again = false;
+  };
+
+  pauseButton.hidden = false;
+  pauseButton.addEventListener('click', () => {
+    paused = !paused;
+    report({ paused, lost });
+    if (!paused) tick();
+  });
+  document.addEventListener('visibilitychange', () => {
+    if (!document.hidden && !paused) tick();
+  });
+  tick();
+  return tick;
+}
+
+async function read(response) {
+  const text = await response.text();
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error(`${response.status}: ${text.slice(0, 200)}`);
+  }
+}
+
+// report says whether what is shown is live.
+function report({ paused, lost }) {
+  pauseButton.setAttribute('aria-pressed', String(paused));
+  pauseButton.textContent = paused ? 'Resume' : 'Pause';
+  const state = lost ? 'lost' : paused ? 'paused' : 'on';
+  if (live.dataset.state !== state) {
+    live.dataset.state = state;
+    live.replaceChildren(el('span', { class: 'dot', 'aria-hidden': 'true' }), { lost: 'no contact', paused: 'paused', on: 'live' }[state]);
+  }
+  document.body.classList.toggle('stale', state === 'lost');
+  if (lost) say(`No contact with the service since ${clock(lost.since)} (${lost.error.message}). What you see is what was known then.`, 'lost');
+  else if (banner.dataset.kind === 'lost') say('', '');
+}
+
+// say shows a sentence above everything, or none.
+export function say(sentence, kind) {
+  banner.hidden = !sentence;
+  if (banner.textContent !== sentence) banner.textContent = sentence;
+  banner.dataset.kind = kind;
+}
+
+// isLost reports whether the banner says that there is no contact.
+export const isLost = () => banner.dataset.kind === 'lost';
