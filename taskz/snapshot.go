@@ -38,7 +38,7 @@ const maxNamesShown = 100
 
 // snapshot takes a snapshot of the tasks of m.
 func (p *Page) snapshot(m *core.Manager) *snapshot {
-	s := &snapshot{tasks: m.Tasks(), stats: m.Stats(), at: time.Now()}
+	s := &snapshot{tasks: m.Tasks(), stats: m.Stats(), at: time.Now(), names: []nameView{}}
 	select {
 	case <-m.Draining():
 		s.draining = true

@@ -11,9 +11,10 @@ const keys = ['q', 'name', 'state', 'sort'];
 
 // asked is what the reader wants to see. It is in the address, so that it can be passed on.
 const asked = Object.fromEntries(keys.map((key) => [key, new URLSearchParams(location.search).get(key) || '']));
+asked.limit = 50;
 
 function parameters() {
-  return new URLSearchParams(Object.entries(asked).filter(([, value]) => value));
+  return new URLSearchParams(keys.map((key) => [key, asked[key]]).filter(([, value]) => value));
 }
 
 export function showAll(main) {
@@ -46,10 +47,10 @@ export function showAll(main) {
 
   refresh = follow(() => {
     const query = parameters();
+    query.set('limit', asked.limit);
     query.set('format', 'json');
     return `?${query}`;
-  }, (data, status) => {
-    if (status !== 200) throw new Error(data.error || `status ${status}`);
+  }, (data) => {
     latest = data;
     document.title = title(data);
     setText(document.getElementById('home'), data.title);
@@ -88,7 +89,9 @@ function filterBar(ask) {
   const name = el('button', { type: 'button', class: 'name-filter', onclick: () => ask({ name: '' }) });
   const root = el('form', { class: 'filter', role: 'search', onsubmit: (e) => e.preventDefault() },
     el('label', { class: 'unseen', for: 'q', text: 'Search' }), search,
-    el('label', { class: 'unseen', for: 'state', text: 'State' }), state, name);
+    el('label', { class: 'unseen', for: 'state', text: 'State' }), state, name,
+    el('nav', { 'aria-label': 'Sections' }, el('a', { href: '#running-title', text: 'Running' }), el('a', { href: '#ended-title', text: 'Ended' }),
+      el('a', { href: '#names-title', text: 'By name' })));
   const show = () => {
     if (document.activeElement !== search) search.value = asked.q;
     state.value = asked.state;

@@ -8,13 +8,14 @@ const live = document.getElementById('live');
 const banner = document.getElementById('banner');
 const pauseButton = document.getElementById('pause');
 
-// follow fetches url() again and again, and calls show with what it got. Call the function that it returns
-// to fetch at once.
+// follow fetches url() again and again, and calls show with what it got, until show returns true. Call the
+// function that it returns to fetch at once.
 export function follow(url, show) {
   let timer = 0;
   let paused = false;
   let running = false;
   let again = false;
+  let ended = false;
   let lost = null;
 
   const tick = async () => {
@@ -24,19 +25,26 @@ export function follow(url, show) {
       return;
     }
     running = true;
-    try {
-      const response = await fetch(url(), { signal: AbortSignal.timeout(patience), headers: { Accept: 'application/json' } });
-      const data = await read(response);
-      const isLast = show(data, response.status);
-      lost = null;
-      if (isLast) paused = true;
-    } catch (error) {
-      lost ??= { since: new Date(), error };
-    }
+    const answer = await get(url());
     running = false;
+    lost = answer.error ? lost || { since: new Date(), error: answer.error } : null;
+    if (!lost) draw(answer);
+    if (ended) {
+      live.hidden = pauseButton.hidden = true;
+      return;
+    }
     report({ paused, lost });
     if (again || (!paused && !document.hidden)) timer = setTimeout(tick, again ? 0 : interval);
     again = false;
+  };
+
+  // An error in the page itself is not a lost contact: it goes to the console.
+  const draw = ({ data, status }) => {
+    try {
+      ended = Boolean(show(data, status));
+    } catch (error) {
+      reportError(error);
+    }
   };
 
   pauseButton.hidden = false;
@@ -46,18 +54,22 @@ export function follow(url, show) {
     if (!paused) tick();
   });
   document.addEventListener('visibilitychange', () => {
-    if (!document.hidden && !paused) tick();
+    if (!document.hidden && !paused && !ended) tick();
   });
   tick();
   return tick;
 }
 
-async function read(response) {
-  const text = await response.text();
+async function get(url) {
   try {
-    return JSON.parse(text);
-  } catch {
-    throw new Error(`${response.status}: ${text.slice(0, 200)}`);
+    const response = await fetch(url, { signal: AbortSignal.timeout(patience), headers: { Accept: 'application/json' } });
+    const text = await response.text();
+    if (!response.headers.get('Content-Type')?.startsWith('application/json')) {
+      return { error: new Error(`${response.status}: ${text.slice(0, 200)}`) };
+    }
+    return { data: JSON.parse(text), status: response.status };
+  } catch (error) {
+    return { error };
   }
 }
 

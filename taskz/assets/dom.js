@@ -36,12 +36,14 @@ export function duration(seconds) {
   if (seconds === 0) return '0';
   if (seconds < 0.001) return `${Math.max(1, Math.round(seconds * 1e6))} µs`;
   if (seconds < 0.9995) return `${round(seconds * 1e3)} ms`;
-  if (seconds < 59.95) return `${round(seconds)} s`;
+  if (seconds < 59.5) return `${Number.isInteger(seconds) ? seconds : round(seconds)} s`;
   const s = Math.round(seconds);
-  if (s < 3600) return `${Math.floor(s / 60)} min ${pad(s % 60)} s`;
-  if (s < 86400) return `${Math.floor(s / 3600)} h ${pad(Math.floor((s % 3600) / 60))} min`;
-  return `${Math.floor(s / 86400)} d ${pad(Math.floor((s % 86400) / 3600))} h`;
+  if (s < 3600) return both(Math.floor(s / 60), 'min', s % 60, 's');
+  if (s < 86400) return both(Math.floor(s / 3600), 'h', Math.floor((s % 3600) / 60), 'min');
+  return both(Math.floor(s / 86400), 'd', Math.floor((s % 86400) / 3600), 'h');
 }
+
+const both = (large, unit, small, smallUnit) => (small ? `${large} ${unit} ${small} ${smallUnit}` : `${large} ${unit}`);
 
 function round(x) {
   return x < 9.95 ? x.toFixed(1) : String(Math.round(x));
@@ -55,9 +57,16 @@ export const count = (n) => grouped(n);
 
 export const plural = (n, one, many) => `${count(n)} ${n === 1 ? one : many}`;
 
-export function clock(iso) {
-  const t = new Date(iso);
+export function clock(time) {
+  const t = new Date(time);
   return `${pad(t.getHours())}:${pad(t.getMinutes())}:${pad(t.getSeconds())}`;
+}
+
+// moment is the time of day, with the date if that is not today.
+export function moment(time) {
+  const t = new Date(time);
+  const isToday = t.toDateString() === new Date().toDateString();
+  return isToday ? clock(t) : `${t.getFullYear()}-${pad(t.getMonth() + 1)}-${pad(t.getDate())} ${clock(t)}`;
 }
 
 // The words and shapes of the states: a state is never told by its colour alone.

@@ -23,7 +23,7 @@ export function endedTables() {
   let latest = null;
 
   const redraw = () => {
-    const now = chosen || order.find((o) => latest.ended[o].total) || 'failed';
+    const now = chosen || order.find((o) => latest.ended[o].matching) || 'failed';
     if (now !== shown) {
       body.replaceChildren();
       const fresh = body.cloneNode(false);

@@ -1,5 +1,5 @@
 // The page of one task.
-import { el, setText, chip, duration, clock, timeBar, setTimeBar, traceLink, plural } from './dom.js';
+import { el, setText, chip, duration, clock, moment, timeBar, setTimeBar, traceLink, plural } from './dom.js';
 import { follow, say, isLost } from './contact.js';
 import { askToCancel } from './ask.js';
 import { stackView, findings } from './stack.js';
@@ -14,7 +14,6 @@ export function showOne(main, id) {
       view = null;
       return true;
     }
-    if (status !== 200) throw new Error(task.error || `status ${status}`);
     if (!view) {
       view = taskView(task, () => refresh());
       main.replaceChildren(view.root);
@@ -76,12 +75,12 @@ function taskView(first, refresh) {
 
 function factsOf(task) {
   return [
-    ['Started by Go', `${new Date(task.created_at).toLocaleDateString()} ${clock(task.created_at)}, ${duration(task.age_seconds)} ago`],
+    ['Created', `${moment(task.created_at)}, ${duration(task.age_seconds)} ago`],
     ['Waited', duration(task.queue_seconds)],
     [task.ended_at ? 'Ran' : 'Has run', task.run_seconds === null ? 'not at all' : duration(task.run_seconds)],
     ['Timeout', task.timeout ? duration(task.timeout) : 'none'],
     task.cause && ['Cause', { timeout: 'its timeout', cancel: 'somebody cancelled it', shutdown: 'the shutdown', context: 'its context ended' }[task.cause] || task.cause],
-    task.ended_at && [task.state === 'abandoned' ? 'Left behind' : 'Ended', clock(task.ended_at)],
+    task.ended_at && [task.state === 'abandoned' ? 'Left behind' : 'Ended', moment(task.ended_at)],
     task.trace_id && ['Trace', traceLink(task)],
   ].filter(Boolean);
 }

@@ -28,14 +28,15 @@ export function outcomePlot(slots, height, label) {
 function updateOutcomes(columns, over, { at, seconds, mid, height }) {
   const value = (o, i) => over.ended[o]?.[i] || 0;
   const down = (i) => bad.reduce((sum, o) => sum + value(o, i), 0);
-  const most = Math.max(1, ...columns.map((_, i) => value('completed', i)));
-  const mostDown = Math.max(1, ...columns.map((_, i) => down(i)));
+  // One scale for both, of square roots: few failures are seen beside many successes, and are not taken for many.
+  const most = Math.max(1, ...columns.map((_, i) => Math.max(value('completed', i), down(i))));
+  const full = Math.min(mid - 1, (height - mid) * Math.sqrt(most / Math.max(1, ...columns.map((_, i) => down(i)))));
   columns.forEach(({ title, bars }, i) => {
-    const up = (value('completed', i) / most) * (mid - 1);
+    const up = Math.sqrt(value('completed', i) / most) * full;
     bar(bars.completed, mid - up, up);
     let y = mid;
     for (const o of bad) {
-      const h = (value(o, i) / mostDown) * (height - mid);
+      const h = down(i) ? (value(o, i) / down(i)) * Math.sqrt(down(i) / most) * full : 0;
       bar(bars[o], y, h);
       y += h;
     }

@@ -10,10 +10,11 @@ export function runningTable(ask, asked, cancelAll) {
   const note = el('p', { class: 'note' });
   const hold = el('p', { class: 'note hold' });
   const cancel = el('button', { type: 'button', class: 'quiet danger', hidden: '', onclick: () => cancelAll(asked.name) });
+  const more = el('button', { type: 'button', class: 'more', hidden: '', onclick: () => ask({ limit: Math.min(1000, asked.limit * 4) }) });
   const table = el('table', { class: 'tasks' }, el('caption', { class: 'unseen', text: 'Running and queued tasks' }),
     el('thead', {}, el('tr', {}, ...heads.map((h) => h.root))), body);
   const root = el('section', { 'aria-labelledby': 'running-title' },
-    el('div', { class: 'heading' }, el('h2', { id: 'running-title', text: 'Running now' }), note, hold, cancel), table);
+    el('div', { class: 'heading' }, el('h2', { id: 'running-title', text: 'Running now' }), note, hold, cancel), table, more);
   const show = steady(body, { key: (t) => t.id, make, update: updateRow });
 
   const update = (data) => {
@@ -24,6 +25,8 @@ export function runningTable(ask, asked, cancelAll) {
     setText(hold, held && waiting ? `${plural(waiting, 'change waits', 'changes wait')} while you are in the table.` : '');
     table.hidden = body.children.length === 0;
     cancel.hidden = !(data.can_cancel && asked.name && list.matching);
+    more.hidden = list.tasks.length >= list.matching || asked.limit >= 1000;
+    setText(more, `List ${count(Math.min(1000, asked.limit * 4, list.matching))}`);
     setText(cancel, `Cancel all ${asked.name}…`);
   };
   return { root, update };
@@ -62,7 +65,7 @@ function make(task) {
   const state = el('td', { 'data-label': 'State' }, chip(task.state));
   const node = el('tr', { 'data-id': task.id },
     el('th', { scope: 'row', class: 'what' }, el('a', { href: String(task.id) }, el('bdi', { text: task.name }), el('span', { class: 'id', text: ` #${task.id}` }))),
-    state, el('td', { 'data-label': 'Age' }, age), el('td', { 'data-label': 'Timeout', class: 'timeout' }, bar, timeout),
+    state, el('td', { 'data-label': 'Age' }, age), el('td', { 'data-label': 'Timeout', class: 'timeout' }, el('span', { class: 'inline' }, bar, timeout)),
     el('td', { 'data-label': 'For', class: 'for' }, attributes(task.context)),
     el('td', { 'data-label': 'Trace', class: 'trace-cell' }, traceLink(task)));
   return { node, bar, age, timeout, state, hasTrace: Boolean(task.trace_id) };

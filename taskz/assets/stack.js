@@ -14,7 +14,7 @@ export function stackView(stack) {
 // isOwn tells the calls of the program and its libraries from those of Go and of this library.
 function isOwn(line) {
   if (/^(goroutine |created by )/.test(line)) return false;
-  if (/^github\.com\/afterspan\/afterspan\/(core|otelmw|taskz)[./]/.test(line)) return false;
+  if (/^github\.com\/afterspan\/afterspan\/(core|otelmw|taskz)\./.test(line)) return false;
   const path = line.split('/')[0];
   return line.startsWith('main.') || (line.includes('/') && path.includes('.'));
 }
