@@ -44,11 +44,9 @@ func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
 
 // text returns the message with its attributes, cut.
 func (h *logHandler) text(r slog.Record) string {
-	var c collector
-	c.text = c.room[:0]
-	c.ends = c.endsRoom[:0]
+	var c collected
 	r.Attrs(func(a slog.Attr) bool {
-		c.add(h.prefix, a)
+		c = c.with(h.prefix, a)
 		return len(c.text) < maxLine
 	})
 	var b strings.Builder
@@ -78,9 +76,9 @@ func isManagers(r slog.Record) (yes bool) {
 
 // WithAttrs implements slog.Handler.
 func (h *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	var c collector
+	var c collected
 	for _, a := range attrs {
-		c.add(h.prefix, a)
+		c = c.with(h.prefix, a)
 	}
 	var b strings.Builder
 	b.WriteString(h.attrs)

@@ -33,25 +33,24 @@ func textOf(attrs []slog.Attr) pairs {
 	if len(attrs) == 0 {
 		return nil
 	}
-	var c collector
-	c.text = c.room[:0]
-	c.ends = c.endsRoom[:0]
+	var textRoom [256]byte // on the stack, enough for most tasks
+	var endsRoom [16]int
+	c := collected{textRoom[:0], endsRoom[:0]}
 	for _, a := range attrs {
-		c.add("", a)
+		c = c.with("", a)
 	}
 	return c.pairs()
 }
 
-// A collector collects the text of attributes in one piece, so that it is one allocation.
-type collector struct {
-	text     []byte
-	ends     []int // of each key and each value
-	room     [256]byte
-	endsRoom [16]int
+// collected is the text of attributes in one piece, so that it is one allocation. It is passed by value:
+// behind a pointer its room would not stay on the stack.
+type collected struct {
+	text []byte
+	ends []int // of each key and each value
 }
 
 // pairs cuts the text into pairs.
-func (c *collector) pairs() pairs {
+func (c collected) pairs() pairs {
 	all, begin := make(pairs, 0, len(c.ends)/2), 0
 	text := string(c.text)
 	for i := 0; i < len(c.ends); i += 2 {
@@ -62,27 +61,28 @@ func (c *collector) pairs() pairs {
 	return all
 }
 
-func (c *collector) add(prefix string, a slog.Attr) {
+// with returns c with an attribute, or with the members of a group. What is too much is left out.
+func (c collected) with(prefix string, a slog.Attr) collected {
 	v := a.Value
 	if v.Kind() == slog.KindLogValuer {
 		v = v.Resolve() // recovers panics
 	}
 	if v.Kind() == slog.KindGroup {
 		if a.Key != "" {
-			prefix += a.Key + "."
+			prefix = cut(prefix+a.Key, maxName) + "."
 		}
 		for _, member := range v.Group() {
-			c.add(prefix, member)
+			c = c.with(prefix, member)
 		}
-		return
+		return c
 	}
 	if a.Key == "" && v.Equal(slog.Value{}) || len(c.ends) == 2*maxPairs || len(c.text) >= maxAttrs {
-		return
+		return c
 	}
-	c.text = appendCut(append(c.text, prefix...), a.Key, maxName)
-	c.ends = append(c.ends, len(c.text))
-	c.text = appendValue(c.text, v)
-	c.ends = append(c.ends, len(c.text))
+	text := appendCut(append(c.text, prefix...), a.Key, maxName)
+	ends := append(c.ends, len(text))
+	text = appendValue(text, v)
+	return collected{text, append(ends, len(text))}
 }
 
 // appendValue appends the text of v, which is resolved.
