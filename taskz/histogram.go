@@ -56,14 +56,13 @@ func cellOf(d time.Duration) int {
 	return min(2*octave+half, cells-1)
 }
 
-// middleOf returns the middle of a cell.
+// middleOf returns the value in a cell whose relative distance from both ends is the same.
 func middleOf(cell int) time.Duration {
 	octave, half := cell/2, cell%2
 	if octave == 0 {
 		return time.Duration(cell) * time.Microsecond
 	}
-	low := time.Duration(1) << octave
-	width := low / 2
-	low += time.Duration(half) * width
-	return (2*low + width) * time.Microsecond / 2
+	low := float64(uint64(2+half)<<octave) / 2
+	high := low + float64(uint64(1)<<octave)/2
+	return time.Duration(2 * low * high / (low + high) * float64(time.Microsecond))
 }
