@@ -19,6 +19,7 @@ function parameters() {
 
 export function showAll(main) {
   let latest = null;
+  let shown = ''; // the address of what is shown
   let refresh = () => {};
   const ask = (change) => {
     Object.assign(asked, change);
@@ -50,12 +51,15 @@ export function showAll(main) {
     query.set('limit', asked.limit);
     query.set('format', 'json');
     return `?${query}`;
-  }, (data) => {
+  }, (data, status, url) => {
+    const isAnswer = url !== shown;
+    shown = url;
     latest = data;
     document.title = title(data);
     setText(document.getElementById('home'), data.title);
     announce(data);
-    for (const part of [top, names, running, ended]) part.update(data, asked);
+    top.update(data, !isAnswer && (running.isHeld() || ended.isHeld()));
+    for (const part of [names, running, ended]) part.update(data, asked, isAnswer);
     return false;
   });
 }

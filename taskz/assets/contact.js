@@ -25,23 +25,24 @@ export function follow(url, show) {
       return;
     }
     running = true;
-    const answer = await get(url());
+    const asked = url();
+    const answer = await get(asked);
     running = false;
     lost = answer.error ? lost || { since: new Date(), error: answer.error } : null;
-    if (!lost) draw(answer);
+    if (!lost && !paused) draw(answer, asked);
     if (ended) {
       live.hidden = pauseButton.hidden = true;
       return;
     }
     report({ paused, lost });
-    if (again || (!paused && !document.hidden)) timer = setTimeout(tick, again ? 0 : interval);
+    if (!paused && !document.hidden) timer = setTimeout(tick, again ? 0 : interval);
     again = false;
   };
 
   // An error in the page itself is not a lost contact: it goes to the console.
-  const draw = ({ data, status }) => {
+  const draw = ({ data, status }, asked) => {
     try {
-      ended = Boolean(show(data, status));
+      ended = Boolean(show(data, status, asked));
     } catch (error) {
       reportError(error);
     }
@@ -50,6 +51,7 @@ export function follow(url, show) {
   pauseButton.hidden = false;
   pauseButton.addEventListener('click', () => {
     paused = !paused;
+    clearTimeout(timer);
     report({ paused, lost });
     if (!paused) tick();
   });

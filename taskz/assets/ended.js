@@ -10,7 +10,7 @@ export function endedTables() {
   const note = el('p', { class: 'note' });
   const tabs = order.map((o) => tab(o, () => {
     chosen = o;
-    redraw();
+    redraw(true);
   }));
   const table = el('table', { class: 'tasks' }, el('caption', { class: 'unseen', text: 'Ended tasks' }),
     el('thead', {}, el('tr', {}, ...['Task', 'Ended', 'Ran', 'Error', 'For', 'Trace'].map((text) => el('th', { scope: 'col', text })))), body);
@@ -18,30 +18,31 @@ export function endedTables() {
   const list = el('div', { class: 'tabs', role: 'tablist', 'aria-label': 'Outcomes', onkeydown: (e) => move(e, tabs) }, ...tabs.map((t) => t.root));
   const root = el('section', { 'aria-labelledby': 'ended-title' },
     el('div', { class: 'heading' }, el('h2', { id: 'ended-title', text: 'Ended' }), list), panel);
-  let show = null;
+  let rows = null;
   let shown = '';
   let latest = null;
 
-  const redraw = () => {
+  const redraw = (isAnswer) => {
     const now = chosen || order.find((o) => latest.ended[o].matching) || 'failed';
     if (now !== shown) {
       body.replaceChildren();
       const fresh = body.cloneNode(false);
       table.replaceChild(fresh, table.tBodies[0]);
-      show = steady(fresh, { key: (t) => t.id || t.created_at + t.name, make, update: updateRow });
+      rows = steady(fresh, { key: (t) => t.id || t.created_at + t.name, make, update: updateRow });
       shown = now;
     }
     tabs.forEach((t) => t.update(latest.ended[t.outcome], t.outcome === now));
     const l = latest.ended[now];
-    show(l.tasks);
+    rows.show(l.tasks, isAnswer);
     table.hidden = l.tasks.length === 0;
     setText(note, summary(l, now, latest.kept));
   };
   return {
     root,
-    update: (data) => {
+    isHeld: () => rows?.isHeld() || false,
+    update: (data, _, isAnswer) => {
       latest = data;
-      redraw();
+      redraw(isAnswer);
     },
   };
 }

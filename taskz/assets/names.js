@@ -14,10 +14,10 @@ export function namesTable(ask) {
   const root = el('section', { 'aria-labelledby': 'names-title' },
     el('div', { class: 'heading' }, el('h2', { id: 'names-title', text: 'By name' }), note), el('div', { class: 'wide' }, table));
   let data = null;
-  const show = steady(body, { key: (n) => n.name, make: (n) => make(n, ask), update: (row, n) => updateRow(row, n, data) });
+  const rows = steady(body, { key: (n) => n.name, make: (n) => make(n, ask), update: (row, n) => updateRow(row, n, data) });
   const update = (latest, asked) => {
     data = latest;
-    show(latest.names);
+    rows.show(latest.names);
     for (const row of body.children) row.classList.toggle('chosen', row.dataset.name === asked.name);
     table.hidden = body.children.length === 0;
     setText(note, latest.names_cut ? `${plural(latest.names_cut, 'name', 'names')} with fewer tasks are not listed.`

@@ -25,14 +25,14 @@ export function overview(ask) {
       el('figure', {}, el('figcaption', {}, 'p95 of ', el('span', { class: 'swatch run', text: 'duration' }), ' and ',
         el('span', { class: 'swatch wait', text: 'wait' })), times.root, run)));
 
-  const update = (data) => {
+  const update = (data, isHeld) => {
     const s = data.stats;
     now.running.show(count(s.running));
     now.queued.show(count(s.queued));
     now.oldest.show(s.running ? duration(s.oldest_seconds) : '–');
     for (const [o, f] of Object.entries(total)) f.show(count(s[o]), s[o] > 0);
     const late = Math.max(s.overdue, data.names.reduce((sum, n) => sum + n.overdue, 0));
-    overdue.hidden = late === 0;
+    if (!isHeld) overdue.hidden = late === 0; // it would move the rows that somebody reads
     setText(overdue.querySelector('p'), `${plural(late, 'task does', 'tasks do')} not stop: cancelled or timed out more than five seconds ago.`);
     ended.update(data.over_time, data.at, data.slot_seconds);
     times.update(data.over_time);

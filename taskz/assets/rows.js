@@ -1,8 +1,8 @@
 // A table body whose rows keep their places while somebody reads them.
 
-// steady returns a function that shows items. Rows are known by key: a row that stays is changed in
+// steady returns show, which shows items, and isHeld. Rows are known by key: a row that stays is changed in
 // place. While the pointer is over the rows, or the keyboard is in them, nothing is inserted, moved or
-// removed. What is gone is marked then.
+// removed, unless the items are the answer to what the reader has just asked for. What is gone is marked.
 export function steady(body, { key, make, update }) {
   const rows = new Map();
   let pointed = false;
@@ -10,8 +10,8 @@ export function steady(body, { key, make, update }) {
   body.addEventListener('pointerleave', () => { pointed = false; });
   const isHeld = () => pointed || body.querySelector(':focus-visible') !== null;
 
-  return (items) => {
-    const held = isHeld() && rows.size > 0;
+  const show = (items, isAnswer) => {
+    const held = !isAnswer && isHeld() && rows.size > 0;
     const fresh = new Map(items.map((item) => [key(item), item]));
     let waiting = 0;
     for (const [k, row] of rows) {
@@ -45,4 +45,5 @@ export function steady(body, { key, make, update }) {
     }
     return { held, waiting };
   };
+  return { show, isHeld };
 }

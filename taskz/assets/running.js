@@ -15,10 +15,10 @@ export function runningTable(ask, asked, cancelAll) {
     el('thead', {}, el('tr', {}, ...heads.map((h) => h.root))), body);
   const root = el('section', { 'aria-labelledby': 'running-title' },
     el('div', { class: 'heading' }, el('h2', { id: 'running-title', text: 'Running now' }), note, hold, cancel), table, more);
-  const show = steady(body, { key: (t) => t.id, make, update: updateRow });
+  const rows = steady(body, { key: (t) => t.id, make, update: updateRow });
 
-  const update = (data) => {
-    const { held, waiting } = show(data.running.tasks);
+  const update = (data, _, isAnswer) => {
+    const { held, waiting } = rows.show(data.running.tasks, isAnswer);
     heads.forEach((h) => h.show());
     const list = data.running;
     setText(note, summary(list, asked));
@@ -29,7 +29,7 @@ export function runningTable(ask, asked, cancelAll) {
     setText(more, `List ${count(Math.min(1000, asked.limit * 4, list.matching))}`);
     setText(cancel, `Cancel all ${asked.name}…`);
   };
-  return { root, update };
+  return { root, update, isHeld: rows.isHeld };
 }
 
 function summary({ total, matching, tasks }, asked) {
