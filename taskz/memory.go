@@ -44,11 +44,11 @@ func (m *memory) keep(r *record, known string) {
 	} else {
 		r.name = strings.Clone(r.name)
 	}
-	m.rings[r.outcome].add(r)
+	m.rings[r.outcome].add(*r)
 }
 
-// recent returns the ended tasks of an outcome that ended after since, the last first.
-func (m *memory) recent(o outcome, since time.Time) []*record {
+// recent returns copies of the ended tasks of an outcome that ended after since, the last first.
+func (m *memory) recent(o outcome, since time.Time) []record {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.rings[o].list(since)
@@ -59,21 +59,21 @@ func (m *memory) find(id uint64, since time.Time) (r *record, ok bool) {
 	for o := range outcome(outcomes) {
 		for _, r := range m.recent(o, since) {
 			if r.id == id && id != 0 {
-				return r, true
+				return &r, true
 			}
 		}
 	}
 	return nil, false
 }
 
-// A ring has the last records of one outcome.
+// A ring has the last records of one outcome. They are values: a task costs no allocation for its record.
 type ring struct {
 	most    int
-	records []*record
+	records []record
 	next    int // where the next record goes, once the ring is full
 }
 
-func (r *ring) add(one *record) {
+func (r *ring) add(one record) {
 	if len(r.records) < r.most {
 		r.records = append(r.records, one)
 		return
@@ -82,15 +82,16 @@ func (r *ring) add(one *record) {
 	r.next = (r.next + 1) % r.most
 }
 
-// list returns the records that ended after since, the last first. It drops the others.
-func (r *ring) list(since time.Time) (all []*record) {
+// list returns the records that ended after since, the last first. It empties the others.
+func (r *ring) list(since time.Time) []record {
 	n := len(r.records)
+	all := make([]record, 0, n)
 	for i := range n {
-		at := (r.next + n - 1 - i) % n
-		if one := r.records[at]; one != nil && one.ended.After(since) {
-			all = append(all, one)
+		one := &r.records[(r.next+n-1-i)%n]
+		if one.ended.After(since) {
+			all = append(all, *one)
 		} else {
-			r.records[at] = nil
+			*one = record{}
 		}
 	}
 	return all

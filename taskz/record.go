@@ -40,8 +40,7 @@ func outcomeOf(t *core.Task) outcome {
 	return failed
 }
 
-// A record is what is remembered of a task. It is constant once it is in the memory, and refers to
-// nothing of the user's.
+// A record is what is remembered of a task. It refers to nothing of the user's.
 type record struct {
 	id      uint64 // 0: the manager refused it
 	name    string

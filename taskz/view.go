@@ -111,7 +111,8 @@ func (p *Page) view(s *snapshot, q query) *pageView {
 func (p *Page) endedList(now time.Time, o outcome, q query) listView {
 	records := p.memory.recent(o, now.Add(-p.keep))
 	l := listView{Total: len(records), Tasks: []taskView{}}
-	for _, r := range records {
+	for i := range records {
+		r := &records[i]
 		if !q.matchesRecord(r) {
 			continue
 		}

@@ -47,12 +47,13 @@ func answerQuestion(
 
 	// One manager for the whole process. The middleware is all that it takes to trace each task.
 	tasks := core.New(
-		core.WithMiddleware(otelmw.New(otelmw.WithTracerProvider(tp))),
-		core.WithLogger(slog.New(traceHandler{logs})),
+		core.WithMiddleware(otelmw.New(otelmw.WithTracerProvider(tp)), o.page.middleware()),
+		core.WithLogger(slog.New(o.page.logHandler(traceHandler{logs}))),
 		core.WithTaskDefaults(core.WithTimeout(10*time.Second)),
 		core.WithShutdownTimeout(5*time.Second),
 	)
 
+	o.page.serve(tasks)
 	result, err := newAgent(r, tp, tasks).invoke(ctx, o.question)
 	if err == nil {
 		_, err = io.WriteString(out, answerText(o, result, r.outDir))
@@ -74,13 +75,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if o.page, err = newPage(o.pageAddr); err != nil {
+		return fmt.Errorf("quickstart: %w", err)
+	}
+	screen := stdout
 	if o.raw {
+		screen = stderr
 		err = showRaw(ctx, o, stdout, stderr)
 	} else {
 		err = showTree(ctx, o, stdout)
 	}
 	if err != nil {
-		return fmt.Errorf("quickstart: %w", err)
+		return fmt.Errorf("quickstart: %w", errors.Join(err, o.page.close()))
 	}
-	return nil
+	return o.page.stay(ctx, screen)
 }

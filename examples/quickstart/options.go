@@ -17,6 +17,8 @@ type options struct {
 	folder   string // of the documents
 	outDir   string // "": a temporary one
 	raw      bool
+	pageAddr string // "": no page of the tasks
+	page     *livePage
 }
 
 // A usageError is what is wrong with the command line, or flag.ErrHelp. Its text has the usage below it.
@@ -50,6 +52,7 @@ func parseOptions(args []string) (options, error) {
 	flags.StringVar(&o.question, "q", defaultQuestion, "the `question`")
 	flags.StringVar(&o.outDir, "out", "", "`folder` for transcript.json and events.jsonl (default a temporary one)")
 	flags.BoolVar(&o.raw, "raw", false, "print the spans as stdouttrace does, and everything else to stderr")
+	flags.StringVar(&o.pageAddr, "page", "", "serve the live page of the tasks at this `address`, such as :8098, until Ctrl-C")
 	flags.Usage = func() {
 		fmt.Fprint(&text, "Usage: quickstart [flags] [folder]\n\n"+
 			"Answers a question from the *.md files and Go doc comments in folder (default: this module).\n\n")

@@ -93,7 +93,9 @@ func awardPoints(ctx context.Context) error {
 }
 
 // spread returns a time around d, now and then a much longer one.
-func spread(d time.Duration) time.Duration { return time.Duration(float64(d) * (0.5 + rand.ExpFloat64())) }
+func spread(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.5 + rand.ExpFloat64()))
+}
 
 // sleep stands for work. It ends when ctx does.
 func sleep(ctx context.Context, d time.Duration) error {

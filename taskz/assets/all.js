@@ -43,7 +43,7 @@ export function showAll(main) {
   const names = namesTable(ask);
   const running = runningTable(ask, asked, cancelAll);
   const ended = endedTables();
-  main.replaceChildren(top.root, filter.root, said, running.root, ended.root, names.root);
+  main.replaceChildren(top.root, filter.root, said, names.root, running.root, ended.root);
   filter.show();
 
   refresh = follow(() => {
@@ -94,8 +94,8 @@ function filterBar(ask) {
   const root = el('form', { class: 'filter', role: 'search', onsubmit: (e) => e.preventDefault() },
     el('label', { class: 'unseen', for: 'q', text: 'Search' }), search,
     el('label', { class: 'unseen', for: 'state', text: 'State' }), state, name,
-    el('nav', { 'aria-label': 'Sections' }, el('a', { href: '#running-title', text: 'Running' }), el('a', { href: '#ended-title', text: 'Ended' }),
-      el('a', { href: '#names-title', text: 'By name' })));
+    el('nav', { 'aria-label': 'Sections' }, el('a', { href: '#names-title', text: 'By name' }),
+      el('a', { href: '#running-title', text: 'Running' }), el('a', { href: '#ended-title', text: 'Ended' })));
   const show = () => {
     if (document.activeElement !== search) search.value = asked.q;
     state.value = asked.state;
