@@ -45,7 +45,9 @@
 //
 // # Cost
 //
-// # COST
+// A task costs about 1 µs of CPU time more when it ends, and three allocations of 270 bytes if it has
+// attributes, none if it has not (see bench/). Attributes that are structs or maps cost what it takes to
+// marshal them to JSON.
 //
 // A reader costs a snapshot of all tasks a second, which all readers share: about 20 to 40 ms of CPU time
 // with 100,000 running tasks, and 2 ms with 10,000. Readers that are slow or gone hold up nothing.
@@ -53,8 +55,9 @@
 // # Memory
 //
 // The page keeps 500 ended tasks of each outcome for 15 minutes ([WithRecent]). One takes about 0.5
-// KiB, and 12 KiB at most: text is cut, attributes at 1 KiB a task, errors at 1 KiB, stacks at 4 KiB and
-// log lines at 16 lines of 256 bytes. Log lines of at most 2,000 running tasks are kept. The plots
-// take 25 KiB for each name, for at most 64 names and "other". So it is at most 48 MiB in all, and
-// with [WithTraceID] about 100 bytes for each running task.
+// KiB, and 9 KiB at most, or 13 KiB with the stack of a panic: text is cut, attributes at 1 KiB a task,
+// errors at 1 KiB, stacks at 4 KiB and log lines at 16 lines of 256 bytes. Log lines of at most 2,000
+// running tasks are kept. The plots take 25 KiB for each name, for at most 64 names and "other names". So
+// it is at most 42 MiB in all, 2 MiB as a rule, and with [WithTraceID] about 50 bytes for each running
+// task. Nothing of a task's own, such as a value of an attribute, is kept alive after its end.
 package taskz

@@ -203,8 +203,10 @@ func TestKindsOfValues(t *testing.T) {
 	s.run("x", succeed, core.WithAttrs(slog.Int("int", -1), slog.Uint64("uint", 2), slog.Float64("float", 1.5), slog.Bool("bool", true),
 		slog.Duration("duration", 1500*time.Millisecond), slog.Time("time", when), slog.Any("error", errors.New("no")),
 		slog.Any("stringer", core.Failed)))
-	require.Equal(t, object{"int": "-1", "uint": "2", "float": "1.5", "bool": "true", "duration": "1.5s", "time": "2026-11-30T01:02:03Z",
-		"error": "no", "stringer": "failed"}, s.json("1")["context"])
+	require.Equal(t, object{
+		"int": "-1", "uint": "2", "float": "1.5", "bool": "true", "duration": "1.5s", "time": "2026-11-30T01:02:03Z",
+		"error": "no", "stringer": "failed",
+	}, s.json("1")["context"])
 }
 
 // Very many attributes, and groups within groups, have a bound.

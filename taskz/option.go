@@ -67,7 +67,8 @@ func WithTraceURL(template string) Option {
 		panic("taskz: WithTraceURL: " + err.Error())
 	case !strings.Contains(template, traceIDMark):
 		panic("taskz: WithTraceURL: the address has no " + traceIDMark)
-	case u.Scheme != "http" && u.Scheme != "https" && !(u.Scheme == "" && strings.HasPrefix(template, "/")):
+	case u.Scheme == "" && strings.HasPrefix(template, "/"):
+	case u.Scheme != "http" && u.Scheme != "https":
 		panic("taskz: WithTraceURL: want an http or https address, or a path")
 	}
 	return func(c *config) { c.traceURL = template }

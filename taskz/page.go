@@ -3,6 +3,7 @@ package taskz
 import (
 	"context"
 	"crypto/rand"
+	"strings"
 	"time"
 
 	"github.com/afterspan/afterspan/core"
@@ -40,7 +41,8 @@ func (p *Page) Middleware() core.Middleware {
 // onEnded is the Ended hook.
 func (p *Page) onEnded(ctx context.Context, t *core.Task) {
 	now := time.Now()
-	r := p.newRecord(ctx, t, now)
+	r := newRecord(t, now)
+	r.traceID = p.traceIDOf(ctx, t)
 	r.outcome = outcomeOf(t)
 	r.lines = p.lines.take(t)
 	p.memory.add(&r, p.slot(now), p.slot(r.started))
@@ -49,14 +51,15 @@ func (p *Page) onEnded(ctx context.Context, t *core.Task) {
 // onRefused is the Refused hook.
 func (p *Page) onRefused(_ context.Context, t *core.Task) {
 	now := time.Now()
-	r := p.newRecord(nil, t, now)
+	r := newRecord(t, now)
 	r.outcome = rejected
 	p.memory.add(&r, p.slot(now), 0)
 }
 
 // onAbandoned is the Abandoned hook: the process is about to end, and t still runs.
 func (p *Page) onAbandoned(ctx context.Context, t *core.Task) {
-	r := p.newRecord(ctx, t, time.Now())
+	r := newRecord(t, time.Now())
+	r.traceID = p.traceIDOf(ctx, t)
 	r.outcome = abandoned
 	r.lines = p.lines.of(t)
 	p.memory.addAbandoned(&r)
@@ -64,9 +67,9 @@ func (p *Page) onAbandoned(ctx context.Context, t *core.Task) {
 
 // traceIDOf returns the trace id of a task, or "". It calls user code.
 func (p *Page) traceIDOf(ctx context.Context, t *core.Task) (id string) {
-	if p.traceID == nil || ctx == nil {
+	if p.traceID == nil {
 		return ""
 	}
 	defer func() { _ = recover() }()
-	return cut(p.traceID(ctx, t), maxTraceID)
+	return strings.Clone(cut(p.traceID(ctx, t), maxTraceID))
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -31,7 +32,7 @@ func (v *pageView) text() []byte {
 }
 
 // write writes a table of the tasks.
-func (l *listView) write(b io.Writer, title string) {
+func (l *listView) write(b *bytes.Buffer, title string) {
 	fmt.Fprintf(b, "\n%s: %d", title, l.Total)
 	if l.Matching < l.Total {
 		fmt.Fprintf(b, ", %d match", l.Matching)
@@ -44,45 +45,47 @@ func (l *listView) write(b io.Writer, title string) {
 		return
 	}
 	w := tabwriter.NewWriter(b, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tNAME\tSTATE\tAGE\tWAITED\tRAN\tTIMEOUT\tATTRIBUTES\tERROR")
+	row(w, "ID", "NAME", "STATE", "AGE", "WAITED", "RAN", "TIMEOUT", "ATTRIBUTES", "ERROR")
 	for i := range l.Tasks {
 		t := &l.Tasks[i]
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.number(), visible(t.Name), t.State,
-			inWords(&t.AgeSeconds), inWords(&t.QueueSeconds), inWords(t.RunSeconds), inWords(t.Timeout),
-			t.Context.text(), visible(t.Error))
+		row(w, t.number(), visible(t.Name), t.State, inWords(&t.AgeSeconds), inWords(&t.QueueSeconds),
+			inWords(t.RunSeconds), inWords(t.Timeout), t.Context.text(), visible(t.Error))
 	}
 	_ = w.Flush() // to memory
 }
+
+// row writes a row of a table, to memory.
+func row(w io.Writer, cells ...string) { _, _ = io.WriteString(w, strings.Join(cells, "\t")+"\n") }
 
 func (t *taskView) number() string {
 	if t.ID == 0 {
 		return "-"
 	}
-	return fmt.Sprint(t.ID)
+	return strconv.FormatUint(t.ID, 10)
 }
 
 // text returns a task for a terminal.
 func (v *taskPage) text() []byte {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
-	row := func(key, value string) {
+	field := func(key, value string) {
 		if value != "" {
-			fmt.Fprintf(w, "%s\t%s\n", key, visible(value))
+			row(w, visible(key), visible(value))
 		}
 	}
-	row("id", v.number())
-	row("name", v.Name)
-	row("state", v.State)
-	row("cause", v.Cause)
-	row("created", v.CreatedAt.Format(time.RFC3339))
-	row("waited", inWords(&v.QueueSeconds))
-	row("ran", inWords(v.RunSeconds))
-	row("timeout", inWords(v.Timeout))
+	field("id", v.number())
+	field("name", v.Name)
+	field("state", v.State)
+	field("cause", v.Cause)
+	field("created", v.CreatedAt.Format(time.RFC3339))
+	field("waited", inWords(&v.QueueSeconds))
+	field("ran", inWords(v.RunSeconds))
+	field("timeout", inWords(v.Timeout))
 	for _, p := range v.Context {
-		row(p.key, p.value)
+		field(p.key, p.value)
 	}
-	row("error", v.Error)
-	row("trace", v.TraceURL)
+	field("error", v.Error)
+	field("trace", v.TraceURL)
 	_ = w.Flush() // to memory
 	if v.Stack != "" {
 		fmt.Fprintf(&b, "\n%s", v.Stack)

@@ -1,7 +1,7 @@
 package taskz
 
 import (
-	"context"
+	"strings"
 	"time"
 
 	"github.com/afterspan/afterspan/core"
@@ -57,18 +57,17 @@ type record struct {
 	lines   lines
 }
 
-// newRecord returns the record of a task that ended at now. It calls user code, so no lock is held. A
-// nil ctx has no trace.
-func (p *Page) newRecord(ctx context.Context, t *core.Task, now time.Time) record {
+// newRecord returns the record of a task that ended at now. It calls user code, so no lock is held.
+func newRecord(t *core.Task, now time.Time) record {
 	r := record{
 		id: t.ID(), name: t.Name(), created: t.CreatedAt(), started: t.StartedAt(), ended: now,
-		timeout: t.Timeout(), attrs: textOf(t.Attrs()), traceID: p.traceIDOf(ctx, t),
+		timeout: t.Timeout(), attrs: textOf(t.Attrs()),
 	}
 	if err := t.Err(); err != nil {
 		r.err = errorText(err)
 		r.cause = t.CauseOf(err)
 		if panicked, ok := t.PanicOf(err); ok {
-			r.stack = cut(string(panicked.Stack), maxStack)
+			r.stack = strings.Clone(cut(string(panicked.Stack), maxStack))
 		}
 	}
 	return r

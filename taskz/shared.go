@@ -29,15 +29,15 @@ const (
 	maxAnswers = 32
 )
 
-// get returns what make returns, now or for a reader within the last second. It waits for another
-// reader's call of make until ctx is done.
-func (s *shared[V]) get(ctx context.Context, key string, make func() V) (V, error) {
+// get returns what produce returns, now or for a reader within the last second. It waits for another
+// reader's call of produce until ctx is done.
+func (s *shared[V]) get(ctx context.Context, key string, produce func() V) (V, error) {
 	a, mine := s.find(key)
 	if a == nil {
 		return *new(V), errBusy
 	}
 	if mine {
-		a.fill(make)
+		a.fill(produce)
 	}
 	select {
 	case <-a.done:
@@ -86,9 +86,9 @@ func (s *shared[V]) dropOne() bool {
 	return false
 }
 
-func (a *answer[V]) fill(make func() V) {
+func (a *answer[V]) fill(produce func() V) {
 	defer close(a.done) // also after a panic or a Goexit of user code
-	a.value = make()
+	a.value = produce()
 	a.ok = true
 }
 

@@ -45,7 +45,7 @@ func startChromium() (context.Context, error) {
 		chromedp.ExecPath(browserPath()), chromedp.UserDataDir(profile), chromedp.CombinedOutput(io.Discard),
 	}
 	// A root user has no sandbox, and a test no business outside.
-	for _, flag := range strings.Fields("headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking " +
+	for flag := range strings.FieldsSeq("headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking " +
 		"disable-component-update disable-sync disable-dev-shm-usage hide-scrollbars") {
 		options = append(options, chromedp.Flag(flag, true))
 	}

@@ -1,7 +1,7 @@
-// Taskz is a program with 10,000 background tasks, and the page that shows them. One of the tasks
+// Hang is a program with 10,000 background tasks, and the page that shows them. One of the tasks
 // hangs, and nobody said which: find out where it is, and for which order. From the root of the repository:
 //
-//	go run ./examples/taskz
+//	go run ./examples/hang
 //
 // and open http://127.0.0.1:8099/debug/tasks/ in a browser.
 package main
