@@ -66,7 +66,7 @@ type pictures struct {
 // look sets how the page is looked at.
 func (p *pictures) look(how string) {
 	p.prefers()
-	p.do(chromedp.EmulateViewport(1280, 860, chromedp.EmulateScale(1.5)))
+	p.do(chromedp.EmulateViewport(1280, 1000, chromedp.EmulateScale(1.5)))
 	switch how {
 	case "dark-":
 		p.prefers(dark)
