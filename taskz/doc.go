@@ -46,7 +46,7 @@
 // # Cost
 //
 // A task costs about 1 µs of CPU time more when it ends, and three allocations of 270 bytes if it has
-// attributes, none if it has not (see bench/). Attributes that are structs or maps cost what it takes to
+// attributes, none if it has not: twice the CPU time of an empty task (see bench/). Attributes that are structs or maps cost what it takes to
 // marshal them to JSON.
 //
 // A reader costs a snapshot of all tasks a second, which all readers share: about 20 to 40 ms of CPU time

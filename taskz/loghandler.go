@@ -44,13 +44,13 @@ func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
 
 // text returns the message with its attributes, cut.
 func (h *logHandler) text(r slog.Record) string {
-	var c collected
+	var c collector
 	r.Attrs(func(a slog.Attr) bool {
-		c = c.with(h.prefix, a)
+		c.add(h.prefix, a)
 		return len(c.text) < maxLine
 	})
 	var b strings.Builder
-	b.WriteString(r.Message)
+	b.WriteString(cut(r.Message, maxLine))
 	b.WriteString(h.attrs)
 	writePairs(&b, c.pairs())
 	return strings.Clone(cut(b.String(), maxLine))
@@ -76,9 +76,9 @@ func isManagers(r slog.Record) (yes bool) {
 
 // WithAttrs implements slog.Handler.
 func (h *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	var c collected
+	var c collector
 	for _, a := range attrs {
-		c = c.with(h.prefix, a)
+		c.add(h.prefix, a)
 	}
 	var b strings.Builder
 	b.WriteString(h.attrs)

@@ -23,17 +23,17 @@ func heap() uint64 {
 	return s.HeapAlloc
 }
 
-// large returns a text of a megabyte that nobody else has.
-func large() string { return strings.Repeat("x", 1<<20) }
+// large returns a text of 256 KiB that nobody else has.
+func large() string { return strings.Repeat("x", 256<<10) }
 
 // However much tasks bring along, what is kept of each has a bound: no text is kept alive by its start.
 func TestMemoryHasABound(t *testing.T) {
 	s := newService(t)
 	log := slog.New(s.page.LogHandler(slog.NewTextHandler(&bytes.Buffer{}, &slog.HandlerOptions{ReplaceAttr: drop})))
-	const tasks, most = 60, 13 << 10
+	const tasks, most = 40, 13 << 10
 	bring := func() core.TaskOption {
 		var attrs []slog.Attr
-		for range 3 {
+		for range 2 {
 			attrs = append(attrs, slog.String(large(), large()), slog.Any("any", errors.New(large())))
 		}
 		return core.WithAttrs(attrs...)

@@ -41,9 +41,9 @@ func (p *Page) Middleware() core.Middleware {
 // onEnded is the Ended hook.
 func (p *Page) onEnded(ctx context.Context, t *core.Task) {
 	now := time.Now()
-	r := newRecord(t, now)
+	r := record{outcome: outcomeOf(t)}
+	r.describe(t, now)
 	r.traceID = p.traceIDOf(ctx, t)
-	r.outcome = outcomeOf(t)
 	r.lines = p.lines.take(t)
 	p.memory.add(&r, p.slot(now), p.slot(r.started))
 }
@@ -51,16 +51,16 @@ func (p *Page) onEnded(ctx context.Context, t *core.Task) {
 // onRefused is the Refused hook.
 func (p *Page) onRefused(_ context.Context, t *core.Task) {
 	now := time.Now()
-	r := newRecord(t, now)
-	r.outcome = rejected
+	r := record{outcome: rejected}
+	r.describe(t, now)
 	p.memory.add(&r, p.slot(now), 0)
 }
 
 // onAbandoned is the Abandoned hook: the process is about to end, and t still runs.
 func (p *Page) onAbandoned(ctx context.Context, t *core.Task) {
-	r := newRecord(t, time.Now())
+	r := record{outcome: abandoned}
+	r.describe(t, time.Now())
 	r.traceID = p.traceIDOf(ctx, t)
-	r.outcome = abandoned
 	r.lines = p.lines.of(t)
 	p.memory.addAbandoned(&r)
 }

@@ -57,20 +57,23 @@ type record struct {
 	lines   lines
 }
 
-// newRecord returns the record of a task that ended at now. It calls user code, so no lock is held.
-func newRecord(t *core.Task, now time.Time) record {
-	r := record{
-		id: t.ID(), name: t.Name(), created: t.CreatedAt(), started: t.StartedAt(), ended: now,
-		timeout: t.Timeout(), attrs: textOf(t.Attrs()),
-	}
+// describe sets all but the outcome, the trace and the lines, of a task that ended at now. It calls user code, so no
+// lock is held.
+func (r *record) describe(t *core.Task, now time.Time) {
+	r.id, r.name, r.timeout = t.ID(), t.Name(), t.Timeout()
+	r.created, r.started, r.ended = t.CreatedAt(), t.StartedAt(), now
+	r.attrs = textOf(t.Attrs())
 	if err := t.Err(); err != nil {
-		r.err = errorText(err)
-		r.cause = t.CauseOf(err)
-		if panicked, ok := t.PanicOf(err); ok {
-			r.stack = strings.Clone(cut(string(panicked.Stack), maxStack))
-		}
+		r.describeError(t, err)
 	}
-	return r
+}
+
+func (r *record) describeError(t *core.Task, err error) {
+	r.err = errorText(err)
+	r.cause = t.CauseOf(err)
+	if panicked, ok := t.PanicOf(err); ok {
+		r.stack = strings.Clone(cut(string(panicked.Stack), maxStack))
+	}
 }
 
 // wait returns how long the task waited for its start.

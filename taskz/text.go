@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 )
@@ -33,24 +34,28 @@ func textOf(attrs []slog.Attr) pairs {
 	if len(attrs) == 0 {
 		return nil
 	}
-	var textRoom [256]byte // on the stack, enough for most tasks
-	var endsRoom [16]int
-	c := collected{textRoom[:0], endsRoom[:0]}
+	c := collectors.Get().(*collector)
+	c.text, c.ends = c.text[:0], c.ends[:0]
 	for _, a := range attrs {
-		c = c.with("", a)
+		c.add("", a)
 	}
-	return c.pairs()
+	all := c.pairs()
+	collectors.Put(c) // not deferred: after a panic or a Goexit of user code it is garbage
+	return all
 }
 
-// collected is the text of attributes in one piece, so that it is one allocation. It is passed by value:
-// behind a pointer its room would not stay on the stack.
-type collected struct {
+// A collector collects the text of attributes in one piece, so that it is one allocation.
+type collector struct {
 	text []byte
 	ends []int // of each key and each value
 }
 
+// collectors are used again. As variables they would be on the stack of a task, which has to be
+// copied then, once it is larger than 4 KiB: that takes longer than all else here.
+var collectors = sync.Pool{New: func() any { return new(collector) }}
+
 // pairs cuts the text into pairs.
-func (c collected) pairs() pairs {
+func (c *collector) pairs() pairs {
 	all, begin := make(pairs, 0, len(c.ends)/2), 0
 	text := string(c.text)
 	for i := 0; i < len(c.ends); i += 2 {
@@ -61,8 +66,8 @@ func (c collected) pairs() pairs {
 	return all
 }
 
-// with returns c with an attribute, or with the members of a group. What is too much is left out.
-func (c collected) with(prefix string, a slog.Attr) collected {
+// add adds an attribute, or the members of a group. What is too much is left out.
+func (c *collector) add(prefix string, a slog.Attr) {
 	v := a.Value
 	if v.Kind() == slog.KindLogValuer {
 		v = v.Resolve() // recovers panics
@@ -72,17 +77,17 @@ func (c collected) with(prefix string, a slog.Attr) collected {
 			prefix = cut(prefix+a.Key, maxName) + "."
 		}
 		for _, member := range v.Group() {
-			c = c.with(prefix, member)
+			c.add(prefix, member)
 		}
-		return c
+		return
 	}
 	if a.Key == "" && v.Equal(slog.Value{}) || len(c.ends) == 2*maxPairs || len(c.text) >= maxAttrs {
-		return c
+		return
 	}
-	text := appendCut(append(c.text, prefix...), a.Key, maxName)
-	ends := append(c.ends, len(text))
-	text = appendValue(text, v)
-	return collected{text, append(ends, len(text))}
+	c.text = appendCut(append(c.text, prefix...), a.Key, maxName)
+	c.ends = append(c.ends, len(c.text))
+	c.text = appendValue(c.text, v)
+	c.ends = append(c.ends, len(c.text))
 }
 
 // appendValue appends the text of v, which is resolved.
