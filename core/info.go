@@ -17,6 +17,7 @@ type TaskInfo struct {
 	Name      string
 	State     string        // "queued", "running", "cancelling" (cancelled or timed out, not ended), or the outcome
 	Age       time.Duration // since CreatedAt
+	CreatedAt time.Time     // as [Task.CreatedAt]; not in the JSON
 	StartedAt time.Time     // as [Task.StartedAt]; not in the JSON
 	Timeout   time.Duration // 0: none
 	Attrs     []slog.Attr   // as [Task.Attrs]
@@ -77,6 +78,7 @@ func (s sighting) info() TaskInfo {
 		Name:      s.task.name,
 		State:     s.state,
 		Age:       s.at.Sub(s.task.created),
+		CreatedAt: s.task.created,
 		StartedAt: s.started,
 		Timeout:   s.task.options.timeout,
 		Attrs:     s.task.Attrs(),

@@ -67,6 +67,7 @@ func TestInfoSaysWhatIsOverdueAndSinceWhenItRuns(t *testing.T) {
 		queued := m.Go(t.Context(), "queued", succeed)
 		synctest.Wait()
 		require.Equal(t, task.StartedAt(), task.Info().StartedAt)
+		require.Equal(t, task.CreatedAt(), task.Info().CreatedAt)
 		require.Zero(t, queued.Info().StartedAt)
 		task.Cancel()
 		time.Sleep(4 * time.Second)

@@ -163,16 +163,16 @@ type taskPage struct {
 // task returns the task with that id. The manager is asked first: an ended task is remembered before
 // the manager forgets it.
 func (h *handler) task(id uint64) (v taskView, ok bool) {
-	now := time.Now()
 	if t, ok := h.tasks.Task(id); ok {
 		info := t.Info()
-		v := h.runningView(now, &info)
+		v := h.runningView(&info)
 		if info.State == "cancelling" {
 			v.Cause = t.CauseOf(errNotEnded)
 		}
 		v.addLines(h.lines.of(t))
 		return v, true
 	}
+	now := time.Now()
 	r, ok := h.memory.find(id, now.Add(-h.keep))
 	if !ok {
 		return v, false

@@ -99,7 +99,7 @@ func (p *Page) view(s *snapshot, q query) *pageView {
 	shown, matching := q.running(s)
 	v.Running = listView{Total: len(s.tasks), Matching: matching, Tasks: []taskView{}}
 	for _, t := range shown {
-		v.Running.Tasks = append(v.Running.Tasks, p.runningView(s.at, t))
+		v.Running.Tasks = append(v.Running.Tasks, p.runningView(t))
 	}
 	for o := range outcome(outcomes) {
 		v.Ended[o.String()] = p.endedList(s.at, o, q)
@@ -126,15 +126,14 @@ func (p *Page) endedList(now time.Time, o outcome, q query) listView {
 }
 
 // runningView shows a task that has not ended, without its lines. It calls user code.
-func (p *Page) runningView(now time.Time, t *core.TaskInfo) taskView {
-	created := now.Add(-t.Age)
+func (p *Page) runningView(t *core.TaskInfo) taskView {
 	v := taskView{
 		ID: t.ID, Name: cut(t.Name, maxName), State: stateOf(t), AgeSeconds: seconds(t.Age), Timeout: timeoutOf(t.Timeout),
-		Context: textOf(t.Attrs), Done: t.Done, Overdue: t.Overdue, QueueSeconds: seconds(t.Age), CreatedAt: created,
+		Context: textOf(t.Attrs), Done: t.Done, Overdue: t.Overdue, QueueSeconds: seconds(t.Age), CreatedAt: t.CreatedAt,
 	}
 	if !t.StartedAt.IsZero() {
-		v.QueueSeconds = seconds(max(t.StartedAt.Sub(created), 0))
-		v.RunSeconds = new(seconds(max(now.Sub(t.StartedAt), 0)))
+		wait := t.StartedAt.Sub(t.CreatedAt)
+		v.QueueSeconds, v.RunSeconds = seconds(wait), new(seconds(t.Age-wait))
 	}
 	if r, ok := p.runs.of(t.ID); ok {
 		v.TraceID = p.traceIDOf(r.ctx, r.task)

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -67,7 +68,7 @@ func newTasks() (*core.Manager, http.Handler) {
 		taskz.WithTraceID(otelmw.TraceID),
 		taskz.WithTraceURL("http://localhost:16686/trace/{trace_id}"),
 	)
-	lines := page.LogHandler(slog.DiscardHandler) // nowhere else, for this program
+	lines := page.LogHandler(slog.NewTextHandler(io.Discard, nil)) // nowhere else, for this program
 	slog.SetDefault(slog.New(lines))
 	tasks := core.New(
 		core.WithMiddleware(otelmw.New(otelmw.WithTracerProvider(sdktrace.NewTracerProvider())), page.Middleware()),

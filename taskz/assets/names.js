@@ -37,8 +37,9 @@ function make(n, ask) {
 }
 
 function updateRow({ cells, plot }, n, data) {
+  cells[0].classList.toggle('some', n.overdue > 0);
   const over = n.over_time;
-  const values = [count(n.running), count(n.queued), n.running + n.queued ? duration(n.oldest_seconds) : '–', null];
+  const values = [`${count(n.running)}${n.overdue ? ` (${count(n.overdue)} overdue)` : ''}`, count(n.queued), n.running + n.queued ? duration(n.oldest_seconds) : '–', null];
   if (over) {
     plot.update(over, data.at, data.slot_seconds);
     const not = bad.reduce((sum, o) => sum + (over.ended[o] || []).reduce((a, b) => a + b, 0), 0);

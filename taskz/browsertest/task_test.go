@@ -194,6 +194,7 @@ func TestFindTheTaskThatHangs(t *testing.T) {
 	}
 	b.open(s.url)
 	b.awaitText("1 task does not stop")
+	b.await("document.querySelector('#names tr[data-name=reserve_stock]').innerText.includes('(1 overdue)')")
 	b.click(".overdue-note button")
 	b.await("document.querySelectorAll('#running tr').length === 1")
 	b.click("#running a")
