@@ -22,8 +22,7 @@ func (p *Page) Handler(m *core.Manager) http.Handler {
 	if m == nil {
 		panic("taskz: Handler: the manager is nil")
 	}
-	h := &handler{Page: p, tasks: m, crossOrigin: http.NewCrossOriginProtection()}
-	return h.crossOrigin.Handler(h)
+	return &handler{Page: p, tasks: m, crossOrigin: http.NewCrossOriginProtection()}
 }
 
 type handler struct {
@@ -42,15 +41,19 @@ const patience = 10 * time.Second
 // ServeHTTP looks at the last element of the path only, so that any prefix will do.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	setHeaders(w.Header())
+	if err := h.crossOrigin.Check(r); err != nil {
+		fail(w, http.StatusForbidden, err.Error())
+		return
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
 	r = r.WithContext(ctx)
 	name := path.Base(r.URL.Path)
 	id, err := strconv.ParseUint(name, 10, 64)
 	switch {
-	case r.URL.Path == "": // of StripPrefix
+	case r.URL.Path == "" && !isFolder(r): // behind StripPrefix
 		addSlash(w, r)
-	case strings.HasSuffix(r.URL.Path, "/"):
+	case r.URL.Path == "", strings.HasSuffix(r.URL.Path, "/"):
 		get(w, r, h.servePage)
 	case err == nil:
 		get(w, r, func(w http.ResponseWriter, r *http.Request) { h.serveTask(w, r, id) })
@@ -63,6 +66,12 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		fail(w, http.StatusNotFound, "there is nothing here: want the page, which ends with a slash, or the id of a task")
 	}
+}
+
+// isFolder reports whether the address that the client knows ends with a slash.
+func isFolder(r *http.Request) bool {
+	asked, _, _ := strings.Cut(r.RequestURI, "?")
+	return strings.HasSuffix(asked, "/")
 }
 
 // addSlash redirects to the same address with a slash, so that the relative links of the page are right.

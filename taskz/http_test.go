@@ -128,7 +128,7 @@ func TestPrefixes(t *testing.T) {
 	server := httptest.NewServer(mux)
 	defer server.Close()
 	<-tasks.Go(t.Context(), "send", succeed).Done()
-	for _, prefix := range []string{"/debug/tasks", "/stripped", "/bare"} {
+	for _, prefix := range []string{"/debug/tasks", "/stripped", "/bare", "/v/2"} {
 		for _, target := range []string{"", "/", "/1", "/style.css", "?format=json"} {
 			response, err := server.Client().Get(server.URL + prefix + target)
 			require.NoError(t, err)

@@ -72,8 +72,8 @@ function title(data) {
 function announce(data) {
   if (data.draining) {
     const left = data.stats.running + data.stats.queued;
-    say(left ? `Shutting down: new tasks are refused, and ${plural(left, 'task has', 'tasks have')} still to end.`
-      : 'Shut down: all tasks have ended, and new ones are refused.', 'draining');
+    if (left) say('Shutting down: new tasks are refused.', 'draining', `${plural(left, 'task has', 'tasks have')} still to end.`);
+    else say('Shut down: all tasks have ended, and new ones are refused.', 'draining');
   } else if (!isLost()) say('', '');
 }
 

@@ -1,5 +1,5 @@
 // The contact with the service: one request a second, none while paused or out of sight.
-import { clock, el } from './dom.js';
+import { clock, el, setText } from './dom.js';
 
 const interval = 1000;
 const patience = 12000;
@@ -89,10 +89,11 @@ function report({ paused, lost }) {
   else if (banner.dataset.kind === 'lost') say('', '');
 }
 
-// say shows a sentence above everything, or none.
-export function say(sentence, kind) {
+// say shows a sentence above everything, or none. More is shown after it, and not read aloud each time it changes.
+export function say(sentence, kind, more = '') {
   banner.hidden = !sentence;
-  if (banner.textContent !== sentence) banner.textContent = sentence;
+  setText(document.getElementById('banner-text'), sentence);
+  setText(document.getElementById('banner-more'), more);
   banner.dataset.kind = kind;
 }
 

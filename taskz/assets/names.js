@@ -1,10 +1,11 @@
 // The tasks by name, and each name over time.
 import { el, setText, count, duration, plural } from './dom.js';
-import { outcomePlot, bad } from './plot.js';
+import { outcomePlot, linePlot, bad } from './plot.js';
 import { steady } from './rows.js';
 
 const slots = 40;
-const heads = ['Name', 'Running', 'Queued', 'Oldest', 'Last ten minutes', 'Not completed', 'p50', 'p95', 'Max', 'Wait p95', 'Wait max'];
+const heads = ['Name', 'Running', 'Queued', 'Oldest', 'Ended', 'Not completed', 'Duration and wait', 'p50', 'p95', 'Max', 'Wait p50', 'Wait p95', 'Wait max'];
+const plots = new Set(['Ended', 'Duration and wait']);
 
 export function namesTable(ask) {
   const body = el('tbody', { id: 'names' });
@@ -27,28 +28,31 @@ export function namesTable(ask) {
 }
 
 function make(n, ask) {
-  const cells = heads.slice(1).map((label) => el('td', { 'data-label': label, class: label === 'Last ten minutes' ? 'plot-cell' : 'number' }));
-  const plot = outcomePlot(slots, 26, `What became of ${n.name} in the last ten minutes`);
+  const cells = heads.slice(1).map((label) => el('td', { 'data-label': label, class: plots.has(label) ? 'plot-cell' : 'number' }));
+  const plot = outcomePlot(slots, 26, `${n.name}, ended in the last ten minutes`);
+  const times = linePlot(slots, 26, `${n.name}, p95 of duration and wait in the last ten minutes`, ['run_p95', 'wait_p95']);
   cells[3].append(plot.root);
+  cells[5].append(times.root);
   const node = el('tr', { 'data-name': n.name },
     el('th', { scope: 'row' }, el('button', { type: 'button', class: 'link', title: 'Show the tasks of this name', onclick: () => ask({ name: n.name }) }, el('bdi', { text: n.name }))),
     ...cells);
-  return { node, cells, plot };
+  return { node, cells, plot, times };
 }
 
-function updateRow({ cells, plot }, n, data) {
+function updateRow({ cells, plot, times }, n, data) {
   cells[0].classList.toggle('some', n.overdue > 0);
   const over = n.over_time;
   const values = [`${count(n.running)}${n.overdue ? ` (${count(n.overdue)} overdue)` : ''}`, count(n.queued), n.running + n.queued ? duration(n.oldest_seconds) : '–', null];
   if (over) {
     plot.update(over, data.at, data.slot_seconds);
+    times.update(over);
     const not = bad.reduce((sum, o) => sum + (over.ended[o] || []).reduce((a, b) => a + b, 0), 0);
-    values.push(count(not), time(over.run.p50), time(over.run.p95), time(over.run.max), time(over.wait.p95), time(over.wait.max));
+    values.push(count(not), null, ...[over.run, over.wait].flatMap((q) => [time(q.p50), time(q.p95), time(q.max)]));
     cells[4].classList.toggle('some', not > 0);
   } else {
-    values.push('0', '–', '–', '–', '–', '–');
+    values.push('0', null, '–', '–', '–', '–', '–', '–');
   }
-  plot.root.style.visibility = over ? '' : 'hidden';
+  for (const one of [plot, times]) one.root.style.visibility = over ? '' : 'hidden';
   values.forEach((text, i) => text !== null && setText(cells[i], text));
 }
 

@@ -22,8 +22,15 @@ export function outcomePlot(slots, height, label) {
     columns.push({ title, bars });
   }
   root.append(svg('line', { class: 'axis', x1: 0, x2: slots * step, y1: mid, y2: mid }));
-  return { root, update: (over, at, seconds) => updateOutcomes(columns, over, { at, seconds, mid, height }) };
+  const update = (over, at, seconds) => {
+    updateOutcomes(columns, over, { at, seconds, mid, height });
+    root.setAttribute('aria-label', `${label}: ${sums(over) || 'none'}`);
+  };
+  return { root, update };
 }
+
+// sums says how many ended in all.
+const sums = (over) => Object.entries(over.ended).map(([o, list]) => `${count(list.reduce((a, b) => a + b, 0))} ${word(o)}`).join(', ');
 
 function updateOutcomes(columns, over, { at, seconds, mid, height }) {
   const value = (o, i) => over.ended[o]?.[i] || 0;

@@ -268,7 +268,7 @@ func TestShutdown(t *testing.T) {
 		_, err := s.tasks.Shutdown(context.Background())
 		ended <- err
 	}()
-	b.awaitText("Shutting down: new tasks are refused, and 1 task has still to end.")
+	b.awaitText("Shutting down: new tasks are refused. 1 task has still to end.")
 	s.start("late", "o-2", succeed)
 	b.click(".tab.rejected")
 	b.await(hasRow("ended", "o-2"))
