@@ -3,26 +3,32 @@ const dialog = document.getElementById('ask');
 const yes = document.getElementById('ask-yes');
 const no = document.getElementById('ask-no');
 
-no.addEventListener('click', () => dialog.close());
+// pending is what is being asked: the form to send, and whom to tell what came of it.
+let pending = null;
+
+function answer(isYes) {
+  const asked = pending;
+  pending = null;
+  dialog.close();
+  if (asked) asked.resolve(isYes ? send(asked.form) : '');
+}
+
+yes.addEventListener('click', () => answer(true));
+no.addEventListener('click', () => answer(false));
+// The event comes a moment after the dialog was closed, by Escape too. By then it may be open again.
+dialog.addEventListener('close', () => {
+  if (!dialog.open) answer(false);
+});
 
 // askToCancel asks, and cancels if the answer is yes. It returns a sentence on what came of it, or "".
 export function askToCancel({ title, text, label, form }) {
+  answer(false);
   document.getElementById('ask-title').textContent = title;
   document.getElementById('ask-text').textContent = text;
   yes.textContent = label;
   dialog.showModal();
   return new Promise((resolve) => {
-    let sent = false;
-    const confirmed = () => {
-      sent = true;
-      dialog.close();
-      send(form).then(resolve);
-    };
-    yes.addEventListener('click', confirmed, { once: true });
-    dialog.addEventListener('close', () => {
-      yes.removeEventListener('click', confirmed);
-      if (!sent) resolve('');
-    }, { once: true });
+    pending = { form, resolve };
   });
 }
 
