@@ -2,7 +2,10 @@ package taskz_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/afterspan/afterspan/core"
@@ -35,5 +38,28 @@ func BenchmarkTask(b *testing.B) {
 				<-m.Go(context.Background(), "send_receipt", succeed, bm.opts...).Done()
 			}
 		})
+	}
+}
+
+// What a second of readers costs, however many they are: a snapshot and one answer.
+func BenchmarkReader(b *testing.B) {
+	for _, tasks := range []int{1000, 10_000, 100_000} {
+		page := taskz.New()
+		m := core.New(core.WithMiddleware(page.Middleware()), core.WithLogger(slog.New(slog.DiscardHandler)))
+		release := make(chan struct{})
+		for i := range tasks {
+			m.Go(context.Background(), "send_receipt", func(context.Context) error { <-release; return nil },
+				core.WithAttrs(slog.Int("order_id", i), slog.String("template", "thanks")))
+		}
+		for name, query := range map[string]string{"page": "?format=json", "search": "?format=json&q=order_id%3D77"} {
+			b.Run(fmt.Sprintf("%d tasks, %s", tasks, name), func(b *testing.B) {
+				for b.Loop() {
+					w := httptest.NewRecorder()
+					page.Handler(m).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/tasks/"+query, nil)) // a new handler has no answer yet
+				}
+			})
+		}
+		close(release)
+		_ = m.Wait(context.Background())
 	}
 }

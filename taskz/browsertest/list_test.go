@@ -119,16 +119,18 @@ func TestSort(t *testing.T) {
 }
 
 func TestPause(t *testing.T) {
-	s, b := newService(t), newTab(t)
+	s, b, other := newService(t), newTab(t), newTab(t)
+	other.open(s.url)
 	b.open(s.url)
 	b.awaitText("Nothing runs")
 	b.click("#pause")
 	b.awaitText("paused")
 	b.await("performance.getEntriesByType('resource').every(e => e.responseEnd > 0)")
 	s.start("send_receipt", "o-1", obey)
-	before := eval[int](b, "performance.getEntriesByType('resource').length")
-	b.do(chromedp.Sleep(1500 * time.Millisecond)) // longer than between two requests
-	require.Equal(t, before, eval[int](b, "performance.getEntriesByType('resource').length"), "nothing is asked for")
+	const requests = "performance.getEntriesByType('resource').length"
+	before := eval[int](b, requests)
+	other.await(fmt.Sprintf("%s >= %d", requests, eval[int](other, requests)+2)) // so long
+	require.Equal(t, before, eval[int](b, requests), "nothing is asked for")
 	require.Empty(t, rows(b, "running"))
 	b.click("#pause")
 	b.await(hasRow("running", "o-1"))
