@@ -4,7 +4,7 @@ import { outcomePlot, linePlot, bad } from './plot.js';
 import { steady } from './rows.js';
 
 const slots = 40;
-const heads = ['Name', 'Running', 'Queued', 'Oldest', 'Ended', 'Not completed', 'Duration and wait', 'p50', 'p95', 'Max', 'Wait p50', 'Wait p95', 'Wait max'];
+const heads = ['Name', 'Running', 'Queued', 'Oldest', 'Ended', 'Not completed', 'Duration and wait', 'Duration p50 · p95 · max', 'Wait p50 · p95 · max'];
 const plots = new Set(['Ended', 'Duration and wait']);
 
 export function namesTable(ask) {
@@ -20,7 +20,7 @@ export function namesTable(ask) {
     data = latest;
     rows.show(latest.names);
     for (const row of body.children) row.classList.toggle('chosen', row.dataset.name === asked.name);
-    table.hidden = body.children.length === 0;
+    table.parentNode.hidden = body.children.length === 0;
     setText(note, latest.names_cut ? `${plural(latest.names_cut, 'name', 'names')} with fewer tasks are not listed.`
       : latest.names.length ? '' : 'No task yet.');
   };
@@ -47,13 +47,13 @@ function updateRow({ cells, plot, times }, n, data) {
     plot.update(over, data.at, data.slot_seconds);
     times.update(over);
     const not = bad.reduce((sum, o) => sum + (over.ended[o] || []).reduce((a, b) => a + b, 0), 0);
-    values.push(count(not), null, ...[over.run, over.wait].flatMap((q) => [time(q.p50), time(q.p95), time(q.max)]));
+    values.push(count(not), null, quantiles(over.run), quantiles(over.wait));
     cells[4].classList.toggle('some', not > 0);
   } else {
-    values.push('0', null, '–', '–', '–', '–', '–', '–');
+    values.push('0', null, '–', '–');
   }
   for (const one of [plot, times]) one.root.style.visibility = over ? '' : 'hidden';
   values.forEach((text, i) => text !== null && setText(cells[i], text));
 }
 
-const time = (seconds) => (seconds ? duration(seconds) : '–');
+const quantiles = ({ p50, p95, max }) => (max ? [p50, p95, max].map(duration).join(' · ') : '–');
