@@ -37,6 +37,7 @@ func TestRabbitMQ(t *testing.T) {
 		{"an ID or routing key that is too long fails only its own event", refusesLongStrings},
 		{"headers may fill a frame and no more", takesHeadersUpToAFrame},
 		{"a body that the broker refuses is permanent, and the events around it are not", marksRefusedBodies},
+		{"the largest body that was sent is the one that the broker refuses", marksTheLargestAtOnce},
 		{"one call of the hook serves all waiting events", reconnectsOnce},
 		{"a hook that fails is called again for the next event", callsHookAgain},
 		{"a hook's connection that is not open is an error", refusesClosedConnections},
