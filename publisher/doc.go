@@ -48,13 +48,28 @@
 //
 // # Delivery
 //
-// An event may arrive twice, with the same ID, because a broker's acknowledgement can be lost.
-// Remember the IDs, or make it harmless to handle an event twice. A publish that timed out may
-// still be delivered, late.
+// An event may arrive twice, with the same ID, because a broker's acknowledgement can be lost. A
+// publish that timed out may still be delivered, late.
 //
 // Sequence gives the order of the events of a key. With [Ordered], a gap means that an event was
 // tried and could not be delivered. Events that were refused, or cancelled while they waited, get
 // no number.
+//
+// # Consuming
+//
+// A consumer decodes an event, does its work, and acknowledges the event after that. The example of
+// Decode in each adapter is a complete consumer.
+//
+// If a consumer dies between the work and the acknowledgement, the broker delivers the event again.
+// The consumer example of this package therefore stores the ID of the event in the transaction of
+// the work, and recognises the duplicate. This is exact for work in that database only. A mail that
+// the work sends is sent again if the consumer dies before the commit. A store without a common
+// transaction, such as a key in Redis, has to choose: if the ID is stored before the work, an event
+// is lost when the consumer dies in between; if it is stored after the work, the work is repeated.
+//
+// An event that can never be handled must be acknowledged as well, or it comes back for ever. The
+// consumers first put it where somebody finds it. [IsPermanent] tells such an event from an outage:
+// it is true for the errors of Decode and for those that your work marks with [Permanent].
 //
 // # Concurrency
 //

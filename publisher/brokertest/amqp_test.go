@@ -38,6 +38,8 @@ func TestRabbitMQ(t *testing.T) {
 		{"headers may fill a frame and no more", takesHeadersUpToAFrame},
 		{"a body that the broker refuses is permanent, and the events around it are not", marksRefusedBodies},
 		{"the largest body that was sent is the one that the broker refuses", marksTheLargestAtOnce},
+		{"a consumer that dies leaves its event to the next one", consumerThatDies},
+		{"a quorum queue gives up an event that kills its consumers", givesUpAnEventThatKills},
 		{"one call of the hook serves all waiting events", reconnectsOnce},
 		{"a hook that fails is called again for the next event", callsHookAgain},
 		{"a hook's connection that is not open is an error", refusesClosedConnections},

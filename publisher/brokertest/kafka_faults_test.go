@@ -313,7 +313,7 @@ func (k kafka) restart(t *testing.T, node int) {
 // readStream returns all events of a topic.
 func (k kafka) readStream(t *testing.T, topic string) (events []publisher.Event) {
 	t.Helper()
-	for _, r := range k.read(t, topic, k.end(t, topic)) {
+	for _, r := range k.read(t, topic, k.end(t, topic, streamPartitions)) {
 		event, err := kafkapub.Decode(r)
 		require.NoError(t, err)
 		events = append(events, event)
@@ -322,12 +322,12 @@ func (k kafka) readStream(t *testing.T, topic string) (events []publisher.Event)
 }
 
 // end returns the number of records of a topic.
-func (k kafka) end(t *testing.T, topic string) (records int) {
+func (k kafka) end(t *testing.T, topic string, partitions int32) (records int) {
 	t.Helper()
 	req := kmsg.NewPtrListOffsetsRequest()
 	in := kmsg.NewListOffsetsRequestTopic()
 	in.Topic = topic
-	for partition := range int32(streamPartitions) {
+	for partition := range partitions {
 		p := kmsg.NewListOffsetsRequestTopicPartition()
 		p.Partition, p.Timestamp = partition, -1
 		in.Partitions = append(in.Partitions, p)

@@ -115,7 +115,8 @@ func (p *Publisher) record(m publisher.Message, event publisher.Event) *kgo.Reco
 	return r
 }
 
-// Decode returns the event in a record, in any encoding.
+// Decode returns the event in a record, in any encoding. An error of Decode is
+// [publisher.Permanent].
 func Decode(r *kgo.Record) (publisher.Event, error) {
 	m := publisher.Message{Key: string(r.Key), Header: make(map[string]string), Body: r.Value}
 	for _, h := range r.Headers {

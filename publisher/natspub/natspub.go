@@ -177,7 +177,8 @@ func escape(value string) string {
 }
 
 // Decode returns the event in a message of any encoding. For a [jetstream.Msg], pass msg.Headers()
-// and msg.Data(). For a [nats.Msg], pass msg.Header and msg.Data.
+// and msg.Data(). For a [nats.Msg], pass msg.Header and msg.Data. An error of Decode is
+// [publisher.Permanent].
 func Decode(header nats.Header, data []byte) (publisher.Event, error) {
 	m := publisher.Message{Header: make(map[string]string), Body: data}
 	for name := range header {
