@@ -32,7 +32,7 @@ func (i eventInbox) handle(ctx context.Context, event publisher.Event) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() // does nothing after Commit
+	defer func() { _ = tx.Rollback() }() // does nothing after Commit
 	inserted, err := tx.ExecContext(ctx,
 		"INSERT INTO handled_events (id, handled_at) VALUES ($1, $2) ON CONFLICT DO NOTHING", event.ID, time.Now().UTC())
 	if err != nil {
@@ -67,4 +67,5 @@ func Example_consumer() {
 	}}
 	consume := func(handle func(context.Context, publisher.Event) error) {} // of an adapter
 	consume(billing.handle)
+	_ = billing.forget(context.Background(), 7*24*time.Hour) // once an hour
 }

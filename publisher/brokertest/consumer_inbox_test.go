@@ -34,7 +34,7 @@ func (i eventInbox) handle(ctx context.Context, event publisher.Event) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() // does nothing after Commit
+	defer func() { _ = tx.Rollback() }() // does nothing after Commit
 	inserted, err := tx.ExecContext(ctx,
 		"INSERT INTO handled_events (id, handled_at) VALUES ($1, $2) ON CONFLICT DO NOTHING", event.ID, time.Now().UTC())
 	if err != nil {

@@ -12,9 +12,7 @@ import (
 	"github.com/afterspan/afterspan/publisher/kafkapub"
 )
 
-var (
-	ctx = context.Background()
-)
+var ctx = context.Background()
 
 func Example() {
 	client, err := kgo.NewClient(

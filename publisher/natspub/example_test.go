@@ -17,9 +17,8 @@ var (
 	ctx   = context.Background()
 	tasks = core.New()
 
-	nc       *nats.Conn
-	js       jetstream.JetStream
-	consumer jetstream.Consumer
+	nc *nats.Conn
+	js jetstream.JetStream
 )
 
 func Example() {
