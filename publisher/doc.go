@@ -15,7 +15,10 @@
 //
 // The function [Go] and the type [Ordered] publish in the background, as tasks of a
 // [core.Manager]. They copy the event during the call, and detect data that does not marshal to
-// JSON. A publish that fails is a failed task: it is logged, counted, and marked in its span.
+// JSON. The event's strings may therefore be those of a web framework that reuses their memory. The
+// context may not: https://github.com/afterspan/afterspan/blob/main/docs/web-frameworks.md says which
+// one to use with gin, echo and fiber. A publish that fails is a failed task: it is logged, counted,
+// and marked in its span.
 //
 // # Shutdown
 //
