@@ -74,6 +74,12 @@
 // consumers first put it where somebody finds it. [IsPermanent] tells such an event from an outage:
 // it is true for the errors of Decode and for those that your work marks with [Permanent].
 //
+// # Cost
+//
+// A small event costs the CPU time of three to five empty tasks of core. It makes 18 to 32
+// allocations: copies of its strings and data, its ID, and its task with two attributes. An empty
+// task makes two. To encode the event comes on top. The benchmarks Publish and Encode measure both.
+//
 // # Concurrency
 //
 // All types are safe for concurrent use. An event's maps and slices must not be changed while
