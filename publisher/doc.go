@@ -78,7 +78,7 @@
 //
 // A small event costs the CPU time of three to five empty tasks of core. It makes 18 to 32
 // allocations: copies of its strings and data, its ID, and its task with two attributes. An empty
-// task makes two. To encode the event comes on top. The benchmarks Publish and Encode measure both.
+// task makes two. Encoding comes on top. The benchmarks Publish and Encode measure both.
 //
 // # Concurrency
 //

@@ -17,7 +17,7 @@ import (
 // Publisher is a [publisher.Publisher] that sends to NATS. Make one with [New] or [NewCore]. It is
 // safe for concurrent use.
 type Publisher struct {
-	check    func(*nats.Msg) error // that the server takes a message of this size
+	check    func(*nats.Msg) error // returns an error if the message is too large for the server
 	send     func(context.Context, *nats.Msg) error
 	subject  func(publisher.Event) string
 	encoding publisher.Encoding
