@@ -1,8 +1,8 @@
 package amqppub_test
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
@@ -37,7 +37,7 @@ func (q queueReader) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return errors.Join(ctx.Err(), amqp.ErrClosed)
+	return cmp.Or(ctx.Err(), error(amqp.ErrClosed))
 }
 
 func (q queueReader) try(ctx context.Context, d amqp.Delivery) error {
