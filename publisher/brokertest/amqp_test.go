@@ -53,8 +53,11 @@ func TestRabbitMQ(t *testing.T) {
 }
 
 func streamIsWhole(t *testing.T, r *rabbit) {
-	conn, channel := r.open(t)
+	_, channel := r.open(t)
 	name := queue(t, channel, nil)
+	r.stop(t) // writes the declaration to disk: a kill soon after it would lose the queue
+	r.start(t)
+	conn, _ := r.open(t)
 	for range 2 {
 		dead, _ := r.open(t)
 		r.away = append(r.away, dead)
