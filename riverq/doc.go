@@ -1,0 +1,4 @@
+// Package riverq runs the middlewares of afterspan around jobs of [River].
+//
+// [River]: https://riverqueue.com
+package riverq
