@@ -120,7 +120,7 @@ func (mw *middleware) spawnOf(ctx context.Context, t *core.Task) (context.Contex
 // queueTime returns how long t waited for its start, or has been waiting if it never started.
 func queueTime(t *core.Task) time.Duration {
 	if started := t.StartedAt(); !started.IsZero() {
-		return started.Sub(t.CreatedAt())
+		return max(started.Sub(t.CreatedAt()), 0) // an engine's clock may be another machine's
 	}
-	return time.Since(t.CreatedAt())
+	return max(time.Since(t.CreatedAt()), 0)
 }
