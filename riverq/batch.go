@@ -25,7 +25,13 @@ type batcher struct {
 	mu      sync.Mutex // guards waiting
 	waiting []*request
 
-	inserting sync.Mutex // held by the one that inserts; guards the results of the requests
+	// inserting has room for the one that inserts. It guards the results of the requests. It is no mutex,
+	// because a bubble of testing/synctest does not wait for those.
+	inserting chan struct{}
+}
+
+func newBatcher(client Inserter) *batcher {
+	return &batcher{client: client, inserting: make(chan struct{}, 1)}
 }
 
 // A request is one job to insert.
@@ -42,15 +48,15 @@ func (b *batcher) insert(job river.InsertManyParams, timeout time.Duration) erro
 	b.mu.Lock()
 	b.waiting = append(b.waiting, r)
 	b.mu.Unlock()
-	b.inserting.Lock()
-	defer b.inserting.Unlock()
+	b.inserting <- struct{}{}
+	defer func() { <-b.inserting }()
 	for !r.done {
 		b.insertWaiting()
 	}
 	return r.err
 }
 
-// insertWaiting inserts jobs that wait, the oldest first. inserting is held.
+// insertWaiting inserts jobs that wait, the oldest first. The caller holds inserting.
 func (b *batcher) insertWaiting() {
 	batch := b.take()
 	ctx, cancel := context.WithDeadline(withHandover(context.Background()), batch[len(batch)-1].deadline)

@@ -38,7 +38,7 @@ func Handover(client Inserter, opts ...Option) core.Middleware {
 	}
 	h := &handover{
 		options: newOptions("Handover", opts, "WithInsertTimeout", "WithRefused"),
-		batcher: batcher{client: client},
+		batcher: newBatcher(client),
 	}
 	mw := core.Middleware{Spawn: h.onSpawn, Wrap: h.wrap}
 	if h.refused {
@@ -49,7 +49,7 @@ func Handover(client Inserter, opts ...Option) core.Middleware {
 
 type handover struct {
 	options
-	batcher batcher
+	batcher *batcher
 }
 
 // onSpawn is the Spawn hook. It claims the arguments before a sub-task can.
