@@ -93,4 +93,9 @@
 //
 // Package coretest has a manager for tests, and a Recorder of started and refused tasks. In a bubble
 // of [testing/synctest] timeouts are exact. [NewTask] makes a task for testing a middleware.
+//
+// # Other engines
+//
+// A [Chain] runs the same middlewares around the jobs of a queue, where tasks must survive the
+// process. Package riverq uses it for River.
 package core

@@ -7,22 +7,27 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// originField carries the trace that the first task of a chain of tasks came from.
-const originField = "afterspan-origin"
+// Fields of our own beside those of W3C trace context.
+const (
+	originField  = "afterspan-origin"  // the id of the trace that the first of a chain of tasks came from
+	spawnerField = "afterspan-spawner" // the id of the spawner's span, where traceparent has that of "spawn NAME"
+)
 
-// Inject writes into carrier what the spans of a task need if it runs in another process: as
-// traceparent and tracestate (https://www.w3.org/TR/trace-context/) the span that they link to, or
-// with [Child] their parent, and as afterspan-origin the trace id for afterspan.origin.trace_id.
+// Inject writes into carrier what the spans of a task need if it runs in another process. traceparent
+// and tracestate (https://www.w3.org/TR/trace-context/) are the span that they link to, or with
+// [Child] their parent. afterspan-origin and afterspan-spawner are the values of
+// afterspan.origin.trace_id and afterspan.spawner.span_id.
 //
 // ctx is what the Spawn hooks returned, see [core.Chain.Spawn], or the context of a running task.
 // Without a task in ctx it writes the current span of ctx. It writes nothing for [None]. It does not
 // write baggage: use [propagation.Baggage] for that, if the other process may see it.
 func Inject(ctx context.Context, carrier propagation.TextMapCarrier) {
-	sc, origin := trace.SpanContextFromContext(ctx), ""
+	sc := trace.SpanContextFromContext(ctx)
+	var origin, spawner string
 	if s, ok := ctx.Value(spawnKey{}).(*spawn); ok {
 		origin = s.origin
 		if s.spawner.IsValid() {
-			sc = s.target()
+			sc, spawner = s.target(), s.spanID
 		}
 	}
 	if sc.IsValid() {
@@ -31,6 +36,9 @@ func Inject(ctx context.Context, carrier propagation.TextMapCarrier) {
 	}
 	if origin != "" {
 		carrier.Set(originField, origin)
+	}
+	if spawner != "" {
+		carrier.Set(spawnerField, spawner)
 	}
 }
 
@@ -50,18 +58,14 @@ func Extract(ctx context.Context, carrier propagation.TextMapCarrier) context.Co
 	if sc.IsValid() {
 		ctx = trace.ContextWithRemoteSpanContext(ctx, sc)
 	}
-	origin, err := trace.TraceIDFromHex(carrier.Get(originField))
-	switch {
-	case err == nil:
-		return contextWithOrigin(ctx, origin)
-	case sc.IsValid():
-		return contextWithOrigin(ctx, sc.TraceID())
-	default:
-		return ctx
+	s := new(spawn)
+	if id, err := trace.TraceIDFromHex(carrier.Get(originField)); err == nil {
+		s.origin = id.String()
+	} else if sc.IsValid() {
+		s.origin = sc.TraceID().String()
 	}
-}
-
-// contextWithOrigin returns a copy of ctx in which tasks have that origin.
-func contextWithOrigin(ctx context.Context, id trace.TraceID) context.Context {
-	return context.WithValue(ctx, spawnKey{}, &spawn{origin: id.String()})
+	if id, err := trace.SpanIDFromHex(carrier.Get(spawnerField)); err == nil && sc.IsValid() {
+		s.spanID = id.String()
+	}
+	return context.WithValue(ctx, spawnKey{}, s)
 }
