@@ -7,7 +7,6 @@ import (
 	"log/slog"
 
 	"github.com/riverqueue/river"
-	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/afterspan/afterspan/core"
 )
@@ -30,8 +29,8 @@ import (
 // the shutdown. Nor for one that panicked, or ended by its own timeout. It makes a job also of a task
 // that is [core.UntilShutdown]: do not start loops with Go.
 //
-// The client only inserts. It needs no queues and no workers, and must not be closed before the
-// manager has shut down.
+// The client only inserts. It needs no queues and no workers, and must be usable until the manager has
+// shut down. If it has a [Plugin], that leaves these jobs alone.
 func Handover(client Inserter, opts ...Option) core.Middleware {
 	if client == nil {
 		panic("afterspan: riverq.Handover: client is nil")
@@ -69,14 +68,14 @@ func (h *handover) wrap(next core.Handler) core.Handler {
 		if !ok {
 			return err
 		}
-		if failed := h.insert(ctx, t, args, nil); failed != nil {
+		if failed := h.insert(ctx, t, args); failed != nil {
 			return fmt.Errorf("%w; it was not handed over: %w", err, failed)
 		}
 		return fmt.Errorf("%w: %w", core.ErrHandedOver, err)
 	}
 }
 
-// onRefused is the Refused hook.
+// onRefused is the Refused hook. It inserts the job as the caller of Go would have done.
 func (h *handover) onRefused(ctx context.Context, t *core.Task) {
 	if !errors.Is(t.Err(), core.ErrFull) && !errors.Is(t.Err(), core.ErrClosed) {
 		return
@@ -85,7 +84,10 @@ func (h *handover) onRefused(ctx context.Context, t *core.Task) {
 	if !ok {
 		return
 	}
-	if err := h.insert(ctx, t, args, spawnerOf(ctx)); err != nil {
+	inserting, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.insertTimeout)
+	defer cancel()
+	inserting = core.ContextWithAttrs(inserting, t.Attrs()...)
+	if _, err := h.batcher.client.InsertMany(inserting, []river.InsertManyParams{{Args: args}}); err != nil {
 		h.log().ErrorContext(ctx, "refused background task was not handed over",
 			slog.String("name", t.Name()), slog.Any("error", err))
 		return
@@ -93,20 +95,8 @@ func (h *handover) onRefused(ctx context.Context, t *core.Task) {
 	h.log().DebugContext(ctx, "refused background task handed over", slog.String("name", t.Name()))
 }
 
-// insert inserts t as a job, with its trace. ctx may be cancelled. What is in trace goes first.
-func (h *handover) insert(ctx context.Context, t *core.Task, args river.JobArgs, trace propagation.MapCarrier) error {
-	metadata := &carrier{h.inject(ctx, t, nil)}
-	for key, value := range trace {
-		metadata.Set(key, value)
-	}
-	job := river.InsertManyParams{Args: args, InsertOpts: &river.InsertOpts{Metadata: metadata.json}}
-	return h.batcher.insert(job, h.insertTimeout)
-}
-
-// spawnerOf returns the current span of ctx. A refused task has no Spawn, so [otelmw.Inject] finds in
-// ctx what the span of an outer task links to.
-func spawnerOf(ctx context.Context) propagation.MapCarrier {
-	spawner := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, spawner)
-	return spawner
+// insert inserts t as a job, with its trace. ctx, that of its run, is cancelled.
+func (h *handover) insert(ctx context.Context, t *core.Task, args river.JobArgs) error {
+	opts := &river.InsertOpts{Metadata: h.inject(ctx, t, nil)}
+	return h.batcher.insert(river.InsertManyParams{Args: args, InsertOpts: opts}, h.insertTimeout)
 }

@@ -50,9 +50,9 @@ func WithBaggage() Option {
 }
 
 // WithInsertTimeout sets how long an insert by [Handover] may take, counted from the moment at which
-// the task hands itself over. The default is 4 s. Keep it below the manager's
-// [core.WithCancelGrace], which is 5 s by default: that is the time between the cancel of the tasks and
-// the end of the shutdown. For Handover.
+// the task hands itself over. The default is 4 s. Keep it below the time that a shutdown has left after it
+// has cancelled the tasks: that is [core.WithCancelGrace], 5 s by default, but at most half of the time
+// that Shutdown is given. For Handover.
 func WithInsertTimeout(d time.Duration) Option {
 	return func(o *options) {
 		o.note("WithInsertTimeout")
@@ -61,7 +61,8 @@ func WithInsertTimeout(d time.Duration) Option {
 }
 
 // WithRefused makes [Handover] also insert tasks that the manager refused because it was full or
-// closed. [Go] then waits for the insert before it returns. The task is refused all the same: its
+// closed. [Go] then waits for the insert before it returns. It is the insert that the caller could have
+// made instead: the client's [Plugin] gives the job its trace. The task is refused all the same. Its
 // error is [core.ErrFull] or [core.ErrClosed], and it is logged and counted as such. For Handover.
 func WithRefused() Option {
 	return func(o *options) {

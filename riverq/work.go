@@ -8,6 +8,8 @@ import (
 
 	"github.com/riverqueue/river/rivertype"
 	"github.com/tidwall/gjson"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/afterspan/afterspan/core"
 )
@@ -28,7 +30,9 @@ func (p *Plugin) Work(ctx context.Context, job *rivertype.JobRow, doInner func(c
 	t := newTask(ctx, job)
 	err := p.chain.Run(ctx, t, func(ctx context.Context) error {
 		a.timedOut, a.ctx = false, ctx
-		return a.judge(ctx, doInner(ctx))
+		err := doInner(ctx)
+		noteSnooze(ctx, err)
+		return a.judge(ctx, err)
 	})
 	if panicked, ok := t.PanicOf(err); ok {
 		p.panicAgain(a.ctx, job, panicked)
@@ -43,6 +47,14 @@ func (p *Plugin) WorkEnd(ctx context.Context, _ *rivertype.JobRow, err error) er
 		a.timedOut = err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded)
 	}
 	return err
+}
+
+// noteSnooze tells, in the span of ctx, a job that was snoozed from one that was cancelled.
+func noteSnooze(ctx context.Context, err error) {
+	var snooze *rivertype.JobSnoozeError
+	if errors.As(err, &snooze) {
+		trace.SpanFromContext(ctx).SetAttributes(attribute.String("river.snoozed", snooze.Duration.String()))
+	}
 }
 
 // panicAgain lets River see the panic, so that it records it and calls HandlePanic, as without the
@@ -69,6 +81,9 @@ func newTask(ctx context.Context, job *rivertype.JobRow) *core.Task {
 		slog.Int("priority", job.Priority),
 		slog.Int("max_attempts", job.MaxAttempts),
 		slog.Float64("since_insert", max(time.Since(job.CreatedAt), 0).Seconds()),
+	}
+	if job.Attempt >= job.MaxAttempts {
+		about = append(about, slog.Bool("last_attempt", true)) // if it fails, River discards the job
 	}
 	if rescues := gjson.GetBytes(job.Metadata, "river:rescue_count").Int(); rescues > 0 {
 		about = append(about, slog.Int64("rescues", rescues))

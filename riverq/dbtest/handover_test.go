@@ -149,12 +149,13 @@ func TestSubtaskIsNotTheTask(t *testing.T) {
 func TestHandoverOfRefused(t *testing.T) {
 	onEach(t, func(t *testing.T, db database) {
 		tel := newTelemetry(t)
+		inserts := insertOnly(t, db, riverq.New(riverq.WithMiddleware(tel.middleware())))
 		m := newTasks(t, core.WithLimit(1, 0),
-			core.WithMiddleware(tel.middleware(), riverq.Handover(insertOnly(t, db), riverq.WithRefused())))
+			core.WithMiddleware(tel.middleware(), riverq.Handover(inserts, riverq.WithRefused())))
 		refused := make(chan trace.SpanContext, 2)
 		m.Go(t.Context(), "outer", func(ctx context.Context) error {
 			refused <- trace.SpanContextFromContext(ctx)
-			task := riverq.Go(ctx, m, mailArgs{"full"}, sleepy)
+			task := riverq.Go(ctx, m, mailArgs{"full"}, sleepy, core.WithAttrs(slog.String("order_id", "full")))
 			assert.ErrorIs(t, task.Err(), core.ErrFull)
 			return nil
 		})
@@ -162,17 +163,17 @@ func TestHandoverOfRefused(t *testing.T) {
 		require.NoError(t, m.Close())
 		ctx, request := tel.start(t.Context(), "request")
 		refused <- request.SpanContext()
-		assert.ErrorIs(t, riverq.Go(ctx, m, mailArgs{"closed"}, sleepy).Err(), core.ErrClosed)
+		assert.ErrorIs(t, riverq.Go(ctx, m, mailArgs{"closed"}, sleepy, core.WithAttrs(slog.String("order_id", "closed"))).Err(), core.ErrClosed)
+		request.End()
 
 		done := newTelemetry(t)
 		startWorker(t, db, riverq.New(riverq.WithMiddleware(done.middleware())), succeed)
-		want := []trace.SpanContext{<-refused, <-refused}
-		var got []trace.SpanID
+		want := map[any]string{"full": (<-refused).SpanID().String(), "closed": (<-refused).SpanID().String()}
 		for _, job := range done.awaitSpans(t, "send_mail", 2) {
-			require.Len(t, job.Links(), 1)
-			got = append(got, job.Links()[0].SpanContext.SpanID())
+			assert.Equal(t, want[value(job, "order_id")], value(job, "afterspan.spawner.span_id"))
+			assert.Len(t, job.Links(), 1)
 		}
-		assert.ElementsMatch(t, []trace.SpanID{want[0].SpanID(), want[1].SpanID()}, got)
+		tel.awaitSpans(t, "spawn send_mail", 2)
 	})
 }
 

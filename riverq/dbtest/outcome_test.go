@@ -61,6 +61,7 @@ type outcomeTest struct {
 	timeout   time.Duration
 
 	outcome, cause, errorType any
+	snoozed                   any
 	status                    codes.Code
 	state                     rivertype.JobState
 	errors                    int // in River's row
@@ -81,7 +82,7 @@ func TestOutcomes(t *testing.T) {
 			work: func(context.Context, *river.Job[mailArgs]) error {
 				return fmt.Errorf("not yet: %w", river.JobSnooze(time.Hour))
 			},
-			outcome: "cancelled", cause: "cancel", state: rivertype.JobStateScheduled,
+			outcome: "cancelled", cause: "cancel", snoozed: "1h0m0s", state: rivertype.JobStateScheduled,
 		},
 		"cancelled by itself": {
 			work:    func(context.Context, *river.Job[mailArgs]) error { return river.JobCancel(errMail) },
@@ -112,7 +113,7 @@ func TestOutcomes(t *testing.T) {
 		"snoozed after its timeout": {
 			work:    untilCancelled(func(context.Context) error { return river.JobSnooze(time.Hour) }),
 			timeout: 20 * time.Millisecond,
-			outcome: "cancelled", cause: "cancel", state: rivertype.JobStateScheduled,
+			outcome: "cancelled", cause: "cancel", snoozed: "1h0m0s", state: rivertype.JobStateScheduled,
 		},
 		"a timeout of what it called": {
 			work: func(ctx context.Context, _ *river.Job[mailArgs]) error {
@@ -188,6 +189,8 @@ func (test outcomeTest) run(t *testing.T, db database) {
 	span := tel.span(t, "send_mail")
 	assert.Equal(t, test.outcome, value(span, "afterspan.task.outcome"))
 	assert.Equal(t, test.cause, value(span, "afterspan.task.cancel_cause"))
+	assert.Equal(t, test.snoozed, value(span, "river.snoozed"))
+	assert.Equal(t, true, value(span, "river.last_attempt"))
 	assert.Equal(t, test.errorType, value(span, "error.type"))
 	assert.Equal(t, test.status, span.Status().Code)
 }
