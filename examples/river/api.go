@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/otelmw"
+	"github.com/afterspan/afterspan/riverq"
+)
+
+// An api takes orders.
+type api struct {
+	tracer trace.Tracer
+	jobs   client
+	tasks  *core.Manager
+}
+
+// order is the handler of a request. The receipt must be sent, whatever happens to this process: it is a
+// job. The cache can be warmed by this process: it is a task, and becomes a job only if the process
+// has to stop.
+func (a *api) order(ctx context.Context, id string) error {
+	ctx, span := a.tracer.Start(ctx, "POST /orders")
+	defer span.End()
+	ctx = core.ContextWithAttrs(ctx, slog.String("order_id", id))
+	riverq.Go(ctx, a.tasks, CacheArgs{id}, warmCache)
+	_, err := a.jobs.Insert(ctx, ReceiptArgs{id}, nil)
+	return err
+}
+
+// runAPI is the API's process. It takes four orders, and waits for SIGTERM.
+func runAPI(ctx context.Context, out io.Writer) error {
+	tp, err := newTracerProvider(ctx, out)
+	if err != nil {
+		return err
+	}
+	defer flush(tp)
+	db, err := openDatabase(ctx, os.Getenv("DATABASE_URL"))
+	if err != nil {
+		return err
+	}
+	defer db.close()
+	traced := otelmw.New(otelmw.WithTracerProvider(tp))
+	jobs, err := db.client(&river.Config{Plugins: []rivertype.Plugin{riverq.New(riverq.WithMiddleware(traced))}})
+	if err != nil {
+		return err
+	}
+	tasks := core.New(
+		core.WithMiddleware(traced, riverq.Handover(jobs)),
+		core.WithLimit(1, 100), // one task at a time: the others are still queued at the stop
+		core.WithLogger(quiet),
+	)
+	a := &api{tp.Tracer("examples/river"), jobs, tasks}
+	for i := range 4 {
+		if err := a.order(ctx, fmt.Sprintf("o-%d", i+1)); err != nil {
+			return err
+		}
+	}
+	<-ctx.Done()
+
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*time.Second)
+	defer cancel()
+	stats, err := tasks.Shutdown(ctx) // two seconds to finish, and two to hand over
+	fmt.Fprintf(out, "stopped: %d tasks completed, %d handed over\n", stats.CompletedTasks, stats.HandedOver)
+	return err
+}
