@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"strconv"
+	"strings"
 
 	"github.com/tidwall/gjson"
 	"github.com/tidwall/sjson"
@@ -107,18 +108,17 @@ func encodeAttrs(t *core.Task) string {
 	if err != nil {
 		return ""
 	}
-	kept, sep := []byte{'{'}, ""
+	var kept strings.Builder
 	gjson.GetBytes(info, "context").ForEach(func(key, value gjson.Result) bool {
-		if len(kept)+len(key.Raw)+len(value.Raw)+3 <= maxAttrs {
-			kept = append(append(append(append(append(kept, sep...), key.Raw...), ':'), value.Raw...))
-			sep = ","
+		if kept.Len()+len(key.Raw)+len(value.Raw) <= maxAttrs {
+			kept.WriteString("," + key.Raw + ":" + value.Raw)
 		}
 		return true
 	})
-	if sep == "" {
+	if kept.Len() == 0 {
 		return ""
 	}
-	return string(kept) + "}"
+	return "{" + kept.String()[1:] + "}"
 }
 
 // decodeAttrs returns the attributes that encodeAttrs wrote.

@@ -39,16 +39,14 @@ func (a *attempt) judge(ctx context.Context, err error) error {
 }
 
 func causeOf(ctx context.Context, err error) error {
-	var (
-		snooze *rivertype.JobSnoozeError
-		cancel *rivertype.JobCancelError
-	)
+	_, isSnooze := errors.AsType[*rivertype.JobSnoozeError](err)
+	_, isCancel := errors.AsType[*rivertype.JobCancelError](err)
 	switch {
-	case errors.Is(context.Cause(ctx), rivertype.ErrJobCancelledRemotely), errors.As(err, &snooze):
+	case errors.Is(context.Cause(ctx), rivertype.ErrJobCancelledRemotely), isSnooze:
 		return core.ErrCancelled
 	case isStop(ctx, err):
 		return core.ErrShutdown
-	case errors.As(err, &cancel):
+	case isCancel:
 		return core.ErrCancelled
 	default:
 		return nil

@@ -27,7 +27,7 @@ type attemptKey struct{}
 func (p *Plugin) Work(ctx context.Context, job *rivertype.JobRow, doInner func(context.Context) error) error {
 	a := &attempt{ctx: ctx}
 	ctx = context.WithValue(p.extract(ctx, job.Metadata), attemptKey{}, a)
-	t := newTask(ctx, job)
+	t := newTask(job)
 	err := p.chain.Run(ctx, t, func(ctx context.Context) error {
 		a.timedOut, a.ctx = false, ctx
 		err := doInner(ctx)
@@ -51,8 +51,7 @@ func (p *Plugin) WorkEnd(ctx context.Context, _ *rivertype.JobRow, err error) er
 
 // noteSnooze tells, in the span of ctx, a job that was snoozed from one that was cancelled.
 func noteSnooze(ctx context.Context, err error) {
-	var snooze *rivertype.JobSnoozeError
-	if errors.As(err, &snooze) {
+	if snooze, ok := errors.AsType[*rivertype.JobSnoozeError](err); ok {
 		trace.SpanFromContext(ctx).SetAttributes(attribute.String("river.snoozed", snooze.Duration.String()))
 	}
 }
@@ -73,9 +72,9 @@ func withoutVerdict(err error) error {
 	return err
 }
 
-// newTask returns the task of one attempt at job. ctx carries the attributes of the insert; those
-// about the job are in the group river.
-func newTask(ctx context.Context, job *rivertype.JobRow) *core.Task {
+// newTask returns the task of one attempt at job. It has the attributes of the insert, and those about
+// the job in the group river.
+func newTask(job *rivertype.JobRow) *core.Task {
 	about := []any{
 		slog.String("queue", job.Queue),
 		slog.Int("priority", job.Priority),

@@ -100,13 +100,14 @@ func runService(ctx context.Context, in programInput) error {
 	defer db.close()
 	work := func(ctx context.Context, args numberArgs) error {
 		select {
-		case <-time.After(time.Duration(50+args.Number%10*40) * time.Millisecond):
+		case <-time.After(time.Duration(20+args.Number%10*20) * time.Millisecond):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 		return db.exec(ctx, "INSERT INTO "+db.table("ran")+" (task) VALUES ($1)", args.Number)
 	}
 	config := newConfig(riverq.New())
+	config.Queues = map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 100}}
 	config.SoftStopTimeout = 100 * time.Millisecond
 	river.AddWorker(config.Workers, riverq.WorkFunc(work))
 	c, err := db.client(config)
@@ -116,7 +117,7 @@ func runService(ctx context.Context, in programInput) error {
 	if err := c.Start(ctx); err != nil {
 		return err
 	}
-	tasks := core.New(core.WithLogger(quiet), core.WithLimit(20, -1), core.WithMiddleware(riverq.Handover(c)))
+	tasks := core.New(core.WithLogger(quiet), core.WithLimit(10, -1), core.WithMiddleware(riverq.Handover(c)))
 	for number := in.From; number < in.To; number++ {
 		riverq.Go(ctx, tasks, numberArgs{number}, work)
 	}
