@@ -1,4 +1,4 @@
-package main
+package screen
 
 import (
 	"fmt"
@@ -50,15 +50,15 @@ func (f forest) linked(s span) (other span, ok bool) {
 }
 
 // tables returns the rows of the background tasks, and of everything else.
-func (f forest) tables() (agent, tasks table) {
+func (f forest) tables() (request, tasks table) {
 	for _, root := range f.roots {
 		if root.isTask() {
 			tasks = f.appendRows(tasks, root, "", "")
 		} else {
-			agent = f.appendRows(agent, root, "", "")
+			request = f.appendRows(request, root, "", "")
 		}
 	}
-	return agent, tasks
+	return request, tasks
 }
 
 // appendRows appends the row of a span, and those of all beneath it: branch stands before its own name, and
@@ -76,22 +76,21 @@ func (f forest) appendRows(t table, s span, branch, indent string) table {
 	return t
 }
 
-// tracesText returns the trace of the agent, then those of its background tasks. The time at which a span
-// ended counts from the start of the agent.
+// tracesText returns the trace of the request, then those of its background tasks. The time at which a
+// span ended counts from the start of the request.
 func tracesText(spans []span) string {
-	agent, tasks := newForest(spans).tables()
-	if len(agent) == 0 {
+	request, tasks := newForest(spans).tables()
+	if len(request) == 0 {
 		return "There are no spans.\n"
 	}
-	root := agent[0].span
-	width := max(agent.width(), tasks.width())
+	root := request[0].span
+	width := max(request.width(), tasks.width())
 	late, all := tasks.endedAfter(root.EndTime)
 
 	var out strings.Builder
-	fmt.Fprintf(&out, "The agent's trace, of conversation %s. Each spawn span leads to the trace of its task.\n",
-		root.Attributes.get(string(conversationIDKey)))
-	agent.write(&out, "SPAN", width, root.StartTime)
-	fmt.Fprintf(&out, "\nIts background tasks, each with a trace of its own. %d of %d ended after the agent's span had.\n",
+	out.WriteString("The request's trace. Each spawn span leads to the trace of its task.\n")
+	request.write(&out, "SPAN", width, root.StartTime)
+	fmt.Fprintf(&out, "\nIts background tasks, each with a trace of its own. %d of %d ended after the request's span had.\n",
 		late, all)
 	tasks.write(&out, taskLabel("TASK", "OUTCOME"), width, root.StartTime)
 	return out.String()
