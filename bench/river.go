@@ -49,12 +49,12 @@ func jobs(name string, plugins ...rivertype.Plugin) variant {
 		if err != nil {
 			return f, err
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		q, err := openQueue(filepath.Join(dir, "river.db"), plugins)
 		if err != nil {
 			return f, err
 		}
-		defer q.db.Close()
+		defer func() { _ = q.db.Close() }()
 		if err := q.do(batchOfJobs); err != nil { // warms up
 			return f, err
 		}
