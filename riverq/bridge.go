@@ -37,17 +37,18 @@ func WorkFunc[T river.JobArgs](fn func(context.Context, T) error) river.Worker[T
 // A claim carries the arguments of a task from Go to Handover, in the context. Tasks that the task
 // starts inherit the context, so the first task claims it.
 type claim struct {
-	args river.JobArgs
-	task atomic.Pointer[core.Task]
+	args     river.JobArgs
+	task     atomic.Pointer[core.Task]
+	inserted atomic.Bool
 }
 
 type claimKey struct{}
 
-// argsOf returns the arguments that t was given by Go.
-func argsOf(ctx context.Context, t *core.Task) (args river.JobArgs, ok bool) {
+// claimOf returns the claim of t if Go started it, else nil.
+func claimOf(ctx context.Context, t *core.Task) *claim {
 	c, _ := ctx.Value(claimKey{}).(*claim)
 	if c == nil || !c.task.CompareAndSwap(nil, t) && c.task.Load() != t {
-		return nil, false
+		return nil
 	}
-	return c.args, true
+	return c
 }

@@ -53,7 +53,7 @@ type handover struct {
 
 // onSpawn is the Spawn hook. It claims the arguments before a sub-task can.
 func (h *handover) onSpawn(ctx context.Context, t *core.Task) context.Context {
-	_, _ = argsOf(ctx, t)
+	_ = claimOf(ctx, t)
 	return ctx
 }
 
@@ -64,11 +64,11 @@ func (h *handover) wrap(next core.Handler) core.Handler {
 		if t.OutcomeOf(err) != core.Cancelled || t.CauseOf(err) != "shutdown" {
 			return err
 		}
-		args, ok := argsOf(ctx, t)
-		if !ok {
+		c := claimOf(ctx, t)
+		if c == nil {
 			return err
 		}
-		if failed := h.insert(ctx, t, args); failed != nil {
+		if failed := h.insert(ctx, t, c); failed != nil {
 			return fmt.Errorf("%w; it was not handed over: %w", err, failed)
 		}
 		return fmt.Errorf("%w: %w", core.ErrHandedOver, err)
@@ -80,14 +80,14 @@ func (h *handover) onRefused(ctx context.Context, t *core.Task) {
 	if !errors.Is(t.Err(), core.ErrFull) && !errors.Is(t.Err(), core.ErrClosed) {
 		return
 	}
-	args, ok := argsOf(ctx, t)
-	if !ok {
+	c := claimOf(ctx, t)
+	if c == nil {
 		return
 	}
 	inserting, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.insertTimeout)
 	defer cancel()
 	inserting = core.ContextWithAttrs(inserting, t.Attrs()...)
-	if _, err := h.batcher.client.InsertMany(inserting, []river.InsertManyParams{{Args: args}}); err != nil {
+	if _, err := h.batcher.client.InsertMany(inserting, []river.InsertManyParams{{Args: c.args}}); err != nil {
 		h.log().ErrorContext(ctx, "refused background task was not handed over",
 			slog.String("name", t.Name()), slog.Any("error", err))
 		return
@@ -95,8 +95,14 @@ func (h *handover) onRefused(ctx context.Context, t *core.Task) {
 	h.log().DebugContext(ctx, "refused background task handed over", slog.String("name", t.Name()))
 }
 
-// insert inserts t as a job, with its trace. ctx, that of its run, is cancelled.
-func (h *handover) insert(ctx context.Context, t *core.Task, args river.JobArgs) error {
+// insert inserts t as a job, with its trace. ctx, that of its run, is cancelled. It does so once, also if a
+// retry outside calls again.
+func (h *handover) insert(ctx context.Context, t *core.Task, c *claim) error {
+	if c.inserted.Load() {
+		return nil
+	}
 	opts := &river.InsertOpts{Metadata: h.inject(ctx, t, nil)}
-	return h.batcher.insert(river.InsertManyParams{Args: args, InsertOpts: opts}, h.insertTimeout)
+	err := h.batcher.insert(river.InsertManyParams{Args: c.args, InsertOpts: opts}, h.insertTimeout)
+	c.inserted.Store(err == nil)
+	return err
 }

@@ -22,8 +22,8 @@ func (v *verdict) Unwrap() error { return v.error }
 // context.Canceled has a meaning for River.
 func (v *verdict) Is(target error) bool { return target == v.cause }
 
-// judge returns err, which a job's run in River's ctx returned, as a verdict if River sees no failure
-// in it. The order is River's own.
+// judge returns err, which a job returned, as a verdict if River sees no failure in it. ctx is the one that
+// River gave to Work. The order is River's own.
 func (a *attempt) judge(ctx context.Context, err error) error {
 	if err == nil {
 		return nil

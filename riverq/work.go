@@ -26,13 +26,13 @@ type attemptKey struct{}
 // Work implements [rivertype.WorkerMiddleware]: it runs the chain around the job.
 func (p *Plugin) Work(ctx context.Context, job *rivertype.JobRow, doInner func(context.Context) error) error {
 	a := &attempt{ctx: ctx}
-	ctx = context.WithValue(p.extract(ctx, job.Metadata), attemptKey{}, a)
 	t := newTask(job)
-	err := p.chain.Run(ctx, t, func(ctx context.Context) error {
-		a.timedOut, a.ctx = false, ctx
-		err := doInner(ctx)
-		noteSnooze(ctx, err)
-		return a.judge(ctx, err)
+	run := context.WithValue(p.extract(ctx, job.Metadata), attemptKey{}, a)
+	err := p.chain.Run(run, t, func(inner context.Context) error {
+		a.timedOut, a.ctx = false, inner
+		err := doInner(inner)
+		noteSnooze(inner, err)
+		return a.judge(ctx, err) // by River's context, as River does
 	})
 	if panicked, ok := t.PanicOf(err); ok {
 		p.panicAgain(a.ctx, job, panicked)

@@ -288,6 +288,25 @@ func TestHandoverPanics(t *testing.T) {
 	})
 }
 
+// A retry outside may call again, after the task was handed over.
+func TestHandoverOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inserts := 0
+		client := inserterFunc(func(context.Context, []river.InsertManyParams) error { inserts++; return nil })
+		stubborn := core.MiddlewareFunc(func(next core.Handler) core.Handler {
+			return func(ctx context.Context, task *core.Task) error {
+				_ = next(ctx, task)
+				return next(ctx, task)
+			}
+		})
+		m := core.New(core.WithLogger(quiet), core.WithMiddleware(stubborn, riverq.Handover(client)))
+		task := riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
+		require.NoError(t, m.Close())
+		require.ErrorIs(t, task.Err(), core.ErrHandedOver)
+		assert.Equal(t, 1, inserts)
+	})
+}
+
 // A Func that ignores its context is named, and not handed over.
 func TestHandoverOfADeafOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -3,6 +3,7 @@ package dbtest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"testing"
 
@@ -75,4 +76,64 @@ func TestAttempts(t *testing.T) {
 			assert.Equal(t, []string{"failed", "failed", "completed"}[i], value(job, "afterspan.task.outcome"))
 		}
 	})
+}
+
+// A job that a job inserts links to that job, and has the origin of the first.
+func TestJobOfAJob(t *testing.T) {
+	onEach(t, func(t *testing.T, db database) {
+		tel := newTelemetry(t)
+		config := newConfig(riverq.New(riverq.WithMiddleware(tel.middleware())))
+		var c client
+		river.AddWorker(config.Workers, river.WorkFunc(func(ctx context.Context, _ *river.Job[mailArgs]) error {
+			_, err := c.Insert(ctx, textArgs{}, nil)
+			return err
+		}))
+		river.AddWorker(config.Workers, river.WorkFunc(func(context.Context, *river.Job[textArgs]) error { return nil }))
+		c = startClient(t, db, config)
+		ctx, request := tel.start(t.Context(), "request")
+		_, err := c.Insert(core.ContextWithAttrs(ctx, slog.String("order_id", "o-1")), mailArgs{"o-1"}, nil)
+		require.NoError(t, err)
+		request.End()
+		mail, spawn, text := tel.span(t, "send_mail"), tel.span(t, "spawn send_text"), tel.span(t, "send_text")
+		assert.Equal(t, mail.SpanContext().SpanID(), spawn.Parent().SpanID())
+		assertLinked(t, text, spawn.SpanContext())
+		assert.Equal(t, request.SpanContext().TraceID().String(), value(text, "afterspan.origin.trace_id"))
+		assert.Equal(t, "o-1", value(text, "order_id"))
+	})
+}
+
+// A cancel by a middleware of the chain is a failure, for River and for us.
+func TestCancelByAMiddleware(t *testing.T) {
+	tel := newTelemetry(t)
+	impatient := core.MiddlewareFunc(func(next core.Handler) core.Handler {
+		return func(ctx context.Context, task *core.Task) error {
+			ctx, cancel := context.WithCancel(ctx)
+			cancel()
+			return next(ctx, task)
+		}
+	})
+	plugin := riverq.New(riverq.WithMiddleware(tel.middleware(), impatient))
+	job := &rivertype.JobRow{ID: 1, Kind: "send_mail", Metadata: []byte(`{}`)}
+	err := plugin.Work(t.Context(), job, func(ctx context.Context) error { return ctx.Err() })
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Equal(t, "failed", value(tel.span(t, "send_mail"), "afterspan.task.outcome"))
+}
+
+// River gets the error that the job returned, and not one of ours.
+func TestErrorIsRivers(t *testing.T) {
+	plugin := riverq.New()
+	job := &rivertype.JobRow{ID: 1, Kind: "send_mail", Metadata: []byte(`{}`)}
+	for _, want := range []error{errors.New("no"), river.JobSnooze(0), river.JobCancel(errors.New("no"))} {
+		got := plugin.Work(t.Context(), job, func(context.Context) error { return want })
+		assert.Same(t, want, got)
+	}
+	wraps := core.MiddlewareFunc(func(next core.Handler) core.Handler {
+		return func(ctx context.Context, task *core.Task) error {
+			return fmt.Errorf("wrapped: %w", next(ctx, task))
+		}
+	})
+	plugin = riverq.New(riverq.WithMiddleware(wraps))
+	got := plugin.Work(t.Context(), job, func(context.Context) error { return river.JobCancel(errors.New("no")) })
+	require.NotErrorIs(t, got, context.Canceled, "River would put the job back if it were stopping")
+	require.ErrorIs(t, got, &rivertype.JobCancelError{})
 }
