@@ -14,8 +14,8 @@ type Inserter interface {
 	InsertMany(ctx context.Context, jobs []river.InsertManyParams) ([]*rivertype.JobInsertResult, error)
 }
 
-// maxBatch limits the jobs of one insert.
-const maxBatch = 1000
+// maxBatch limits the jobs of one insert. An insert that runs out of time has inserted none of them.
+const maxBatch = 200
 
 // A batcher inserts jobs that many tasks hand over at once. While one insert is under way the others
 // wait, and the next insert takes all of them.

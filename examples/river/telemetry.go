@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // quiet drops the lines of River and of the manager: the spans tell the story here.
@@ -47,24 +48,31 @@ type printer struct{ out io.Writer }
 // ExportSpans implements sdktrace.SpanExporter.
 func (p printer) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) error {
 	for _, span := range spans {
-		a := attributes(span)
-		outcome := a["afterspan.task.outcome"]
-		if a["afterspan.task.handed_over"] == "true" {
-			outcome = "handed over"
-		}
-		line := fmt.Sprintf("%-18s %-11s", span.Name(), outcome)
-		if attempt, ok := a["afterspan.task.attempt"]; ok {
-			line += " attempt " + attempt
-		}
-		line += "  trace " + short(span.SpanContext().TraceID()) + " span " + short(span.SpanContext().SpanID())
-		for _, link := range span.Links() {
-			if a["afterspan.spawner.span_id"] != "" { // a task's own span
-				line += "  ← trace " + short(link.SpanContext.TraceID()) + " span " + short(link.SpanContext.SpanID())
-			}
-		}
-		fmt.Fprintln(p.out, line+"  "+a["order_id"])
+		fmt.Fprintln(p.out, line(span))
 	}
 	return nil
+}
+
+// line returns what happened, where, and what a task's own span links to.
+func line(span sdktrace.ReadOnlySpan) string {
+	a := attributes(span)
+	outcome := a["afterspan.task.outcome"]
+	if a["afterspan.task.handed_over"] == "true" {
+		outcome = "handed over"
+	}
+	attempt := ""
+	if n, ok := a["afterspan.task.attempt"]; ok {
+		attempt = " attempt " + n
+	}
+	link := ""
+	if a["afterspan.spawner.span_id"] != "" {
+		link = "  ← " + place(span.Links()[0].SpanContext)
+	}
+	return fmt.Sprintf("%-18s %-11s%s  %s%s  %s", span.Name(), outcome, attempt, place(span.SpanContext()), link, a["order_id"])
+}
+
+func place(sc trace.SpanContext) string {
+	return "trace " + short(sc.TraceID()) + " span " + short(sc.SpanID())
 }
 
 // Shutdown implements sdktrace.SpanExporter.
