@@ -104,6 +104,9 @@ func (o *options) extract(ctx context.Context, metadata []byte) context.Context 
 // encodeAttrs returns the attributes of t as a JSON object, or "" if there are none. LogValuers are
 // resolved. Attributes that do not fit into maxAttrs are left out.
 func encodeAttrs(t *core.Task) string {
+	if len(t.Attrs()) == 0 {
+		return ""
+	}
 	info, err := json.Marshal(t.Info())
 	if err != nil {
 		return ""

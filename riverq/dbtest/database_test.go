@@ -160,21 +160,25 @@ func onEach(t *testing.T, test func(t *testing.T, db database)) {
 		db, err := openSQLite(filepath.Join(t.TempDir(), "river.db"))
 		require.NoError(t, err)
 		t.Cleanup(db.close)
-		migrator, err := rivermigrate.New(db.driver(), nil)
+		migrator, err := rivermigrate.New(db.driver(), &rivermigrate.Config{Logger: quiet})
 		require.NoError(t, err)
 		migrate(t, migrator)
 		test(t, db)
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		db := newPostgres(t)
-		migrator, err := rivermigrate.New(db.driver(), &rivermigrate.Config{Schema: db.schema})
-		require.NoError(t, err)
-		migrate(t, migrator)
+		migrate(t, db.migrator(t))
 		test(t, db)
 	})
 }
 
-func migrate[T any](t *testing.T, m *rivermigrate.Migrator[T]) {
+func (d *postgresDatabase) migrator(t testing.TB) *rivermigrate.Migrator[pgx.Tx] {
+	m, err := rivermigrate.New(d.driver(), &rivermigrate.Config{Schema: d.schema, Logger: quiet})
+	require.NoError(t, err)
+	return m
+}
+
+func migrate[T any](t testing.TB, m *rivermigrate.Migrator[T]) {
 	t.Helper()
 	_, err := m.Migrate(t.Context(), rivermigrate.DirectionUp, nil)
 	require.NoError(t, err)
@@ -182,7 +186,7 @@ func migrate[T any](t *testing.T, m *rivermigrate.Migrator[T]) {
 
 // newPostgres makes a schema in the server that POSTGRES_URL names, by default the local one. Without
 // a server it skips the test, or fails it if AFTERSPAN_REQUIRE_SERVICES is set.
-func newPostgres(t *testing.T) *postgresDatabase {
+func newPostgres(t testing.TB) *postgresDatabase {
 	t.Helper()
 	address := os.Getenv("POSTGRES_URL")
 	if address == "" {
