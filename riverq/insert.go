@@ -73,18 +73,11 @@ func (p *Plugin) group(ctx context.Context, jobs []*rivertype.JobInsertParams) (
 		}
 		s := ofKind[job.Kind]
 		if s == nil || !shares {
-			s = &spawn{}
+			s = &spawn{task: core.NewTask(job.Kind)}
 			ofKind[job.Kind] = s
 			spawns = append(spawns, s)
 		}
 		s.jobs = append(s.jobs, i)
-	}
-	for _, s := range spawns {
-		var opts []core.TaskOption
-		if shares {
-			opts = append(opts, core.WithAttrs(slog.Group("river", slog.Int("batch_size", len(s.jobs)))))
-		}
-		s.task = core.NewTask(jobs[s.jobs[0]].Kind, opts...)
 	}
 	return spawns
 }
