@@ -52,7 +52,7 @@ func run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer shop.close()
+	defer func() { _ = shop.close() }()
 	server := &http.Server{Handler: shop, ReadHeaderTimeout: 5 * time.Second}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -104,7 +104,7 @@ func placeOrder(ctx context.Context, out io.Writer, url string) error {
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(response.Body)
 	fmt.Fprintf(out, "POST /orders answered %s after %v: %s\n\n",
 		response.Status, time.Since(began).Round(100*time.Microsecond), text)

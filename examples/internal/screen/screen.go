@@ -18,6 +18,8 @@ type View struct {
 	Exporter sdktrace.SpanExporter
 	// Logger adds to each line the ids of the span in its context.
 	Logger *slog.Logger
+	// Omit is the name of tasks that are counted and not drawn, since there are too many. Empty is none.
+	Omit string
 
 	spans, logs bytes.Buffer
 }
@@ -30,12 +32,17 @@ func NewView() (v *View, err error) {
 	return v, err
 }
 
-// Draw writes the traces and the log. Call it when nothing is traced or logged any more.
+// Draw writes the traces and the log, if anything was logged. Call it when nothing is traced or logged any
+// more.
 func (v *View) Draw(out io.Writer) error {
 	spans, err := readSpans(&v.spans)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "%s\n%s", tracesText(spans), logsText(v.logs.String()))
+	spans, omitted := omit(spans, v.Omit)
+	_, err = fmt.Fprint(out, tracesText(spans), omitted)
+	if err == nil && v.logs.Len() > 0 {
+		_, err = fmt.Fprint(out, "\n", logsText(v.logs.String()))
+	}
 	return err
 }

@@ -88,10 +88,10 @@ func tracesText(spans []span) string {
 	late, all := tasks.endedAfter(root.EndTime)
 
 	var out strings.Builder
-	out.WriteString("The request's trace. Each spawn span leads to the trace of its task.\n")
+	fmt.Fprintf(&out, "The trace of %s. Each spawn span leads to the trace of its task.\n", root.Name)
 	request.write(&out, "SPAN", width, root.StartTime)
-	fmt.Fprintf(&out, "\nIts background tasks, each with a trace of its own. %d of %d ended after the request's span had.\n",
-		late, all)
+	fmt.Fprintf(&out, "\nIts background tasks, each with a trace of its own. %d of %d ended after %s had.\n",
+		late, all, root.Name)
 	tasks.write(&out, taskLabel("TASK", "OUTCOME"), width, root.StartTime)
 	return out.String()
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/trace"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -26,6 +27,31 @@ func TestTracesText(t *testing.T) {
 	want, err := os.ReadFile(golden)
 	require.NoError(t, err)
 	assert.Equal(t, string(want), out)
+}
+
+// Its spans are gone on both sides, and all others stay.
+func TestOmit(t *testing.T) {
+	all := []span{
+		{Name: "answer"},
+		{Name: "spawn publish", SpanKind: trace.SpanKindProducer},
+		{Name: "publish", SpanKind: trace.SpanKindConsumer, Attributes: outcomeIs("failed")},
+		{Name: "publish", SpanKind: trace.SpanKindConsumer, Attributes: outcomeIs("completed")},
+		{Name: "publish", SpanKind: trace.SpanKindConsumer, Attributes: outcomeIs("completed")},
+		{Name: "notify", SpanKind: trace.SpanKindConsumer, Attributes: outcomeIs("failed")},
+	}
+	rest, line := omit(all, "publish")
+	assert.Equal(t, []span{all[0], all[5]}, rest)
+	assert.Equal(t, "Tasks that are not drawn: publish, 2 completed, 1 failed.\n", line)
+
+	rest, line = omit(all, "")
+	assert.Equal(t, all, rest)
+	assert.Empty(t, line)
+}
+
+func outcomeIs(outcome string) attributes {
+	as := make(attributes, 1)
+	as[0].Key, as[0].Value.Value = "afterspan.task.outcome", outcome
+	return as
 }
 
 func TestReadSpansRefusesWhatIsNoJSON(t *testing.T) {

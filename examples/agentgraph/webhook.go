@@ -1,14 +1,43 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/afterspan/afterspan/examples/internal/pretend"
 )
+
+// A notification is what the webhook gets.
+type notification struct {
+	ThreadID string `json:"thread_id"`
+	RunID    string `json:"run_id"`
+	NodeName string `json:"node_name"`
+	Answer   string `json:"answer"`
+}
+
+func (a *agent) post(ctx context.Context, body []byte) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, a.notifyURL, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := a.client.Do(request)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode >= http.StatusMultipleChoices {
+		err = fmt.Errorf("notifying: %s", response.Status)
+	}
+	return errors.Join(err, response.Body.Close())
+}
 
 // receiver is who gets the notifications: a web server of this process, and a slow one.
 type receiver struct {
@@ -38,9 +67,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	select {
-	case <-time.After(r.slow):
-	case <-request.Context().Done(): // the other side has given up
+	if pretend.Work(request.Context(), r.slow) != nil { // the other side has given up
 		return
 	}
 	r.mu.Lock()
