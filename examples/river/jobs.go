@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"time"
+
+	"github.com/afterspan/afterspan/examples/internal/pretend"
 )
 
 // ReceiptArgs say all that sendReceipt needs to know, in any process.
@@ -14,7 +16,7 @@ type ReceiptArgs struct {
 func (ReceiptArgs) Kind() string { return "send_receipt" }
 
 // sendReceipt is called by a worker. In a service it would send a mail.
-func sendReceipt(ctx context.Context, _ ReceiptArgs) error { return pause(ctx, time.Second) }
+func sendReceipt(ctx context.Context, _ ReceiptArgs) error { return pretend.Work(ctx, time.Second) }
 
 // CacheArgs say all that warmCache needs to know.
 type CacheArgs struct {
@@ -25,13 +27,4 @@ type CacheArgs struct {
 func (CacheArgs) Kind() string { return "warm_cache" }
 
 // warmCache is called by a task of the API or, if that has to stop, by a worker.
-func warmCache(ctx context.Context, _ CacheArgs) error { return pause(ctx, 2*time.Second) }
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+func warmCache(ctx context.Context, _ CacheArgs) error { return pretend.Work(ctx, 2*time.Second) }

@@ -5,167 +5,132 @@
 //	go run ./examples/river                                            # SQLite: no server needed
 //	DATABASE_URL=postgres://localhost/test go run ./examples/river     # a schema of its own in PostgreSQL
 //
-// Each process prints its spans. With OTEL_EXPORTER_OTLP_ENDPOINT they go to a collector as well.
+// This file has what a service would have: a handler, the API's process and its stop, and a worker.
+// jobs.go has the two functions, processes.go starts and kills the processes.
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
-	"os/exec"
-	"os/signal"
-	"strings"
-	"sync"
-	"syscall"
 	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/examples/internal/program"
+	"github.com/afterspan/afterspan/otelmw"
+	"github.com/afterspan/afterspan/riverq"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "river:", err)
-		os.Exit(1)
-	}
+func main() { program.Main("river", run) }
+
+// An api takes orders.
+type api struct {
+	tracer trace.Tracer
+	jobs   client // of River
+	tasks  *core.Manager
 }
 
-// run is the first process, or one of those that it starts.
-func run(ctx context.Context, args []string, out io.Writer) error {
-	switch strings.Join(args, " ") {
-	case "api":
-		return runAPI(ctx, out)
-	case "worker":
-		return runWorker(ctx, out)
-	default:
-		return direct(ctx, out)
-	}
+// order is the handler of a request. The receipt must be sent, whatever happens to this process: it is a
+// job. The cache can be warmed by this process: it is a task, and becomes a job only if the process
+// has to stop.
+func (a *api) order(ctx context.Context, id string) error {
+	ctx, span := a.tracer.Start(ctx, "POST /orders")
+	defer span.End()
+	ctx = core.ContextWithAttrs(ctx, slog.String("order_id", id))
+	riverq.Go(ctx, a.tasks, CacheArgs{id}, warmCache)
+	_, err := a.jobs.Insert(ctx, ReceiptArgs{id}, nil)
+	return err
 }
 
-// direct starts the others, kills one, and waits until all jobs are done.
-func direct(ctx context.Context, out io.Writer) (err error) {
-	db, err := createDatabase(ctx)
+// runAPI is the API's process. It takes four orders, and waits for SIGTERM.
+func runAPI(ctx context.Context, out io.Writer) error {
+	tp, err := newTracerProvider(ctx, out)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.drop()) }()
-	stage := &stage{out: out, url: db.url}
-	defer stage.clear()
-
-	victim, err := stage.start("worker 1", "worker")
+	defer flush(tp)
+	db, err := openDatabase(ctx, os.Getenv("DATABASE_URL"))
 	if err != nil {
 		return err
 	}
-	if err := victim.await(ctx, "ready"); err != nil {
-		return err
-	}
-	if _, err := stage.start("worker 2", "worker"); err != nil {
-		return err
-	}
-	api, err := stage.start("api", "api")
+	defer db.close()
+	traced := otelmw.New(otelmw.WithTracerProvider(tp))
+	jobs, err := db.client(&river.Config{Plugins: []rivertype.Plugin{riverq.New(riverq.WithMiddleware(traced))}})
 	if err != nil {
 		return err
 	}
-	if err := victim.await(ctx, "began"); err != nil {
-		return err
-	}
-	stage.say("kill -9 of worker 1. River takes its job over when it has been running for %v (an hour by default)", rescueAfter)
-	_ = victim.cmd.Process.Kill()
-	stage.say("SIGTERM for the api")
-	_ = api.cmd.Process.Signal(syscall.SIGTERM)
-	if err := api.await(ctx, "stopped"); err != nil {
-		return err
-	}
-	return awaitJobs(ctx, db)
-}
-
-// awaitJobs waits until all jobs are completed.
-func awaitJobs(ctx context.Context, db *database) error {
-	for {
-		open, err := db.openJobs(ctx)
-		if err != nil || open == 0 {
+	tasks := core.New(
+		core.WithMiddleware(traced, riverq.Handover(jobs)),
+		core.WithLimit(1, 100), // one task at a time: the others are still queued at the stop
+		core.WithLogger(quiet),
+	)
+	a := &api{tp.Tracer("examples/river"), jobs, tasks}
+	for i := range 4 {
+		if err := a.order(ctx, fmt.Sprintf("o-%d", i+1)); err != nil {
 			return err
 		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
 	}
+	<-ctx.Done()
+
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*time.Second)
+	defer cancel()
+	stats, err := tasks.Shutdown(ctx) // two seconds to finish, and two to hand over
+	fmt.Fprintf(out, "stopped: %d tasks completed, %d handed over\n", stats.CompletedTasks, stats.HandedOver)
+	return err
 }
 
-// A stage has the processes, and prints what they say.
-type stage struct {
-	out  io.Writer
-	url  string // of the database
-	cast []*player
+// rescueAfter is how long a job may run before River takes it for one of a dead process. It must be
+// longer than any job takes.
+const rescueAfter = 5 * time.Second
 
-	mu sync.Mutex // one line after another
-}
-
-// A player is a process.
-type player struct {
-	cmd   *exec.Cmd
-	lines chan string // what it says
-	ended chan struct{}
-}
-
-func (s *stage) start(name, role string) (*player, error) {
-	program, err := os.Executable()
+// runWorker is the process of a worker. It does jobs until SIGTERM.
+func runWorker(ctx context.Context, out io.Writer) error {
+	tp, err := newTracerProvider(ctx, out)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	p := &player{exec.Command(program, role), make(chan string, 1000), make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), "DATABASE_URL="+s.url)
-	p.cmd.Stderr = os.Stderr
-	output, err := p.cmd.StdoutPipe()
+	defer flush(tp)
+	db, err := openDatabase(ctx, os.Getenv("DATABASE_URL"))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := p.cmd.Start(); err != nil {
-		return nil, err
+	defer db.close()
+
+	workers := river.NewWorkers()
+	river.AddWorker(workers, riverq.WorkFunc(sendReceipt))
+	river.AddWorker(workers, riverq.WorkFunc(warmCache))
+	traced := otelmw.New(otelmw.WithTracerProvider(tp))
+	jobs, err := db.client(&river.Config{
+		JobTimeout:           rescueAfter - time.Second,
+		Plugins:              []rivertype.Plugin{riverq.New(riverq.WithMiddleware(traced, announce(out)))},
+		Queues:               map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 1}},
+		RescueStuckJobsAfter: rescueAfter, // an hour by default
+		SoftStopTimeout:      time.Second,
+		Workers:              workers,
+	})
+	if err != nil {
+		return err
 	}
-	s.cast = append(s.cast, p)
-	go func() {
-		defer close(p.ended)
-		for scanner := bufio.NewScanner(output); scanner.Scan(); {
-			s.say("%-8s | %s", name, scanner.Text())
-			p.lines <- scanner.Text()
+	if err := jobs.Start(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "ready")
+	<-ctx.Done()
+	return jobs.Stop(context.WithoutCancel(ctx))
+}
+
+// announce returns a middleware that prints a line as a job begins.
+func announce(out io.Writer) core.Middleware {
+	return core.MiddlewareFunc(func(next core.Handler) core.Handler {
+		return func(ctx context.Context, t *core.Task) error {
+			fmt.Fprintf(out, "%-18s job %d attempt %d began\n", t.Name(), t.ID(), t.Attempt())
+			return next(ctx, t)
 		}
-		_ = p.cmd.Wait()
-	}()
-	return p, nil
-}
-
-func (s *stage) say(format string, args ...any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	fmt.Fprintf(s.out, format+"\n", args...)
-}
-
-// clear ends all processes that still run.
-func (s *stage) clear() {
-	for _, p := range s.cast {
-		_ = p.cmd.Process.Signal(syscall.SIGTERM)
-		<-p.ended
-	}
-}
-
-// await waits for a line with that word.
-func (p *player) await(ctx context.Context, word string) error {
-	for {
-		select {
-		case line := <-p.lines:
-			if strings.Contains(line, word) {
-				return nil
-			}
-		case <-p.ended:
-			return fmt.Errorf("%v ended before it said %q", p.cmd.Args, word)
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	})
 }

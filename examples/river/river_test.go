@@ -52,7 +52,7 @@ func checkRun(t *testing.T) {
 		t.Skip("it takes half a minute")
 	}
 	var out bytes.Buffer
-	require.NoError(t, run(t.Context(), nil, &out), out.String())
+	require.NoError(t, run(t.Context(), nil, &out, os.Stderr), out.String())
 	said := out.String()
 	t.Log("\n" + said)
 	starts := map[string]string{} // span to kind
