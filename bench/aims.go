@@ -35,6 +35,8 @@ var aims = []aim{
 	{nameOneSpan, "otelmw", nameOneSpan, nameSpan, ratios{1.25, 1.25, 1.25}, memory{}},
 	{nameBothSpans, "otelmw", nameBothSpans, nameSpan, ratios{1.8, 1.8, 1.8}, memory{}},
 	{nameUnsampled, "otelmw", nameUnsampled, nameSpanUnsampled, ratios{1.3, 1.3, 1.3}, memory{}},
+	{"job", "river", nameRiverq, nameRiver, ratios{1.2}, memory{}},
+	{"job", "river", nameRiverq, nameOtelriver, ratios{1.1}, memory{}},
 	{nameNoop, "otelmw", nameNoop, nameNoMiddleware, ratios{1.2, 1.2, 1.2}, memory{moreAllocs: 1}},
 	{nameFiltered, "otelmw", nameFiltered, nameNoMiddleware, ratios{1.2, 1.2, 1.2}, memory{}},
 	{namePage, "page", namePage, nameNoMiddleware, ratios{1.6, 1.6, 1.6}, memory{moreAllocs: 5}},

@@ -30,6 +30,10 @@ const (
 	namePage    = "page, not looked at"
 	nameWatched = "page, ten readers"
 
+	nameRiver     = "River alone"
+	nameOtelriver = "River with otelriver"
+	nameRiverq    = "River with riverq and otelmw"
+
 	nameMany = "1,000,000 in flight"
 	nameFew  = "1,000 in flight"
 )
@@ -68,6 +72,7 @@ func groups() []group {
 			ended(nameOurs, ours(plain), 1, shut),
 		}},
 		{"parked", one, []variant{parked(nameGo, bareGo), parked(nameOurs, ours(plain))}},
+		{"river", one, riverJobs()},
 		{"million", one, []variant{
 			crowded(nameFew, func(int) int { return perEngine }),
 			crowded(nameMany, million),

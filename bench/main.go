@@ -3,7 +3,7 @@
 //	go run ./bench               from the root of the repository; takes some minutes
 //	go run ./bench -quick        shows that everything runs; its figures mean nothing
 //	go run ./bench -only empty   the groups that match: empty, timeout, log, child, otelmw, cancel,
-//	                             close, parked, million
+//	                             close, parked, river, million
 //	go run ./bench -write        puts the tables into bench/README.md
 package main
 

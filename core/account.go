@@ -16,6 +16,7 @@ func (m *Manager) account(began time.Time, first bool, ctxErr error) account {
 	now := time.Now()
 	lost, left := m.lost(now), m.left(now)
 	a := account{m.shutdownStats(len(left)), lost, left, m.isIdle(), ctxErr}
+	a.stats.HandedOver = m.handedOver()
 	m.mu.Unlock()
 	sortByID(lost)
 	sortByID(left)
@@ -66,6 +67,22 @@ func (m *Manager) lost(now time.Time) []sighting {
 	return lost
 }
 
+// handedOver returns how many of the tasks that the shutdown cancelled were handed over. m.mu is held.
+func (m *Manager) handedOver() (n int) {
+	for _, t := range m.shutdown.cancelled {
+		if t.isHandedOver() {
+			n++
+		}
+	}
+	return n
+}
+
+func (t *Task) isHandedOver() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.handedOver
+}
+
 // left returns the tasks that did not stop, other than those in lost. m.mu is held.
 func (m *Manager) left(now time.Time) (left []sighting) {
 	for t := range m.sched.Unfinished {
@@ -77,13 +94,13 @@ func (m *Manager) left(now time.Time) (left []sighting) {
 }
 
 // isLost reports whether t is work that the shutdown lost: t was cancelled by it, and skips its
-// Func or did not complete after that. t.mu is held, and manager.mu if there is one.
+// Func or did not complete after that, and no middleware saved its work. t.mu is held, and manager.mu if there is one.
 func (t *Task) isLost() bool {
 	switch {
 	case !t.byShutdown:
 		return false
 	case t.isDone:
-		return t.outcome != Completed && t.endCause == ErrShutdown
+		return t.outcome != Completed && t.endCause == ErrShutdown && !t.handedOver
 	default:
 		return t.skipped
 	}

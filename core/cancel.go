@@ -20,6 +20,7 @@ const (
 func (t *Task) Cancel() {
 	if t.manager == nil {
 		t.markCancelled(ErrCancelled, byManager, time.Now())
+		t.cancelContext()
 		return
 	}
 	t.cancel(ErrCancelled, byManager)

@@ -25,6 +25,10 @@
 // A [Group] starts tasks that belong together and waits for them. A [Keyed] runs the tasks of one
 // key in order. [WithLimit] bounds how many tasks run and how many are queued.
 //
+// The examples of this package show patterns: a fan-out with results, a loop, delayed work, a webhook
+// sender with retries, a 202 with a handle, a limit for each tenant, an audit log, and several managers
+// in one shutdown.
+//
 // # Middleware
 //
 // Every accepted task runs through a chain of middlewares, which [New] composes once. The first is
@@ -93,4 +97,9 @@
 //
 // Package coretest has a manager for tests, and a Recorder of started and refused tasks. In a bubble
 // of [testing/synctest] timeouts are exact. [NewTask] makes a task for testing a middleware.
+//
+// # Other engines
+//
+// A [Chain] runs the same middlewares around the jobs of a queue, where tasks must survive the
+// process. Package riverq uses it for River.
 package core

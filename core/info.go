@@ -55,7 +55,7 @@ func (t *Task) seen(now time.Time) sighting {
 // stateName returns the state as TaskInfo shows it. t.mu is held, and manager.mu if there is one.
 func (t *Task) stateName(now time.Time) string {
 	switch state := t.item.State(); {
-	case t.isDone, t.manager == nil:
+	case t.run == nil: // it has ended, or was made by NewTask
 		return t.outcome.String()
 	case t.cause != nil, t.isPast(now):
 		return "cancelling"

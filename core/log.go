@@ -7,8 +7,8 @@ import (
 )
 
 // log returns the logger, and whether it is enabled for that level.
-func (m *Manager) log(ctx context.Context, level slog.Level) (l *slog.Logger, enabled bool) {
-	l = m.logger
+func (c *config) log(ctx context.Context, level slog.Level) (l *slog.Logger, enabled bool) {
+	l = c.logger
 	if l == nil {
 		l = slog.Default()
 	}
@@ -17,9 +17,9 @@ func (m *Manager) log(ctx context.Context, level slog.Level) (l *slog.Logger, en
 
 // line logs msg with what attrs returns, if that level is enabled. It recovers a panic of the log
 // handler.
-func (m *Manager) line(ctx context.Context, level slog.Level, msg string, attrs func() []slog.Attr) {
+func (c *config) line(ctx context.Context, level slog.Level, msg string, attrs func() []slog.Attr) {
 	defer contain()
-	if l, ok := m.log(ctx, level); ok {
+	if l, ok := c.log(ctx, level); ok {
 		l.LogAttrs(ctx, level, msg, attrs()...)
 	}
 }
@@ -49,7 +49,7 @@ func (m *Manager) logEnd(t *Task, end *ending) {
 	case TimedOut:
 		level = slog.LevelWarn
 	case Cancelled:
-		if m.takeLostLine(t, end.cause) {
+		if !is(end.err, ErrHandedOver) && m.takeLostLine(t, end.cause) {
 			level = slog.LevelWarn
 		}
 	case Rejected:
@@ -166,18 +166,18 @@ func (t *Task) innermost() context.Context {
 
 // callHooks calls hooks in order, and recovers their panics. If one calls runtime.Goexit the others
 // are called all the same.
-func (m *Manager) callHooks(ctx context.Context, what string, hooks []hook, t *Task) {
+func (c *config) callHooks(ctx context.Context, what string, hooks []hook, t *Task) {
 	if len(hooks) > 0 {
-		defer m.callHooks(ctx, what, hooks[1:], t)
-		m.callHook(ctx, what, hooks[0], t)
+		defer c.callHooks(ctx, what, hooks[1:], t)
+		c.callHook(ctx, what, hooks[0], t)
 	}
 }
 
-func (m *Manager) callHook(ctx context.Context, what string, h hook, t *Task) {
+func (c *config) callHook(ctx context.Context, what string, h hook, t *Task) {
 	defer func() {
 		if v := recover(); v != nil {
 			err := recovered(v, t)
-			m.line(ctx, slog.LevelError, "panic in the "+what+" hook of a middleware", func() []slog.Attr {
+			c.line(ctx, slog.LevelError, "panic in the "+what+" hook of a middleware", func() []slog.Attr {
 				return append(t.about(), t.errorAttrs(err)...)
 			})
 		}

@@ -62,6 +62,11 @@ type Middleware struct {
 	// The hooks run one after another, for at most 20 ms together. ctx has the values of the run, or
 	// none if the run has not begun. It is done after the 20 ms, and then no further hook is called.
 	Abandoned func(ctx context.Context, t *Task)
+
+	// Enqueued is called for a task that an engine other than Manager has stored, to run it later and
+	// maybe in another process: see [Chain.Enqueued]. No other hook is called for t after that. ctx is
+	// what the Spawns returned. A Manager never calls it.
+	Enqueued func(ctx context.Context, t *Task)
 }
 
 type (

@@ -19,6 +19,7 @@ type config struct {
 	refuseds   []hook
 	endeds     []hook
 	abandoneds []hook
+	enqueueds  []hook
 
 	logger          *slog.Logger
 	shutdownTimeout time.Duration
@@ -52,6 +53,7 @@ func WithMiddleware(mw ...Middleware) Option {
 			c.refuseds = appendHook(c.refuseds, one.Refused)
 			c.endeds = appendHook(c.endeds, one.Ended)
 			c.abandoneds = appendHook(c.abandoneds, one.Abandoned)
+			c.enqueueds = appendHook(c.enqueueds, one.Enqueued)
 		}
 	}
 }
@@ -116,7 +118,8 @@ func WithTaskDefaults(opts ...TaskOption) Option {
 	return func(c *config) { c.defaults = append(c.defaults, opts...) }
 }
 
-// A TaskOption configures one task. Pass it to [Manager.Go], [Group.Go] or [NewTask]. A nil
+// A TaskOption configures one task. Pass it to [Manager.Go], [Group.Go], [NewTask] or
+// [NewAttempt]. A nil
 // TaskOption does nothing.
 type TaskOption func(*taskOptions)
 
@@ -129,6 +132,7 @@ type taskOptions struct {
 	blocking      bool // Go waits for room of the key
 	attached      bool
 	untilShutdown bool
+	attempt       int32 // of an engine; 0: the first
 }
 
 func (o *taskOptions) apply(opts []TaskOption) {

@@ -47,8 +47,8 @@ func (o Outcome) String() string {
 //
 // The error of a context that a middleware derived is an ordinary error.
 //
-// For a task made by [NewTask], an error that matches [ErrTimeout] is TimedOut, and one that
-// matches [ErrCancelled] or [ErrShutdown], or comes after Cancel, is Cancelled.
+// For a task of no manager (see [NewTask], [NewAttempt]), an error that matches [ErrTimeout] is also
+// TimedOut, and one that matches [ErrCancelled] or [ErrShutdown] is Cancelled.
 func (t *Task) OutcomeOf(err error) Outcome {
 	t.mu.Lock()
 	seen := t.evidence()
@@ -85,7 +85,7 @@ type evidence struct {
 	outcome Outcome // once it is decided
 	cause   error   // of the first cancel; once the outcome is decided, the cause that counted
 	started bool
-	run     *run // nil: it has ended, or was made by NewTask
+	run     *run // nil: it does not run
 	calls   calls
 }
 
@@ -121,10 +121,10 @@ func (t *Task) judge(seen evidence, err error) (outcome Outcome, cause error) {
 // for it.
 func (t *Task) stateFor(seen evidence, err error) (mayReject bool, cause error) {
 	switch {
-	case t.manager == nil:
-		return true, t.causeNamed(err)
 	case seen.outcome != Pending:
 		return seen.outcome == Rejected, seen.cause
+	case seen.run == nil:
+		return true, t.causeNamed(err)
 	case seen.started:
 		cause = seen.run.cancelledBy()
 	default:
@@ -134,6 +134,9 @@ func (t *Task) stateFor(seen evidence, err error) (mayReject bool, cause error) 
 	isLater := calls.cause == nil && cause != nil && isSince(err, calls.err, cause)
 	if calls.returned && !isLater {
 		cause = calls.cause
+	}
+	if cause == nil && t.manager == nil {
+		cause = causeIn(err) // the engine may have timeouts and cancels that the context does not show
 	}
 	return !calls.called, cause
 }
@@ -198,12 +201,17 @@ func isSame(err, fnErr error) bool {
 	return !reflect.ValueOf(fnErr).Comparable() || is(err, fnErr)
 }
 
-// causeNamed returns why a task made by NewTask was cancelled: by Cancel, or by the cause that err
+// causeNamed returns why a task that does not run was cancelled: by Cancel, or by the cause that err
 // matches.
 func (t *Task) causeNamed(err error) error {
 	if cause := t.cancelCause(); cause != nil {
 		return cause
 	}
+	return causeIn(err)
+}
+
+// causeIn returns the cause of a cancel or timeout that err matches, or nil.
+func causeIn(err error) error {
 	for _, cause := range []error{ErrTimeout, ErrCancelled, ErrShutdown} {
 		if is(err, cause) {
 			return cause

@@ -14,7 +14,7 @@ import (
 // initial + spawned = completed + failed + cancelled + timed_out + rejected + remaining.
 type ShutdownStats struct {
 	// Status is "timeout" if tasks remain, "cancelled" if the shutdown cancelled tasks (other than
-	// those UntilShutdown) that did not complete, else "completed". It is "already_shutdown" for
+	// those UntilShutdown) that did not complete and were not handed over, else "completed". It is "already_shutdown" for
 	// every call but the first.
 	Status string `json:"status"`
 
@@ -24,9 +24,10 @@ type ShutdownStats struct {
 	FailedTasks    int           `json:"failed_tasks"`
 	CancelledTasks int           `json:"cancelled_tasks"` // by anyone
 	TimedOutTasks  int           `json:"timed_out_tasks"`
-	RejectedTasks  int           `json:"rejected_tasks"`  // refused by a middleware
-	RemainingTasks int           `json:"remaining_tasks"` // did not stop
-	Duration       time.Duration `json:"-"`               // of this call; marshals as duration_seconds
+	RejectedTasks  int           `json:"rejected_tasks"`              // refused by a middleware
+	RemainingTasks int           `json:"remaining_tasks"`             // did not stop
+	HandedOver     int           `json:"handed_over_tasks,omitempty"` // of the cancelled: see ErrHandedOver
+	Duration       time.Duration `json:"-"`                           // of this call; marshals as duration_seconds
 }
 
 // MarshalJSON encodes the tagged fields and duration_seconds.
@@ -42,7 +43,7 @@ func (s ShutdownStats) MarshalJSON() ([]byte, error) {
 // [Manager.Shutdown] if there are any, and of [Manager.Close] if anything is still running.
 type ShutdownError struct {
 	Stats     ShutdownStats
-	Cancelled []TaskInfo // by the shutdown, and not completed or still in their chain; oldest first
+	Cancelled []TaskInfo // by the shutdown, and not completed or handed over, or still in their chain; oldest first
 	Remaining []TaskInfo // still running; oldest first
 
 	ctxErr error // of the context that bounded the shutdown, at its end
@@ -142,7 +143,7 @@ func (m *Manager) takeUnnamed(lost int) (unnamed int) {
 }
 
 func (s ShutdownStats) attrs() []slog.Attr {
-	return []slog.Attr{
+	attrs := []slog.Attr{
 		slog.String("status", s.Status),
 		slog.Int("initial_tasks", s.InitialTasks),
 		slog.Int("spawned_tasks", s.SpawnedTasks),
@@ -154,6 +155,10 @@ func (s ShutdownStats) attrs() []slog.Attr {
 		slog.Int("remaining_tasks", s.RemainingTasks),
 		slog.Duration("duration", s.Duration),
 	}
+	if s.HandedOver > 0 {
+		attrs = append(attrs, slog.Int("handed_over_tasks", s.HandedOver))
+	}
+	return attrs
 }
 
 // logLeftOver logs tasks that have not ended: up to maxNamed, and for about a second at most.

@@ -35,7 +35,8 @@ const abandonTime = 20 * time.Millisecond
 // If it cancelled tasks that did not complete, or tasks are still running, the error is a
 // [*ShutdownError] that names them. The first twenty that it cancelled are logged at WARN, the
 // rest as a number. A middleware can save their work: its Handler sees the context cancelled with
-// ErrShutdown, for queued tasks too, and has until ctx's deadline to store it.
+// ErrShutdown, for queued tasks too, and has until ctx's deadline to store it. It then returns an
+// error that matches [ErrHandedOver].
 //
 // A later call only waits, until its own ctx is done, and returns the figures at that time.
 //

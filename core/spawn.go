@@ -65,7 +65,9 @@ func (m *Manager) prepare(ctx context.Context, t *Task) {
 	m.logCreated(r.values, t) // last, because a log handler may call runtime.Goexit
 }
 
-func (m *Manager) callSpawns(r *run) {
+// callSpawns calls the Spawns of r.task, each with the context of the one before. If one panics, r
+// skips its Func.
+func (c *config) callSpawns(r *run) {
 	returned := false
 	defer func() {
 		if returned {
@@ -77,7 +79,7 @@ func (m *Manager) callSpawns(r *run) {
 			r.failSpawn(ErrGoexit)
 		}
 	}()
-	for i, spawn := range m.spawns {
+	for i, spawn := range c.spawns {
 		ctx := spawn(r.values, r.task)
 		if ctx == nil {
 			panic(fmt.Sprintf("afterspan: a Spawn hook returned a nil context (hook %d, counted from 0 without nil hooks)", i))

@@ -17,7 +17,7 @@ type Task struct {
 	// Set before the first hook is called, and constant from then on. options.group goes at the end.
 	id      uint64
 	name    string
-	manager *Manager // nil if made by NewTask
+	manager *Manager // nil if made by NewTask or NewAttempt
 	options taskOptions
 	created time.Time
 
@@ -33,7 +33,7 @@ type Task struct {
 	// mu guards the fields below. The goroutine that prepares or runs the task reads run without it,
 	// and so does the holder of manager.mu while the task waits for room.
 	mu          sync.Mutex
-	run         *run      // from Go to the end; nil if made by NewTask
+	run         *run      // from Go, or Chain.Run, to the end
 	started     time.Time // zero: its run has not begun, or the task is skipped
 	cause       error     // of the first cancel, or ErrTimeout if the timeout had passed by then; nil: it was not cancelled
 	cancelledAt time.Time
@@ -44,13 +44,14 @@ type Task struct {
 	byContext   bool // the context given to Go cancelled it
 	skipped     bool // it was cancelled before its run began, and skips its Func
 	abandoned   bool // its Abandoned hooks were called
+	handedOver  bool // it was cancelled, and a middleware saved its work
 	isDone      bool
 }
 
 var closedChan = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
-// NewTask returns a task that belongs to no [Manager], for testing a middleware, or for an engine
-// that runs a chain by itself. Its ID is 0, and it never starts or ends. Cancel only changes what
+// NewTask returns a task that belongs to no [Manager], for testing a middleware or for an engine (see
+// [Chain]). Its ID is 0. Until [Chain.Run] runs it, it does not start, and Cancel only changes what
 // [Task.OutcomeOf] returns.
 func NewTask(name string, opts ...TaskOption) *Task {
 	return newTask(name, nil, nil, opts)
@@ -70,7 +71,8 @@ func newTask(name string, attrs []slog.Attr, defaults, opts []TaskOption) *Task 
 }
 
 // ID returns the task's number, counted from 1 by its manager in the order of acceptance. It is 0
-// for a task that the manager refused and for one made by [NewTask].
+// for a task that the manager refused and for one made by [NewTask]. For one made by [NewAttempt] it
+// is the number that the engine gave it.
 func (t *Task) ID() uint64 { return t.id }
 
 // Name returns the name given to [Manager.Go], or "background_task" if that was empty.
@@ -181,8 +183,10 @@ func (t *Task) isLive() bool {
 
 // settle sets the outcome, the error and the cause.
 func (t *Task) settle(outcome Outcome, err, cause error) {
+	handedOver := outcome == Cancelled && is(err, ErrHandedOver)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.handedOver = handedOver
 	t.outcome, t.err, t.endCause = outcome, err, cause
 }
 

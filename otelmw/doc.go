@@ -71,6 +71,7 @@
 //
 //	afterspan.task.outcome       string  completed, failed, cancelled, timed_out, rejected or abandoned
 //	afterspan.task.cancel_cause  string  of cancelled: cancel, shutdown, or context (Attached, Group)
+//	afterspan.task.handed_over   bool    true if it was cancelled and a middleware saved its work
 //	error.type                   string  of failed and timed_out
 //
 // Failed and timed_out set the status Error, with the text of the error; abandoned sets it, too. The

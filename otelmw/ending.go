@@ -1,6 +1,7 @@
 package otelmw
 
 import (
+	"errors"
 	"fmt"
 
 	"go.opentelemetry.io/otel/codes"
@@ -14,6 +15,7 @@ type ending struct {
 	outcome     core.Outcome
 	errorType   string // of Failed and TimedOut
 	cancelCause string // of Cancelled
+	handedOver  bool   // cancelled, and a middleware saved the work
 }
 
 // endingOf returns how t ended, or one run of it, with that outcome and err.
@@ -24,9 +26,16 @@ func endingOf(t *core.Task, outcome core.Outcome, err error) ending {
 		end.errorType = errorType(t, err, outcome)
 	case core.Cancelled:
 		end.cancelCause = t.CauseOf(err)
+		end.handedOver = isHandedOver(err)
 	case core.Pending, core.Completed, core.Rejected:
 	}
 	return end
+}
+
+// isHandedOver calls methods of err, which may be users' code.
+func isHandedOver(err error) (yes bool) {
+	defer contain("an error")
+	return errors.Is(err, core.ErrHandedOver)
 }
 
 // write gives span the outcome and, if that is an error, its type. The text of the error comes after
@@ -39,6 +48,9 @@ func (end ending) write(span trace.Span) {
 		span.SetStatus(codes.Error, "")
 	case end.cancelCause != "":
 		span.SetAttributes(outcome, cancelCauseKey.String(end.cancelCause))
+		if end.handedOver {
+			span.SetAttributes(handedOverKey.Bool(true))
+		}
 	default:
 		span.SetAttributes(outcome)
 	}

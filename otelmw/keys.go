@@ -16,6 +16,7 @@ const (
 	taskOutcomeKey    = attribute.Key("afterspan.task.outcome")
 	taskStateKey      = attribute.Key("afterspan.task.state")
 	cancelCauseKey    = attribute.Key("afterspan.task.cancel_cause")
+	handedOverKey     = attribute.Key("afterspan.task.handed_over")
 	refusalReasonKey  = attribute.Key("afterspan.refusal.reason")
 	spawnerTraceIDKey = attribute.Key("afterspan.spawner.trace_id")
 	spawnerSpanIDKey  = attribute.Key("afterspan.spawner.span_id")

@@ -34,6 +34,7 @@ func New(opts ...Option) core.Middleware {
 		Refused:   mw.onRefused,
 		Ended:     mw.onEnded,
 		Abandoned: mw.onAbandoned,
+		Enqueued:  mw.onEnqueued,
 	}
 }
 
@@ -124,6 +125,13 @@ func (mw *middleware) onAbandoned(ctx context.Context, t *core.Task) {
 	mw.abandonSpawnSpan(s)
 	for _, span := range s.open.takeAll() {
 		abandonSpan(span)
+	}
+}
+
+// onEnqueued is the Enqueued hook: nobody in this process will hear how the task ended.
+func (mw *middleware) onEnqueued(ctx context.Context, t *core.Task) {
+	if s := mw.findSpawn(ctx, t); s != nil {
+		mw.takeSpawnSpan(s).end()
 	}
 }
 

@@ -16,9 +16,12 @@ const (
 	reasonRejected = "rejected" // by a middleware
 )
 
-// onRefused is the Refused hook. The task has no span: it is an event on its spawner's.
+// onRefused is the Refused hook. A task that a manager refused has no span: it is an event on its
+// spawner's. One that an engine could not store has a span "spawn NAME", too.
 func (mw *middleware) onRefused(ctx context.Context, t *core.Task) {
-	if !mw.records(ctx, t) {
+	if s := mw.findSpawn(ctx, t); s != nil && s.isRecorded {
+		mw.endSpawnSpan(ctx, s)
+	} else if s != nil || !mw.records(ctx, t) {
 		return
 	}
 	reason := refusalReason(t.Err())

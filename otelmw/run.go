@@ -18,7 +18,7 @@ type run struct {
 	spawn *spawn
 	ctx   context.Context // for the rest of the chain: as it came here, or with the span
 
-	attempt  int64     // 1 is the first
+	attempt  int64     // of this task; 1 is the first
 	began    time.Time // with metrics only
 	isActive bool      // was counted as running
 	extra    []attribute.KeyValue

@@ -3,6 +3,7 @@ package otelmw_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -223,7 +224,7 @@ func checkAttribute(t *testing.T, e *emitted, key string, a registryAttribute) {
 		assert.ElementsMatch(t, members, keysOf(e.values[key]), key)
 		return
 	}
-	want := map[any]attribute.Type{"string": attribute.STRING, "int": attribute.INT64, "double": attribute.FLOAT64}
+	want := map[any]attribute.Type{"string": attribute.STRING, "int": attribute.INT64, "double": attribute.FLOAT64, "boolean": attribute.BOOL}
 	assert.Equal(t, want[a.Type], e.types[key], key)
 }
 
@@ -234,7 +235,11 @@ func allThereIs(t *testing.T, tel *telemetry) {
 		if task.Name() == "refused" {
 			return core.ErrRejected
 		}
-		return next(ctx, task)
+		err := next(ctx, task)
+		if task.OutcomeOf(err) == core.Cancelled {
+			err = errors.Join(err, core.ErrHandedOver)
+		}
+		return err
 	})
 	m := newManager(core.WithMiddleware(retry(2), tel.middleware(), refuse), core.WithLimit(3, 1))
 	_, err := otelmw.ObserveManager(m, "mail", otelmw.WithMeterProvider(tel.meters))

@@ -17,9 +17,9 @@ import (
 // belong to another request by the time the task runs.
 type spawn struct {
 	mw         *middleware
-	task       *core.Task
-	outer      *spawn // of the same task, by another of these middlewares in the chain; nil: there is none
-	isRecorded bool   // the filters let it pass
+	task       *core.Task // nil: Extract made it, with origin and spanID only
+	outer      *spawn     // of the same task, by another of these middlewares in the chain; nil: there is none
+	isRecorded bool       // the filters let it pass
 
 	// Set by Spawn and not changed after that. Without a tracer only origin is set.
 	relation       Relation
@@ -54,7 +54,8 @@ func (mw *middleware) newSpawn(ctx context.Context, t *core.Task) *spawn {
 // readSpawner takes down what a span needs of the spawner. The values of ctx may be users' code.
 func (mw *middleware) readSpawner(ctx context.Context, s *spawn) {
 	defer contain("the context of a spawner")
-	if outer, ok := ctx.Value(spawnKey{}).(*spawn); ok { // maybe another middleware's, of another manager
+	outer, ok := ctx.Value(spawnKey{}).(*spawn)
+	if ok { // maybe another middleware's, of another manager, or of Extract
 		s.origin = outer.origin
 		if outer.task == s.task {
 			s.outer = outer
@@ -70,6 +71,9 @@ func (mw *middleware) readSpawner(ctx context.Context, s *spawn) {
 		return
 	}
 	s.traceID, s.spanID = hexIDs(s.spawner)
+	if ok && outer.task == nil && outer.spanID != "" { // of Extract
+		s.spanID = outer.spanID
+	}
 	if s.origin == "" {
 		s.origin = s.traceID
 	}
@@ -120,7 +124,7 @@ func (mw *middleware) spawnOf(ctx context.Context, t *core.Task) (context.Contex
 // queueTime returns how long t waited for its start, or has been waiting if it never started.
 func queueTime(t *core.Task) time.Duration {
 	if started := t.StartedAt(); !started.IsZero() {
-		return started.Sub(t.CreatedAt())
+		return max(started.Sub(t.CreatedAt()), 0) // an engine's clock may be another machine's
 	}
-	return time.Since(t.CreatedAt())
+	return max(time.Since(t.CreatedAt()), 0)
 }

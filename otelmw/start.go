@@ -43,8 +43,8 @@ func (r *run) attributes() attributes {
 		a.append(seconds(taskTimeoutKey, t.Timeout()))
 	}
 	a.append(seconds(taskQueueTimeKey, queueTime(t)))
-	if r.attempt > 1 {
-		a.append(taskAttemptKey.Int64(r.attempt))
+	if attempt := int64(t.Attempt()) - 1 + r.attempt; attempt > 1 {
+		a.append(taskAttemptKey.Int64(attempt))
 	}
 	if s.link.IsValid() {
 		a.append(spawnerTraceIDKey.String(s.traceID))

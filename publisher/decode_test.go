@@ -99,6 +99,7 @@ func TestDecodeSaysInPlainWordsWhatItIsNot(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e, err := publisher.Decode(publisher.Message{Header: tc.header, Body: []byte(tc.body)})
 			require.ErrorContains(t, err, tc.want)
+			assert.True(t, publisher.IsPermanent(err))
 			assert.Zero(t, e)
 		})
 	}

@@ -15,7 +15,10 @@
 //
 // The function [Go] and the type [Ordered] publish in the background, as tasks of a
 // [core.Manager]. They copy the event during the call, and detect data that does not marshal to
-// JSON. A publish that fails is a failed task: it is logged, counted, and marked in its span.
+// JSON. The event's strings may therefore be those of a web framework that reuses their memory. The
+// context may not: https://github.com/afterspan/afterspan/blob/main/docs/web-frameworks.md says which
+// one to use with gin, echo and fiber. A publish that fails is a failed task: it is logged, counted,
+// and marked in its span.
 //
 // # Shutdown
 //
@@ -48,13 +51,34 @@
 //
 // # Delivery
 //
-// An event may arrive twice, with the same ID, because a broker's acknowledgement can be lost.
-// Remember the IDs, or make it harmless to handle an event twice. A publish that timed out may
-// still be delivered, late.
+// An event may arrive twice, with the same ID, because a broker's acknowledgement can be lost. A
+// publish that timed out may still be delivered, late.
 //
 // Sequence gives the order of the events of a key. With [Ordered], a gap means that an event was
 // tried and could not be delivered. Events that were refused, or cancelled while they waited, get
 // no number.
+//
+// # Consuming
+//
+// A consumer decodes an event, does its work, and acknowledges the event after that. The example of
+// Decode in each adapter is a complete consumer.
+//
+// If a consumer dies between the work and the acknowledgement, the broker delivers the event again.
+// The consumer example of this package therefore stores the ID of the event in the transaction of
+// the work, and recognises the duplicate. This is exact for work in that database only. A mail that
+// the work sends is sent again if the consumer dies before the commit. A store without a common
+// transaction, such as a key in Redis, has to choose: if the ID is stored before the work, an event
+// is lost when the consumer dies in between; if it is stored after the work, the work is repeated.
+//
+// An event that can never be handled must be acknowledged as well, or it comes back for ever. The
+// consumers first put it where somebody finds it. [IsPermanent] tells such an event from an outage:
+// it is true for the errors of Decode and for those that your work marks with [Permanent].
+//
+// # Cost
+//
+// A small event costs the CPU time of three to five empty tasks of core. It makes 18 to 32
+// allocations: copies of its strings and data, its ID, and its task with two attributes. An empty
+// task makes two. Encoding comes on top. The benchmarks Publish and Encode measure both.
 //
 // # Concurrency
 //

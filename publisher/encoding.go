@@ -112,8 +112,16 @@ func (e Event) hop(ctx context.Context) map[string]string {
 
 // Decode returns the event in a message of any encoding. It reads the body and the content-type
 // header. If the event has no trace context, Decode takes it from the headers traceparent and
-// tracestate. The names of headers must be in lower case.
+// tracestate. The names of headers must be in lower case. An error of Decode is [Permanent].
 func Decode(m Message) (Event, error) {
+	event, err := decode(m)
+	if err != nil {
+		return Event{}, Permanent(err)
+	}
+	return event, nil
+}
+
+func decode(m Message) (Event, error) {
 	body := m.Body
 	mediaType, _, _ := mime.ParseMediaType(m.Header[contentTypeHeader])
 	if strings.HasPrefix(mediaType, "application/cloudevents") || mediaType == "" && isStructured(body) {

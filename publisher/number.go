@@ -10,7 +10,7 @@ import (
 // checkNumber returns an error if a number of JSON is not the same after it has been decoded as a
 // float64, which is what [Decode] and most other decoders do.
 func checkNumber(literal string) error {
-	const safe = 15 // so many digits always survive: https://en.cppreference.com/w/cpp/types/climits.html
+	const safe = 15 // a float64 keeps this many digits: https://en.cppreference.com/w/cpp/types/climits.html
 	if len(literal) <= safe && !strings.ContainsAny(literal, "eE") {
 		return nil
 	}

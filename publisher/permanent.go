@@ -9,6 +9,8 @@ import "errors"
 // A [Publisher] marks only errors that are the event's own. An error that somebody can mend, such as
 // a missing topic or permission, is not permanent: marking it would throw away all events until it
 // is mended.
+//
+// A consumer may use it for an event that it can never handle. The errors of [Decode] are permanent.
 func Permanent(err error) error {
 	if err == nil {
 		return nil

@@ -13,10 +13,10 @@ const maxDepth = 500
 
 var errTooDeep = fmt.Errorf("there are more than %d levels of maps and slices", maxDepth-2)
 
-// checkJSON returns an error if a reader of the JSON gets something else than what was written: if
-// a number does not fit into a float64, if an object has a key twice, or if the nesting is too deep.
-// raw is valid JSON without white space, as package json writes it, and stands at that depth. The
-// numbers at depth 1 are fields of the event itself, which Decode reads in full.
+// checkJSON returns an error if a reader would not get back what was written: if a number does not
+// fit into a float64, if an object has a key twice, or if the nesting is too deep. raw is valid JSON
+// without white space, as package json writes it. It is at that depth of the event. The numbers at
+// depth 1 are fields of the event itself, which Decode reads in full.
 func checkJSON(raw []byte, depth int) error {
 	s := scanner{rest: raw, depth: depth}
 	for len(s.rest) > 0 {

@@ -9,8 +9,8 @@ import (
 
 // Slog returns a publisher that logs each event at INFO, or at ERROR if IsError is set. The message
 // is the kind and the type. The attributes have the names of the event's JSON fields, except that
-// the id is event_id. Empty fields are left out. If l is nil, each event is logged with the
-// [slog.Default] of the moment. Publish returns the error of the log handler. If the handler's
+// the id is event_id. Empty fields are left out. If l is nil, the logger is [slog.Default] at the time
+// of each event. Publish returns the error of the log handler. If the handler's
 // level excludes the event, Publish returns nil and the event is lost.
 func Slog(l *slog.Logger) Publisher {
 	return Func(func(ctx context.Context, event Event) error {

@@ -2,12 +2,12 @@ package publisher
 
 import "strings"
 
-// hideUserinfo replaces what stands between the scheme and the host of each URL in the text. Its work
-// grows with the length of the text and no faster: it never looks at a byte again that it has passed.
+// hideUserinfo replaces the user and the password of each URL in the text. It takes linear time, since
+// it never goes back to a byte that it has passed.
 func hideUserinfo(text string) string {
 	last := strings.LastIndexByte(text, '@')
 	var out strings.Builder
-	done := 0 // so much of text is in out
+	done := 0 // how much of text is in out
 	for at := 0; at <= last; {
 		start := afterScheme(text, at)
 		if start < 0 || start > last {

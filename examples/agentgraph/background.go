@@ -1,13 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"log/slog"
-	"net/http"
 	"strings"
 
 	"github.com/cloudwego/eino/schema"
@@ -18,35 +14,8 @@ import (
 	"github.com/afterspan/afterspan/publisher"
 )
 
-// runIDs say which run a context belongs to.
-type runIDs struct{ thread, run string }
-
-type (
-	runKey  struct{}
-	nodeKey struct{}
-)
-
-// withRun also makes the ids attributes of every task that is started with the context.
-func withRun(ctx context.Context, ids runIDs) context.Context {
-	ctx = core.ContextWithAttrs(ctx, slog.String("thread_id", ids.thread), slog.String("run_id", ids.run))
-	return context.WithValue(ctx, runKey{}, ids)
-}
-
-// withNode does the same for the name of a node.
-func withNode(ctx context.Context, name string) context.Context {
-	ctx = core.ContextWithAttrs(ctx, slog.String("node_name", name))
-	return context.WithValue(ctx, nodeKey{}, name)
-}
-
-// whereabouts returns the run and the node that ctx belongs to. They are empty where there is none.
-func whereabouts(ctx context.Context) (ids runIDs, node string) {
-	ids, _ = ctx.Value(runKey{}).(runIDs)
-	node, _ = ctx.Value(nodeKey{}).(string)
-	return ids, node
-}
-
-// background starts a task of the node that ctx belongs to, with the manager that is in ctx. The task's end is traced, logged
-// and counted, so its handle is dropped.
+// background starts a task of the node that ctx belongs to, with the manager that is in ctx. The task's end is traced,
+// logged and counted, so its handle is dropped.
 func background(ctx context.Context, name string, fn core.Func, opts ...core.TaskOption) error {
 	tasks, ok := core.FromContext(ctx)
 	if !ok {
@@ -82,34 +51,6 @@ func (a *agent) notify(ctx context.Context, result answer) error {
 	}
 	return background(ctx, "notify", func(ctx context.Context) error { return a.post(ctx, body) },
 		core.WithTimeout(a.notifyTimeout))
-}
-
-// A notification is what the webhook gets.
-type notification struct {
-	ThreadID string `json:"thread_id"`
-	RunID    string `json:"run_id"`
-	NodeName string `json:"node_name"`
-	Answer   string `json:"answer"`
-}
-
-func (a *agent) post(ctx context.Context, body []byte) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, a.notifyURL, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	client := a.client
-	if client == nil {
-		client = http.DefaultClient
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return err
-	}
-	if response.StatusCode >= http.StatusMultipleChoices {
-		err = fmt.Errorf("notifying: %s", response.Status)
-	}
-	return errors.Join(err, response.Body.Close())
 }
 
 // collectMetrics is the third pattern: it works out figures that nobody waits for, and records them. The history must not

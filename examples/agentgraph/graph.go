@@ -29,7 +29,7 @@ type config struct {
 	publisher     publisher.Publisher
 	notifyURL     string
 	notifyTimeout time.Duration
-	client        *http.Client // nil: the default one
+	client        *http.Client
 	think         time.Duration
 	tracer        trace.Tracer
 	meter         metric.Meter

@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/afterspan/afterspan/core"
 	"github.com/afterspan/afterspan/core/coretest"
@@ -70,23 +73,28 @@ func (f transport) RoundTrip(r *http.Request) (*http.Response, error) {
 // fixture is a graph, and all that it leaves behind.
 type fixture struct {
 	*compiled
-	*telemetry
-	sink *sink
-	logs *bytes.Buffer // read it after the close
+	spans   *tracetest.InMemoryExporter
+	metrics *sdkmetric.ManualReader
+	sink    *sink
+	logs    *bytes.Buffer // read it after the close
 }
 
 // newFixture compiles a graph that thinks no time and whose notifications arrive at once, unless change says otherwise.
 func newFixture(t *testing.T, change func(*config)) fixture {
 	t.Helper()
-	f := fixture{telemetry: newTelemetry(), sink: new(sink), logs: new(bytes.Buffer)}
+	f := fixture{
+		spans: tracetest.NewInMemoryExporter(), metrics: sdkmetric.NewManualReader(), sink: new(sink), logs: new(bytes.Buffer),
+	}
+	tp := sdktrace.NewTracerProvider(sdktrace.WithSyncer(f.spans))
+	mp := sdkmetric.NewMeterProvider(sdkmetric.WithReader(f.metrics))
 	tasks := coretest.New(t, coretest.AllowFailures(), core.WithShutdownTimeout(30*time.Second),
-		core.WithMiddleware(otelmw.New(otelmw.WithTracerProvider(f.tp), otelmw.WithMeterProvider(f.mp))),
-		core.WithLogger(slog.New(slog.NewTextHandler(&lockedWriter{w: f.logs}, &slog.HandlerOptions{Level: slog.LevelWarn}))),
+		core.WithMiddleware(otelmw.New(otelmw.WithTracerProvider(tp), otelmw.WithMeterProvider(mp))),
+		core.WithLogger(slog.New(slog.NewTextHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelWarn}))),
 	)
 	c := config{
 		sources: testSources, publisher: f.sink, notifyURL: "http://webhook.test", notifyTimeout: 10 * time.Second,
 		client: &http.Client{Transport: transport(func(*http.Request) error { return nil })},
-		tracer: f.tp.Tracer(scopeName), meter: f.mp.Meter(scopeName),
+		tracer: tp.Tracer(scopeName), meter: mp.Meter(scopeName),
 	}
 	if change != nil {
 		change(&c)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/cloudwego/eino/components/model"
 	"github.com/cloudwego/eino/schema"
+
+	"github.com/afterspan/afterspan/examples/internal/pretend"
 )
 
 // ruleModel stands where an agent has its language model. It is made up: it looks up each word of the question, then
@@ -24,7 +26,7 @@ var _ model.BaseChatModel = (*ruleModel)(nil)
 
 // Generate returns calls of tools, an answer, or an empty message.
 func (m *ruleModel) Generate(ctx context.Context, history []*schema.Message, _ ...model.Option) (*schema.Message, error) {
-	if err := m.pause(ctx); err != nil {
+	if err := pretend.Work(ctx, m.think); err != nil {
 		return nil, err
 	}
 	found, err := results[[]declaration](history, toolFind)
@@ -64,7 +66,7 @@ func (m *ruleModel) Stream(
 func (m *ruleModel) answer(ctx context.Context, read []documented) (string, error) {
 	var parts []string
 	for _, d := range read {
-		if err := m.pause(ctx); err != nil {
+		if err := pretend.Work(ctx, m.think); err != nil {
 			return "", err
 		}
 		part := fmt.Sprintf("%s, a %s at %s:%d. %s", d.Name, d.Kind, d.File, d.Line, d.Doc)
@@ -72,16 +74,6 @@ func (m *ruleModel) answer(ctx context.Context, read []documented) (string, erro
 		parts = append(parts, part)
 	}
 	return strings.Join(parts, "\n"), nil
-}
-
-// pause is how long it takes to think.
-func (m *ruleModel) pause(ctx context.Context) error {
-	select {
-	case <-time.After(m.think):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 var (

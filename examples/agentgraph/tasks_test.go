@@ -12,38 +12,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/afterspan/afterspan/core"
 )
-
-func taskNames(f fixture) (names []string) {
-	for _, task := range newSpans(f.spans.GetSpans()).tasks {
-		names = append(names, task.Name)
-	}
-	return names
-}
-
-// task returns the span of the only task of a name.
-func (f fixture) task(t *testing.T, name string) tracetest.SpanStub {
-	t.Helper()
-	var found tracetest.SpanStubs
-	for _, task := range newSpans(f.spans.GetSpans()).tasks {
-		if task.Name == name {
-			found = append(found, task)
-		}
-	}
-	require.Len(t, found, 1, name)
-	return found[0]
-}
-
-func attrsOf(s tracetest.SpanStub) map[string]string {
-	attrs := make(map[string]string)
-	for _, a := range s.Attributes {
-		attrs[string(a.Key)] = a.Value.String()
-	}
-	return attrs
-}
 
 // TestLinks follows each task's link to the node that its attributes name.
 func TestLinks(t *testing.T) {
@@ -104,7 +75,7 @@ func TestReceiver(t *testing.T) {
 	t.Parallel()
 	hook, err := startReceiver(0)
 	require.NoError(t, err)
-	f := newFixture(t, func(c *config) { c.client, c.notifyURL = nil, hook.url })
+	f := newFixture(t, func(c *config) { c.client, c.notifyURL = http.DefaultClient, hook.url })
 	f.ask(t, t.Context())
 	f.close(t)
 	runID := f.sink.arrived()[0].RunID
@@ -121,7 +92,7 @@ func TestFailingNotify(t *testing.T) {
 	gone := httptest.NewServer(nil)
 	gone.Close()
 	for url, want := range map[string]string{broken.URL: "notifying: 500", gone.URL: syscall.ECONNREFUSED.Error()} {
-		f := newFixture(t, func(c *config) { c.client, c.notifyURL = nil, url })
+		f := newFixture(t, func(c *config) { c.client, c.notifyURL = http.DefaultClient, url })
 		f.ask(t, t.Context())
 		stats := f.close(t)
 		assert.EqualValues(t, 1, stats.AllTasks.Failed)
@@ -150,7 +121,7 @@ func TestNotifyThatHangs(t *testing.T) {
 		stats := f.close(t)
 		assert.Equal(t, 10*time.Second, time.Since(began))
 		assert.Equal(t, 1, stats.BackgroundTasks.TimedOutTasks)
-		assert.Equal(t, "timed_out", outcomeOf(f.task(t, "notify")))
+		assert.Equal(t, "timed_out", attrsOf(f.task(t, "notify"))["afterspan.task.outcome"])
 	})
 }
 
@@ -172,7 +143,7 @@ func TestMetrics(t *testing.T) {
 	f := newFixture(t, nil)
 	f.ask(t, t.Context())
 	f.close(t)
-	lines, err := f.counters(t.Context())
+	lines, err := counters(t.Context(), f.metrics)
 	require.NoError(t, err)
 	assert.Contains(t, lines, "agentgraph.tool_calls{tool=find_declaration} 1")
 	assert.Contains(t, lines, "agentgraph.tool_calls{tool=read_doc} 1")

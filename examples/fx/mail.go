@@ -9,6 +9,8 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/fx"
+
+	"github.com/afterspan/afterspan/examples/internal/pretend"
 )
 
 // mail stands for a connection to a mail server: what tasks use, and what has to be closed after them.
@@ -37,10 +39,8 @@ func newMail(lc fx.Lifecycle, o options, l *slog.Logger, tp trace.TracerProvider
 func (m *mail) send(ctx context.Context, to string) error {
 	ctx, span := m.tracer.Start(ctx, "smtp")
 	defer span.End()
-	select {
-	case <-time.After(m.takes):
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := pretend.Work(ctx, m.takes); err != nil {
+		return err
 	}
 	if m.closed.Load() {
 		return errors.New("the mail is closed")

@@ -2,27 +2,19 @@
 // requests, then the tasks, then what they use, and the tracer provider. From the root of the repository:
 //
 //	go run ./examples/fx
+//
+// tasks.go has the manager of the tasks, and what makes the order right.
 package main
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"io"
 	"log/slog"
 	"os"
-	"time"
 
 	"go.uber.org/fx"
-	"go.uber.org/fx/fxevent"
 )
-
-// options is what the command line says.
-type options struct {
-	addr        string
-	stopTimeout time.Duration // for all that stops
-	mail        time.Duration // how long a mail takes
-}
 
 func main() {
 	o, err := parse(os.Args[1:])
@@ -33,32 +25,6 @@ func main() {
 	default:
 		os.Exit(run(fx.New(service(o, os.Stdout))))
 	}
-}
-
-// run does what App.Run does, but that it listens for signals from the beginning. App.Run does so when all has started: a
-// SIGTERM that comes with the first requests would end the process, and their tasks with it.
-func run(app *fx.App) (exitCode int) {
-	signals := app.Wait()
-	ctx, cancel := context.WithTimeout(context.Background(), app.StartTimeout())
-	defer cancel()
-	if err := app.Start(ctx); err != nil { // fx has logged it
-		return 1
-	}
-	signal := <-signals // SIGTERM, Ctrl-C, or the server that has failed
-	ctx, cancel = context.WithTimeout(context.Background(), app.StopTimeout())
-	defer cancel()
-	if err := app.Stop(ctx); err != nil {
-		return 1
-	}
-	return signal.ExitCode
-}
-
-func parse(args []string) (o options, err error) {
-	flags := flag.NewFlagSet("fx", flag.ContinueOnError)
-	flags.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to serve on")
-	flags.DurationVar(&o.stopTimeout, "stop", 15*time.Second, "how long the stop may take, all in all")
-	flags.DurationVar(&o.mail, "mail", 2*time.Second, "how long a mail takes")
-	return o, flags.Parse(args)
 }
 
 // service is all that the program is made of. The order of the lines does not matter: what depends on what does.
@@ -82,10 +48,6 @@ func background(o options, out io.Writer) fx.Option {
 			newTasks,
 			newMail,
 		),
-		fx.WithLogger(func(l *slog.Logger) fxevent.Logger {
-			events := &fxevent.SlogLogger{Logger: l}
-			events.UseLogLevel(slog.LevelDebug) // of fx only what goes wrong
-			return events
-		}),
+		fx.WithLogger(newFxLogger),
 	)
 }

@@ -7,7 +7,15 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/fx"
+	"go.uber.org/fx/fxevent"
 )
+
+// newFxLogger logs of fx only what goes wrong.
+func newFxLogger(l *slog.Logger) fxevent.Logger {
+	events := &fxevent.SlogLogger{Logger: l}
+	events.UseLogLevel(slog.LevelDebug)
+	return events
+}
 
 // newTracerProvider returns a provider that exports in batches, as in production: what is not flushed by its Shutdown is
 // lost, and so are spans that end after it.

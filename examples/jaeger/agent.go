@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/examples/internal/pretend"
 )
 
 // An agent answers in three nodes, and leaves to background tasks what must not hold the answer up.
@@ -58,14 +59,5 @@ func (a *agent) node(ctx context.Context, name string, spawn func(context.Contex
 	ctx, span := a.tracer.Start(ctx, name)
 	defer span.End()
 	spawn(ctx)
-	return pause(ctx, a.think) // the model, which is made up
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return pretend.Work(ctx, a.think) // the model
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/url"
@@ -9,6 +10,23 @@ import (
 
 	"github.com/afterspan/afterspan/otelmw"
 )
+
+// ask asks the agent as often as the options say, each time in a conversation of its own, and prints where to look.
+func ask(ctx context.Context, o options, a *agent, out io.Writer) error {
+	for i := range o.questions {
+		thread := fmt.Sprintf("thread-%d", i+1)
+		span, err := a.invoke(ctx, thread)
+		if err != nil {
+			return err
+		}
+		if span.IsSampled() {
+			printPages(out, o, thread, span.TraceID())
+		} else {
+			fmt.Fprintf(out, "%s is not sampled, nor are its tasks\n", thread)
+		}
+	}
+	return nil
+}
 
 // printPages prints which of Jaeger's pages show a conversation: the agent's trace, and all tasks that the agent
 // spawned. The second is a search, since no trace store follows a link backwards. Children are in the agent's trace.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/examples/internal/pretend"
 )
 
 // A conversation is what the background tasks of one question belong to.
@@ -23,7 +24,7 @@ func (c *conversation) background(ctx context.Context, name string, fn core.Func
 
 // loadProfile completes.
 func (c *conversation) loadProfile(ctx context.Context) {
-	c.background(ctx, "load_profile", func(ctx context.Context) error { return pause(ctx, c.think/2) })
+	c.background(ctx, "load_profile", func(ctx context.Context) error { return pretend.Work(ctx, c.think/2) })
 }
 
 // indexDocuments completes, and has a span of its own making in its trace.
@@ -31,7 +32,7 @@ func (c *conversation) indexDocuments(ctx context.Context) {
 	c.background(ctx, "index_documents", func(ctx context.Context) error {
 		ctx, span := c.tracer.Start(ctx, "embed")
 		defer span.End()
-		return pause(ctx, 2*c.think)
+		return pretend.Work(ctx, 2*c.think)
 	})
 }
 

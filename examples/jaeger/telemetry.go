@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"os"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -60,4 +63,26 @@ func hostIP() string {
 		}
 	}
 	return "127.0.0.1"
+}
+
+// export sends the last spans. That nobody takes them, the SDK says on stderr: it is no failure of the program.
+func export(ctx context.Context, tp *sdktrace.TracerProvider) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := tp.Shutdown(ctx); err != nil {
+		return fmt.Errorf("exporting the last spans: %w", err)
+	}
+	return nil
+}
+
+// newLogger returns a logger for a terminal. A panic's stack, which has many lines, is to be seen in Jaeger.
+func newLogger(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
+		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+			if len(groups) == 0 && (a.Key == "stack" || a.Key == slog.TimeKey) {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"time"
@@ -21,8 +22,9 @@ type options struct {
 	think       time.Duration
 }
 
-func parse(args []string) (o options, err error) {
+func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags := flag.NewFlagSet("publish", flag.ContinueOnError)
+	flags.SetOutput(stderr)
 	flags.StringVar(&o.redis, "redis", "", "`address` of a Redis to go through")
 	flags.StringVar(&o.nats, "nats", "", "`URL` of a NATS with JetStream to go through (default one that is embedded)")
 	flags.StringVar(&o.stream, "stream", "agent-events-"+uuid.NewString()[:8], "`name` of the stream")

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -36,7 +37,7 @@ var (
 // checkRun checks that the subscriber has seen all events, in order, and that each of its spans links to the task that published the event.
 func checkRun(t *testing.T, args ...string) {
 	var out bytes.Buffer
-	require.NoError(t, run(t.Context(), args, &out))
+	require.NoError(t, run(t.Context(), args, &out, os.Stderr))
 	arrived := arrivedLine.FindAllStringSubmatch(out.String(), -1)
 	published := publishedLine.FindAllStringSubmatch(out.String(), -1)
 	require.Len(t, arrived, 8, out.String())
@@ -56,7 +57,7 @@ func TestBrokerThatIsNotThere(t *testing.T) {
 	addr := l.Addr().String()
 	require.NoError(t, l.Close())
 	for _, args := range [][]string{{"-redis", addr}, {"-nats", "nats://" + addr}} {
-		assert.ErrorContains(t, run(t.Context(), args, new(bytes.Buffer)), "opening the broker")
+		assert.ErrorContains(t, run(t.Context(), args, io.Discard, io.Discard), "opening the broker")
 	}
 }
 

@@ -1,92 +1,143 @@
-// Quickstart is an agent that answers a question from documents, and leaves to background tasks what must not
-// hold the answer up: it publishes its progress, indexes what it reads, keeps a transcript, and notifies
-// somebody. One task times out and one panics, as tasks do. From the root of the module:
+// Quickstart is a shop: an HTTP service that takes an order, answers at once, and leaves the rest to
+// background tasks. One of them times out and one panics, as tasks do. From the root of the repository:
 //
 //	go run ./examples/quickstart
 //
-// It needs no server and no language model: the answer is extractive, those sentences of the documents that
-// fit the question best. Then come the spans, the logs and the statistics of the run.
+// It places one order and ends, as at a deploy. Then come the spans, the log and the figures of the
+// shutdown. No other server is needed. tasks.go has what the tasks do. With -http 127.0.0.1:8080 it
+// serves until Ctrl-C, and shows its tasks at http://127.0.0.1:8080/debug/tasks/.
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/examples/internal/screen"
 	"github.com/afterspan/afterspan/otelmw"
+	"github.com/afterspan/afterspan/taskz"
 )
 
 func main() {
+	addr := flag.String("http", "", "serve on this `address` until Ctrl-C, with a page of the tasks at /debug/tasks/")
+	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
+	defer stop()
+	if err := run(ctx, *addr, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "quickstart:", err)
+		os.Exit(1)
 	}
-	os.Exit(exitCode(err))
 }
 
-// answerQuestion is the life of a program with background tasks: make a manager, work, shut down.
-func answerQuestion(
-	ctx context.Context, o options, tp *sdktrace.TracerProvider, logs slog.Handler, out io.Writer,
-) (stats core.ShutdownStats, err error) {
-	r, err := openResources(o)
-	if err != nil {
-		return stats, err
-	}
-	defer func() { err = errors.Join(err, r.close()) }() // after the shutdown, since the tasks use them
-
-	// One manager for the whole process. The middleware is all that it takes to trace each task.
-	tasks := core.New(
-		core.WithMiddleware(otelmw.New(otelmw.WithTracerProvider(tp)), o.page.middleware()),
-		core.WithLogger(slog.New(o.page.logHandler(traceHandler{logs}))),
-		core.WithTaskDefaults(core.WithTimeout(10*time.Second)),
-		core.WithShutdownTimeout(5*time.Second),
-	)
-
-	o.page.serve(tasks)
-	result, err := newAgent(r, tp, tasks).invoke(ctx, o.question)
-	if err == nil {
-		_, err = io.WriteString(out, answerText(o, result, r.outDir))
-	}
-
-	// First the tasks, then the provider: the other way round, the spans of all that still runs are lost.
-	// Ctrl-C ends the agent, but not this. Each has its own bound, so that slow tasks leave time to export.
-	// shutdownErr names the tasks that had to be cancelled, or did not stop.
-	ctx = context.WithoutCancel(ctx)
-	stats, shutdownErr := tasks.Shutdown(ctx)
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	return stats, errors.Join(err, shutdownErr, tp.Shutdown(ctx))
-}
-
-// run is main with everything that a test replaces.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	o, err := parseOptions(args)
+func run(ctx context.Context, addr string, out io.Writer) error {
+	// OpenTelemetry as in any service, but for the exporter: the spans are drawn on the screen.
+	view, err := screen.NewView()
 	if err != nil {
 		return err
 	}
-	if o.page, err = newPage(o.pageAddr); err != nil {
-		return fmt.Errorf("quickstart: %w", err)
-	}
-	screen := stdout
-	if o.raw {
-		screen = stderr
-		err = showRaw(ctx, o, stdout, stderr)
-	} else {
-		err = showTree(ctx, o, stdout)
-	}
+	tp := sdktrace.NewTracerProvider(sdktrace.WithBatcher(view.Exporter))
+
+	// One manager for the whole program. otelmw traces every task, and links it with its request. The
+	// page remembers what became of it.
+	page := taskz.New(taskz.WithTraceID(otelmw.TraceID))
+	tasks := core.New(
+		core.WithMiddleware(otelmw.New(otelmw.WithTracerProvider(tp)), page.Middleware()),
+		core.WithLogger(slog.New(page.LogHandler(view.Logger.Handler()))),
+		core.WithTaskDefaults(core.WithTimeout(10*time.Second)),
+	)
+
+	shop, err := openShop(tasks, tp.Tracer("quickstart"))
 	if err != nil {
-		return fmt.Errorf("quickstart: %w", errors.Join(err, o.page.close()))
+		return err
 	}
-	return o.page.stay(ctx, screen)
+	defer func() { _ = shop.close() }()
+	mux := http.NewServeMux()
+	mux.Handle("POST /orders", shop)
+	mux.Handle("/debug/tasks/", page.Handler(tasks))
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	listener, err := net.Listen("tcp", cmp.Or(addr, "127.0.0.1:0"))
+	if err != nil {
+		return err
+	}
+	go func() { _ = server.Serve(listener) }()
+
+	url := "http://" + listener.Addr().String()
+	if err := placeOrder(ctx, out, url); err != nil {
+		return err
+	}
+	if addr != "" {
+		fmt.Fprintf(out, "The tasks: %s/debug/tasks/\nCtrl-C ends the program.\n\n", url)
+		<-ctx.Done()
+	}
+
+	// The end of a program: no new requests, then the tasks, then the last spans. Each has a time of its
+	// own. The error of the tasks names those that did not get finished.
+	stats, err := shutdown(ctx, server, tasks, tp)
+	if err != nil {
+		return err
+	}
+	return report(out, view, stats)
+}
+
+// shutdown ends everything in the right order. Tasks that run get up to 15 s to finish.
+func shutdown(
+	ctx context.Context, server *http.Server, tasks *core.Manager, tp *sdktrace.TracerProvider,
+) (stats core.ShutdownStats, err error) {
+	within := func(d time.Duration, stop func(context.Context) error) error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d)
+		defer cancel()
+		return stop(ctx)
+	}
+	err = errors.Join(
+		within(5*time.Second, server.Shutdown),
+		within(15*time.Second, func(ctx context.Context) (err error) {
+			stats, err = tasks.Shutdown(ctx)
+			return err
+		}),
+		within(5*time.Second, tp.Shutdown),
+	)
+	return stats, err
+}
+
+// placeOrder is the customer.
+func placeOrder(ctx context.Context, out io.Writer, url string) error {
+	body := strings.NewReader(`{"id":"o-7","customer":"ada","items":["tea","kettle","cup"]}`)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/orders", body)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	fmt.Fprintf(out, "POST /orders answered %s after %v: %s\n\n",
+		response.Status, time.Since(began).Round(100*time.Microsecond), text)
+	return err
+}
+
+func report(out io.Writer, view *screen.View, stats core.ShutdownStats) error {
+	if err := view.Draw(out); err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(stats, "", "  ")
+	fmt.Fprintf(out, "\nWhat the shutdown of the background tasks came to: %s\n", text)
+	return err
 }

@@ -1,96 +1,138 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/afterspan/afterspan/core"
-	"github.com/afterspan/afterspan/publisher"
 )
 
-// background starts a task of this conversation. Its handle may be dropped: what becomes of the task is
-// traced, logged and counted.
-func (a *agent) background(ctx context.Context, name string, fn core.Func, opts ...core.TaskOption) *core.Task {
-	return a.tasks.Go(ctx, name, fn, append(opts, core.WithAttrs(slog.String("thread_id", a.thread)))...)
+// A shop takes orders. It keeps them, and what its tasks make of them, in a folder.
+type shop struct {
+	tasks     *core.Manager
+	customers core.Keyed // the tasks of one customer run in order
+	tracer    trace.Tracer
+	folder    string
+	mail      net.Listener // a mail server that is down in the worst way: it takes connections and never answers
 }
 
-// publishEvent tells others how the agent gets on, in order. Neither a slow broker nor one that is down holds it up.
-func (a *agent) publishEvent(ctx context.Context, node string, what publisher.Type, text string) {
-	a.events.Go(ctx, publisher.Event{
-		Kind: publisher.KindNodeExecution, Type: what, NodeName: node, ThreadID: a.thread, Content: text,
-	})
+type order struct {
+	ID       string   `json:"id"`
+	Customer string   `json:"customer"`
+	Items    []string `json:"items"`
 }
 
-// indexDocuments starts to index what was read, and returns how to wait for the result: this task has one,
-// and the handle is what makes it safe to use.
-func (a *agent) indexDocuments(ctx context.Context, sections []section) func(context.Context) (*index, error) {
-	var result *index
-	task := a.background(ctx, "index_documents", func(ctx context.Context) (err error) {
-		result, err = newIndex(ctx, sections)
-		return err
-	})
-	return func(ctx context.Context) (*index, error) {
-		if err := task.Wait(ctx); err != nil {
-			return nil, fmt.Errorf("waiting for the index: %w", err)
-		}
-		return result, nil // what the task wrote is visible here, since it had ended before Wait returned nil
+func openShop(tasks *core.Manager, tracer trace.Tracer) (*shop, error) {
+	folder, err := os.MkdirTemp("", "afterspan-quickstart-")
+	if err != nil {
+		return nil, err
 	}
+	mail, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	return &shop{tasks: tasks, tracer: tracer, folder: folder, mail: mail}, nil
 }
 
-// writeTranscript keeps the conversation. It is copied first, since the agent may go on to the next question.
-func (a *agent) writeTranscript(ctx context.Context) {
-	messages := slices.Clone(a.transcript)
-	file := filepath.Join(a.outDir, "transcript.json")
-	a.background(ctx, "write_transcript", func(context.Context) error {
-		content, err := json.MarshalIndent(messages, "", "  ")
-		if err != nil {
-			return fmt.Errorf("encoding the transcript: %w", err)
-		}
-		return os.WriteFile(file, append(content, '\n'), 0o644)
-	})
+func (s *shop) close() error {
+	return errors.Join(s.mail.Close(), os.RemoveAll(s.folder))
 }
 
-// notify posts the answer to a webhook. It passes its context on, and so the timeout ends it.
-func (a *agent) notify(ctx context.Context, result answer) {
-	a.background(ctx, "notify", func(ctx context.Context) error {
-		body, err := json.Marshal(map[string]string{"thread_id": a.thread, "answer": result.String()})
-		if err != nil {
-			return fmt.Errorf("encoding the notification: %w", err)
-		}
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, a.webhookURL, bytes.NewReader(body))
-		if err != nil {
-			return err
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			return err
-		}
-		if response.StatusCode >= http.StatusMultipleChoices {
-			err = fmt.Errorf("notifying: %s", response.Status)
-		}
-		return errors.Join(err, response.Body.Close())
-	}, core.WithTimeout(a.notifyTimeout))
+// ServeHTTP stores the order, starts the tasks and answers.
+func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ctx, span := s.tracer.Start(r.Context(), r.Method+" /orders", trace.WithSpanKind(trace.SpanKindServer))
+	defer span.End()
+	var o order
+	if err := json.NewDecoder(r.Body).Decode(&o); err != nil || o.ID == "" {
+		http.Error(w, "an order is {\"id\": …, \"customer\": …, \"items\": […]}", http.StatusBadRequest)
+		return
+	}
+	if err := s.store(ctx, o); err != nil {
+		http.Error(w, "the order could not be stored", http.StatusInternalServerError)
+		return
+	}
+	s.startTasks(ctx, o)
+	w.WriteHeader(http.StatusAccepted)
+	fmt.Fprintf(w, "order %s, %d tasks are running", o.ID, s.tasks.Stats().Running)
 }
 
-// scoreSources works out how clearly each quote beat the next one, to tune the ranking with.
-//
-// It has a bug, and has it on purpose: the last quote has no next one. After a plain go statement this
-// panic would have ended the process.
-func (a *agent) scoreSources(ctx context.Context, quotes []quote) {
-	a.background(ctx, "score_sources", func(ctx context.Context) error {
-		margins := make([]float64, len(quotes))
-		for i := range quotes {
-			margins[i] = quotes[i].score - quotes[i+1].score
+// startTasks starts what the customer need not wait for. The handles may be dropped: what becomes of a
+// task is traced, logged and counted.
+func (s *shop) startTasks(ctx context.Context, o order) {
+	ctx = core.ContextWithAttrs(ctx, slog.String("order_id", o.ID)) // on the span and in the log of each task
+	s.tasks.Go(ctx, "write_invoice", func(ctx context.Context) error { return s.writeInvoice(ctx, o) })
+	s.tasks.Go(ctx, "update_account", func(ctx context.Context) error { return s.updateAccount(ctx, o) },
+		core.WithKey(&s.customers, o.Customer))
+	s.tasks.Go(ctx, "send_receipt", func(ctx context.Context) error { return s.sendReceipt(ctx, o) },
+		core.WithTimeout(150*time.Millisecond))
+	s.tasks.Go(ctx, "award_points", func(context.Context) error { return awardPoints(o) })
+}
+
+func (s *shop) store(ctx context.Context, o order) error {
+	_, span := s.tracer.Start(ctx, "store order")
+	defer span.End()
+	text, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.file("order", o.ID), text, 0o600)
+}
+
+// file returns the name of a file of the shop. An id is not trusted with a path.
+func (s *shop) file(kind, id string) string {
+	return filepath.Join(s.folder, kind+"-"+filepath.Base(id)+".txt")
+}
+
+// writeInvoice has a span of its own inside the task's.
+func (s *shop) writeInvoice(ctx context.Context, o order) error {
+	_, span := s.tracer.Start(ctx, "render invoice")
+	defer span.End()
+	text := fmt.Sprintf("Invoice %s for %s\n%s\n", o.ID, o.Customer, strings.Join(o.Items, "\n"))
+	return os.WriteFile(s.file("invoice", o.ID), []byte(text), 0o600)
+}
+
+// updateAccount adds the order to the customer's account. WithKey keeps two orders from doing so at once.
+func (s *shop) updateAccount(_ context.Context, o order) error {
+	file, err := os.OpenFile(s.file("account", o.Customer), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(file, "%s: %d items\n", o.ID, len(o.Items))
+	return errors.Join(err, file.Close())
+}
+
+// sendReceipt passes its context on, and so the task's timeout ends the call.
+func (s *shop) sendReceipt(ctx context.Context, o order) error {
+	url := "http://" + s.mail.Addr().String() + "/send"
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(o.ID))
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	return response.Body.Close()
+}
+
+// awardPoints has a bug on purpose: the last item has no next one. After a plain go statement the panic
+// would have ended the program.
+func awardPoints(o order) error {
+	for i := range o.Items {
+		if o.Items[i] == o.Items[i+1] {
+			return errors.New("the same item twice")
 		}
-		a.publishEvent(ctx, "answer", publisher.TypeUpdate, fmt.Sprint("margins ", margins))
-		return nil
-	})
+	}
+	return nil
 }

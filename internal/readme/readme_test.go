@@ -13,17 +13,21 @@ import (
 
 var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
 
-// Every block of Go in the README stands in example_test.go, line by line, and so compiles.
+// Every block of Go in the README stands in example_test.go, line by line, and so compiles. Those about
+// River stand in riverq/dbtest, which has a database driver.
 func TestGoBlocksAreCompiled(t *testing.T) {
 	page, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
 	code, err := os.ReadFile("example_test.go")
 	require.NoError(t, err)
+	river, err := os.ReadFile("../../riverq/dbtest/readme_test.go")
+	require.NoError(t, err)
+	all := flat(string(code)) + flat(string(river))
 
 	blocks := goBlock.FindAllStringSubmatch(string(page), -1)
 	require.NotEmpty(t, blocks)
 	for _, block := range blocks {
-		assert.Contains(t, flat(string(code)), flat(block[1]), "not in example_test.go:\n%s", block[1])
+		assert.Contains(t, all, flat(block[1]), "not in example_test.go:\n%s", block[1])
 	}
 }
 

@@ -41,8 +41,10 @@ func WithEncoding(e publisher.Encoding) Option {
 
 // WithMaxMessageSize sets how many bytes the body of a message may have. Publish refuses larger ones.
 // The default is 16 MiB (16,777,216), the default of max_message_size in RabbitMQ 4. Set it to what
-// your broker allows, which the protocol does not tell. 0 or less means no limit: the broker then
-// closes the channel, and the events that are being sent on it fail.
+// your broker allows, which the protocol does not tell. 0 or less means no limit.
+//
+// The broker answers a larger body by closing the channel, and all events that are being sent on it
+// fail. The error is [publisher.Permanent] for the largest event that was sent on the channel.
 func WithMaxMessageSize(n int) Option {
 	return func(p *Publisher) { p.maxSize = n }
 }
@@ -159,7 +161,7 @@ func (p *Publisher) send(ctx context.Context, key string, msg amqp.Publishing) e
 		return err
 	}
 	err := l.send(ctx, p.exchange, key, msg)
-	if refusedBody(err, len(msg.Body)) {
+	if l.refuses(err, len(msg.Body)) {
 		return publisher.Permanent(err)
 	}
 	return err

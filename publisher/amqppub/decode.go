@@ -11,7 +11,8 @@ import (
 // contentType is the name by which package publisher has the content type among the headers.
 const contentType = "content-type"
 
-// Decode returns the event in a delivery, in any encoding.
+// Decode returns the event in a delivery, in any encoding. An error of Decode is
+// [publisher.Permanent].
 func Decode(d amqp.Delivery) (publisher.Event, error) {
 	m := publisher.Message{ID: d.MessageId, Header: make(map[string]string, len(d.Headers)+1), Body: d.Body}
 	for name, value := range d.Headers {

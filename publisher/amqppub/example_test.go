@@ -8,8 +8,6 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
-	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/afterspan/afterspan/core"
 	"github.com/afterspan/afterspan/publisher"
@@ -20,10 +18,7 @@ var (
 	ctx     = context.Background()
 	conn    *amqp.Connection
 	channel *amqp.Channel
-	tracer  = noop.NewTracerProvider().Tracer("")
 )
-
-func handle(context.Context, publisher.Event) error { return nil }
 
 // broker has a connection to RabbitMQ, and replaces it when it is closed.
 type broker struct {
@@ -86,10 +81,16 @@ func ExampleNew_declare() {
 	if err := channel.ExchangeDeclare("agent", amqp.ExchangeTopic, durable, autoDelete, internal, noWait, nil); err != nil {
 		return
 	}
-	if _, err := channel.QueueDeclare("billing", durable, autoDelete, exclusive, noWait, amqp.Table{
-		amqp.QueueTypeArg: amqp.QueueTypeQuorum,
-	}); err != nil {
-		return
+	for queue, args := range map[string]amqp.Table{
+		"billing": {
+			amqp.QueueTypeArg: amqp.QueueTypeQuorum, "x-delivery-limit": 60,
+			"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "billing.dead",
+		},
+		"billing.dead": {amqp.QueueTypeArg: amqp.QueueTypeQuorum},
+	} {
+		if _, err := channel.QueueDeclare(queue, durable, autoDelete, exclusive, noWait, args); err != nil {
+			return
+		}
 	}
 	if err := channel.QueueBind("billing", "events.#", "agent", noWait, nil); err != nil {
 		return
@@ -101,30 +102,4 @@ func ExampleWithRoutingKeyFunc() {
 		return "events." + string(e.Kind)
 	})
 	amqppub.New(conn, "agent", "", byKind)
-}
-
-func ExampleDecode() {
-	consume := func(d amqp.Delivery) error {
-		event, err := amqppub.Decode(d)
-		if err != nil {
-			return err
-		}
-		ctx, span := tracer.Start(ctx, "handle", trace.WithLinks(trace.Link{SpanContext: event.SpanContext()}))
-		defer span.End()
-		return handle(ctx, event)
-	}
-
-	autoAck, exclusive, noLocal, noWait := false, false, false, false
-	deliveries, err := channel.Consume("billing", "", autoAck, exclusive, noLocal, noWait, nil)
-	if err != nil {
-		return
-	}
-	for d := range deliveries {
-		if err := consume(d); err != nil {
-			slog.Error("event not handled", "id", d.MessageId, "error", err)
-			_ = d.Reject(false) // to the queue's dead letter exchange, if it has one
-			continue
-		}
-		_ = d.Ack(false)
-	}
 }

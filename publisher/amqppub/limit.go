@@ -3,9 +3,6 @@ package amqppub
 import (
 	"cmp"
 	"errors"
-	"strconv"
-	"strings"
-	"unicode"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -48,14 +45,16 @@ func headerFrame(msg amqp.Publishing) int {
 	return size
 }
 
-// refusedBody reports whether the broker closed the channel because of a body of this size. The
-// channel's other messages fail with the same error, but have done nothing wrong. The broker says
-// which size it refused in the first number of its text.
-func refusedBody(err error, size int) bool {
+// refuses reports whether err says that the broker refuses a body of this size for good. A body beyond
+// its max_message_size is the only thing in our messages that it answers with PRECONDITION_FAILED. It
+// closes the channel, and no field of the answer says which message it means. But if a body was too
+// large, then so is the largest that was sent on the channel. The others can be tried again.
+func (l *link) refuses(err error, size int) bool {
 	reason, ok := errors.AsType[*amqp.Error](err)
 	if !ok || reason.Code != amqp.PreconditionFailed {
 		return false
 	}
-	numbers := strings.FieldsFunc(reason.Reason, func(r rune) bool { return !unicode.IsDigit(r) })
-	return len(numbers) > 0 && strings.Contains(reason.Reason, "size") && numbers[0] == strconv.Itoa(size)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return size >= l.largest
 }

@@ -19,8 +19,9 @@ type link struct {
 	closed  chan struct{} // closed when the channel or its connection is closed
 	reason  error         // why the link is closed; read it only after closed is closed
 
-	mu      sync.Mutex // guards flights
+	mu      sync.Mutex // guards the fields below
 	flights map[string]*flight
+	largest int // how many bytes the largest body that was sent on the link has
 }
 
 // A flight counts the messages with one ID that are being sent. There is more than one only if the
@@ -101,7 +102,7 @@ func (l *link) isClosed() bool {
 
 // send sends the message and waits for its confirmation.
 func (l *link) send(ctx context.Context, exchange, key string, msg amqp.Publishing) error {
-	l.begin(msg.MessageId)
+	l.begin(msg)
 	err := l.publish(ctx, exchange, key, msg)
 	returned := l.end(msg.MessageId)
 	if err != nil {
@@ -187,10 +188,12 @@ func (l *link) write(ctx context.Context, exchange, key string, msg amqp.Publish
 	}
 }
 
-// begin records that a message with this ID is being sent.
-func (l *link) begin(id string) {
+// begin records that the message is being sent.
+func (l *link) begin(msg amqp.Publishing) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	id := msg.MessageId
+	l.largest = max(l.largest, len(msg.Body))
 	if l.flights[id] == nil {
 		l.flights[id] = &flight{}
 	}

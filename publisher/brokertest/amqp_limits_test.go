@@ -48,24 +48,36 @@ func marksRefusedBodies(t *testing.T, r *rabbit) {
 	var wg sync.WaitGroup
 	for i := range around {
 		wg.Go(func() {
-			for {
-				err := p.Publish(t.Context(), somethingIn(fmt.Sprint("thread-", i)))
-				if err == nil {
-					return
-				}
-				if !assert.False(t, publisher.IsPermanent(err), "%v", err) {
-					return
-				}
-			}
+			assert.NoError(t, publishUntilDecided(t, p, somethingIn(fmt.Sprint("thread-", i))))
 		})
 	}
-	wg.Go(func() {
-		err := p.Publish(t.Context(), heavy(rabbitMaxSize))
-		var reason *amqp.Error
-		assert.ErrorAs(t, err, &reason)
-		assert.True(t, publisher.IsPermanent(err), "%v", err)
-	})
+	for _, size := range []int{rabbitMaxSize, rabbitMaxSize + 1, 2 * rabbitMaxSize} {
+		wg.Go(func() {
+			var reason *amqp.Error
+			assert.ErrorAs(t, publishUntilDecided(t, p, heavy(size)), &reason, "a body of %d bytes", size)
+		})
+	}
 	wg.Wait()
 	require.False(t, conn.IsClosed())
 	require.GreaterOrEqual(t, len(drain(t, channel, name)), around)
+}
+
+// publishUntilDecided retries until the event is delivered or has failed for good.
+func publishUntilDecided(t *testing.T, p publisher.Publisher, e publisher.Event) error {
+	for {
+		err := p.Publish(t.Context(), e)
+		if err == nil || publisher.IsPermanent(err) {
+			return err
+		}
+	}
+}
+
+// One attempt is enough if no larger body was sent.
+func marksTheLargestAtOnce(t *testing.T, r *rabbit) {
+	conn, channel := r.open(t)
+	p := amqppub.New(conn, "", queue(t, channel, nil), amqppub.WithMaxMessageSize(0))
+	require.NoError(t, p.Publish(t.Context(), heavy(rabbitMaxSize/2)))
+	err := p.Publish(t.Context(), heavy(rabbitMaxSize))
+	require.True(t, publisher.IsPermanent(err), "%v", err)
+	require.NoError(t, p.Publish(t.Context(), heavy(rabbitMaxSize/2)))
 }

@@ -37,6 +37,9 @@ func TestRabbitMQ(t *testing.T) {
 		{"an ID or routing key that is too long fails only its own event", refusesLongStrings},
 		{"headers may fill a frame and no more", takesHeadersUpToAFrame},
 		{"a body that the broker refuses is permanent, and the events around it are not", marksRefusedBodies},
+		{"the largest body that was sent is the one that the broker refuses", marksTheLargestAtOnce},
+		{"a consumer that dies leaves its event to the next one", consumerThatDies},
+		{"a quorum queue gives up an event that kills its consumers", givesUpAnEventThatKills},
 		{"one call of the hook serves all waiting events", reconnectsOnce},
 		{"a hook that fails is called again for the next event", callsHookAgain},
 		{"a hook's connection that is not open is an error", refusesClosedConnections},
@@ -50,8 +53,11 @@ func TestRabbitMQ(t *testing.T) {
 }
 
 func streamIsWhole(t *testing.T, r *rabbit) {
-	conn, channel := r.open(t)
+	_, channel := r.open(t)
 	name := queue(t, channel, nil)
+	r.stop(t) // writes the declaration to disk: a kill soon after it would lose the queue
+	r.start(t)
+	conn, _ := r.open(t)
 	for range 2 {
 		dead, _ := r.open(t)
 		r.away = append(r.away, dead)

@@ -102,7 +102,18 @@ func (p *process) kill(t *testing.T) {
 	<-p.exited
 }
 
-// pause stops the process until it is resumed. Its connections stay open, and it answers nothing.
+// stop asks the process to end, and waits until it has.
+func (p *process) stop(t *testing.T) {
+	t.Helper()
+	p.signal(syscall.SIGTERM)
+	select {
+	case <-p.exited:
+	case <-time.After(time.Minute):
+		t.Fatalf("%v has not ended:\n%s", p.args, p.output)
+	}
+}
+
+// pause halts the process until it is resumed. Its connections stay open, and it answers nothing.
 func (p *process) pause(t *testing.T) {
 	t.Helper()
 	p.signal(syscall.SIGSTOP)

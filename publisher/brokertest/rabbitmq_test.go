@@ -163,6 +163,19 @@ func queue(t *testing.T, channel *amqp.Channel, args amqp.Table) string {
 	return q.Name
 }
 
+// depth returns how many messages of a queue wait for a consumer.
+func (r *rabbit) depth(t *testing.T, queue string) int {
+	t.Helper()
+	conn, err := r.connect(t.Context())
+	require.NoError(t, err)
+	defer closeQuietly(conn)
+	channel, err := conn.Channel()
+	require.NoError(t, err)
+	q, err := channel.QueueDeclarePassive(queue, true, false, false, false, nil)
+	require.NoError(t, err)
+	return q.Messages
+}
+
 // drain removes and returns all events of a queue.
 func drain(t *testing.T, channel *amqp.Channel, queue string) (events []publisher.Event) {
 	t.Helper()

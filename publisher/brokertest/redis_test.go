@@ -220,6 +220,7 @@ func TestRedisStream(t *testing.T) {
 		_, err := redispub.Decode(entry)
 		require.EqualError(t, err,
 			"redispub: entry "+entry.ID+` has no field "data": it was trimmed, or is not an event`)
+		require.True(t, publisher.IsPermanent(err))
 	})
 }
 

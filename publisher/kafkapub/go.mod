@@ -5,7 +5,6 @@ go 1.26.0
 require (
 	github.com/afterspan/afterspan v0.1.0
 	github.com/twmb/franz-go v1.19.5
-	go.opentelemetry.io/otel/trace v1.45.0
 )
 
 require (
@@ -15,4 +14,5 @@ require (
 	github.com/pierrec/lz4/v4 v4.1.22 // indirect
 	github.com/twmb/franz-go/pkg/kmsg v1.11.2 // indirect
 	go.opentelemetry.io/otel v1.45.0 // indirect
+	go.opentelemetry.io/otel/trace v1.45.0 // indirect
 )

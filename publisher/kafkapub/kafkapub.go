@@ -58,6 +58,8 @@ const prefix = "ce_"
 // is done while the record is being sent, the record may still arrive, since the client cannot
 // cancel it.
 //
+// If the client is closed, Publish returns [kgo.ErrClientClosed].
+//
 // If the record has more bytes than the client's ProducerBatchMaxBytes or MaxBufferedBytes allows,
 // Publish sends nothing and returns a [publisher.LimitError].
 func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
@@ -80,9 +82,12 @@ func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 // record that waits for a partition is cancelled, the client fails all records behind it with the
 // same error.
 //
-// produce calls ProduceSync, which does not linger. Produce lingers, by default for 10 ms, and
-// Ordered would send only one event of a key in that time.
+// produce calls ProduceSync, since Produce lingers: for 10 ms by default, in which Ordered would send
+// only one event of a key. ProduceSync lingers only for the first event of a topic.
 func (p *Publisher) produce(ctx context.Context, record *kgo.Record) error {
+	if p.client.Context().Err() != nil { // up to v1.21.3, a closed client would wait for ever
+		return kgo.ErrClientClosed
+	}
 	// Without ctx's deadline, the record's context can only end with Canceled.
 	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -110,7 +115,8 @@ func (p *Publisher) record(m publisher.Message, event publisher.Event) *kgo.Reco
 	return r
 }
 
-// Decode returns the event in a record, in any encoding.
+// Decode returns the event in a record, in any encoding. An error of Decode is
+// [publisher.Permanent].
 func Decode(r *kgo.Record) (publisher.Event, error) {
 	m := publisher.Message{Key: string(r.Key), Header: make(map[string]string), Body: r.Value}
 	for _, h := range r.Headers {

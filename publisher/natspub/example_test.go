@@ -7,8 +7,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/afterspan/afterspan/core"
 	"github.com/afterspan/afterspan/publisher"
@@ -16,16 +14,12 @@ import (
 )
 
 var (
-	ctx    = context.Background()
-	tasks  = core.New()
-	tracer = noop.NewTracerProvider().Tracer("")
+	ctx   = context.Background()
+	tasks = core.New()
 
-	nc       *nats.Conn
-	js       jetstream.JetStream
-	consumer jetstream.Consumer
+	nc *nats.Conn
+	js jetstream.JetStream
 )
-
-func handle(context.Context, publisher.Event) error { return nil }
 
 func Example() {
 	nc, err := nats.Connect("nats://localhost:4222", nats.MaxReconnects(-1), nats.ReconnectBufSize(-1))
@@ -64,29 +58,4 @@ func ExampleWithSubjectFunc() {
 	natspub.New(js, "", natspub.WithSubjectFunc(func(e publisher.Event) string {
 		return "agent.events." + string(e.Kind)
 	}))
-}
-
-func ExampleDecode() {
-	consume := func(msg jetstream.Msg) error {
-		event, err := natspub.Decode(msg.Headers(), msg.Data())
-		if err != nil {
-			return err
-		}
-		ctx, span := tracer.Start(ctx, "handle", trace.WithLinks(trace.Link{SpanContext: event.SpanContext()}))
-		defer span.End()
-		return handle(ctx, event)
-	}
-
-	consuming, err := consumer.Consume(func(msg jetstream.Msg) {
-		if err := consume(msg); err != nil {
-			slog.Error("event not handled; it will be delivered again", "error", err)
-			_ = msg.Nak()
-			return
-		}
-		_ = msg.Ack()
-	})
-	if err != nil {
-		return
-	}
-	defer consuming.Stop()
 }

@@ -17,7 +17,7 @@ import (
 // Publisher is a [publisher.Publisher] that sends to NATS. Make one with [New] or [NewCore]. It is
 // safe for concurrent use.
 type Publisher struct {
-	check    func(*nats.Msg) error // that the server takes a message of this size
+	check    func(*nats.Msg) error // returns an error if the message is too large for the server
 	send     func(context.Context, *nats.Msg) error
 	subject  func(publisher.Event) string
 	encoding publisher.Encoding
@@ -177,7 +177,8 @@ func escape(value string) string {
 }
 
 // Decode returns the event in a message of any encoding. For a [jetstream.Msg], pass msg.Headers()
-// and msg.Data(). For a [nats.Msg], pass msg.Header and msg.Data.
+// and msg.Data(). For a [nats.Msg], pass msg.Header and msg.Data. An error of Decode is
+// [publisher.Permanent].
 func Decode(header nats.Header, data []byte) (publisher.Event, error) {
 	m := publisher.Message{Header: make(map[string]string), Body: data}
 	for name := range header {

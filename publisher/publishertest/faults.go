@@ -11,7 +11,7 @@ import (
 )
 
 // The events around an event that is too large must arrive, also if they are being sent at the same
-// time: the refusal may cost neither their connection nor their place.
+// time: the refusal must neither close their connection nor change their order.
 func (k *kit) refusesTheTooLarge() {
 	if k.TooLarge == nil {
 		k.Skip("Target.TooLarge is nil")

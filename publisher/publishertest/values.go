@@ -22,8 +22,8 @@ func (k *kit) takesTimesAtTheEdges() {
 	}
 }
 
-// Most readers of JSON read numbers as float64, and one of two equal keys. A publisher that sends
-// such a value must bring it to the receiver as it is. Most refuse it.
+// Most readers of JSON turn numbers into float64, and keep one of two equal keys. A publisher that
+// accepts a value which does not survive that must deliver it unchanged. Most refuse it.
 func (k *kit) changesNoValue() {
 	for i, raw := range []string{
 		`9007199254740992`, `9007199254740993`, `-9223372036854775808`, `18446744073709551615`, `1e400`, `1e-400`,

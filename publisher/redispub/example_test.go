@@ -2,13 +2,10 @@ package redispub_test
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/afterspan/afterspan/core"
 	"github.com/afterspan/afterspan/publisher"
@@ -19,10 +16,7 @@ var (
 	ctx    = context.Background()
 	tasks  = core.New()
 	client = redis.NewClient(&redis.Options{Addr: "localhost:6379"})
-	tracer = noop.NewTracerProvider().Tracer("")
 )
-
-func handle(context.Context, publisher.Event) error { return nil }
 
 func Example() {
 	client := redis.NewClient(&redis.Options{
@@ -52,36 +46,5 @@ func ExampleWithPubSub() {
 	for msg := range subscription.Channel() {
 		event, err := redispub.DecodePubSub(msg)
 		slog.Info("event", "id", event.ID, "error", err)
-	}
-}
-
-func ExampleDecode() {
-	consume := func(entry redis.XMessage) error {
-		event, err := redispub.Decode(entry)
-		if err != nil {
-			return err
-		}
-		ctx, span := tracer.Start(ctx, "handle", trace.WithLinks(trace.Link{SpanContext: event.SpanContext()}))
-		defer span.End()
-		return handle(ctx, event)
-	}
-
-	for {
-		streams, err := client.XReadGroup(ctx, &redis.XReadGroupArgs{
-			Group: "billing", Consumer: "billing-1", Streams: []string{"agent.events", ">"}, Block: time.Second,
-		}).Result()
-		if errors.Is(err, redis.Nil) {
-			continue // there is no new entry
-		}
-		if err != nil {
-			return
-		}
-		for _, entry := range streams[0].Messages {
-			if err := consume(entry); err != nil {
-				slog.Error("event not handled; its entry stays pending", "entry", entry.ID, "error", err)
-				continue
-			}
-			client.XAck(ctx, "agent.events", "billing", entry.ID)
-		}
 	}
 }

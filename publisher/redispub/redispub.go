@@ -122,7 +122,7 @@ func (p *Publisher) command(m publisher.Message) (command func(context.Context) 
 
 // Decode returns the event in an entry of the stream, in any encoding. An entry without the field
 // data is an error. A consumer group can deliver such an entry, if it was trimmed while it was
-// pending.
+// pending. An error of Decode is [publisher.Permanent].
 func Decode(entry redis.XMessage) (publisher.Event, error) {
 	m := publisher.Message{Header: make(map[string]string)}
 	for name, value := range entry.Values {
@@ -130,7 +130,7 @@ func Decode(entry redis.XMessage) (publisher.Event, error) {
 	}
 	body, ok := m.Header[dataField]
 	if !ok {
-		return publisher.Event{}, fmt.Errorf("redispub: entry %s has no field %q: it was trimmed, or is not an event", entry.ID, dataField)
+		return publisher.Event{}, publisher.Permanent(fmt.Errorf("redispub: entry %s has no field %q: it was trimmed, or is not an event", entry.ID, dataField))
 	}
 	m.Body = []byte(body)
 	return publisher.Decode(m)

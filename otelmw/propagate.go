@@ -1,0 +1,71 @@
+package otelmw
+
+import (
+	"context"
+
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Fields of our own beside those of W3C trace context.
+const (
+	originField  = "afterspan-origin"  // the id of the trace that the first of a chain of tasks came from
+	spawnerField = "afterspan-spawner" // the id of the spawner's span, where traceparent has that of "spawn NAME"
+)
+
+// Inject writes into carrier what the spans of a task need if it runs in another process. traceparent
+// and tracestate (https://www.w3.org/TR/trace-context/) are the span that they link to, or with
+// [Child] their parent. afterspan-origin and afterspan-spawner are the values of
+// afterspan.origin.trace_id and afterspan.spawner.span_id.
+//
+// ctx is what the Spawn hooks returned, see [core.Chain.Spawn], or the context of a running task.
+// Without a task in ctx it writes the current span of ctx. It writes nothing for [None]. It does not
+// write baggage: use [propagation.Baggage] for that, if the other process may see it.
+func Inject(ctx context.Context, carrier propagation.TextMapCarrier) {
+	sc := trace.SpanContextFromContext(ctx)
+	var origin, spawner string
+	if s, ok := ctx.Value(spawnKey{}).(*spawn); ok {
+		origin = s.origin
+		if s.spawner.IsValid() {
+			sc, spawner = s.target(), s.spanID
+		}
+	}
+	if sc.IsValid() {
+		clean := trace.ContextWithSpanContext(context.Background(), sc)
+		propagation.TraceContext{}.Inject(clean, carrier)
+	}
+	if origin != "" {
+		carrier.Set(originField, origin)
+	}
+	if spawner != "" {
+		carrier.Set(spawnerField, spawner)
+	}
+}
+
+// target returns the span that the task's span refers to; it is invalid for None.
+func (s *spawn) target() trace.SpanContext {
+	if s.relation == Child {
+		return s.spawner
+	}
+	return s.link
+}
+
+// Extract returns a copy of ctx with what [Inject] wrote into carrier: for [core.Chain.Run], where a task
+// of another process runs. The span in it replaces the current one of ctx. What is missing or not
+// valid in carrier is left out.
+func Extract(ctx context.Context, carrier propagation.TextMapCarrier) context.Context {
+	sc := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), carrier))
+	if sc.IsValid() {
+		ctx = trace.ContextWithRemoteSpanContext(ctx, sc)
+	}
+	s := new(spawn)
+	if id, err := trace.TraceIDFromHex(carrier.Get(originField)); err == nil {
+		s.origin = id.String()
+	} else if sc.IsValid() {
+		s.origin = sc.TraceID().String()
+	}
+	if id, err := trace.SpanIDFromHex(carrier.Get(spawnerField)); err == nil && sc.IsValid() {
+		s.spanID = id.String()
+	}
+	return context.WithValue(ctx, spawnKey{}, s)
+}

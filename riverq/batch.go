@@ -1,0 +1,109 @@
+package riverq
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+)
+
+// An Inserter inserts jobs: a [river.Client].
+type Inserter interface {
+	InsertMany(ctx context.Context, jobs []river.InsertManyParams) ([]*rivertype.JobInsertResult, error)
+}
+
+// maxBatch limits the jobs of one insert. An insert that runs out of time has inserted none of them.
+const maxBatch = 200
+
+// A batcher inserts jobs that many tasks hand over at once. While one insert is under way the others
+// wait, and the next insert takes all of them.
+type batcher struct {
+	client Inserter
+
+	mu      sync.Mutex // guards waiting
+	waiting []*request
+
+	// inserting has room for the one that inserts. It guards the results of the requests. It is no mutex,
+	// because a bubble of testing/synctest does not wait for those.
+	inserting chan struct{}
+}
+
+func newBatcher(client Inserter) *batcher {
+	return &batcher{client: client, inserting: make(chan struct{}, 1)}
+}
+
+// A request is one job to insert.
+type request struct {
+	job      river.InsertManyParams
+	deadline time.Time
+	done     bool
+	err      error
+}
+
+// insert returns when the job is inserted, or has failed.
+func (b *batcher) insert(job river.InsertManyParams, timeout time.Duration) error {
+	r := &request{job: job, deadline: time.Now().Add(timeout)}
+	b.mu.Lock()
+	b.waiting = append(b.waiting, r)
+	b.mu.Unlock()
+	b.inserting <- struct{}{}
+	defer func() { <-b.inserting }()
+	for !r.done {
+		b.insertWaiting()
+	}
+	return r.err
+}
+
+// insertWaiting inserts jobs that wait, the oldest first. The caller holds inserting.
+func (b *batcher) insertWaiting() {
+	batch := b.take()
+	ctx, cancel := context.WithDeadline(withHandover(context.Background()), batch[len(batch)-1].deadline)
+	defer cancel()
+	if len(batch) > 1 && b.insertAll(ctx, batch) {
+		return
+	}
+	for _, r := range batch { // one that cannot be inserted must not take the others with it
+		_ = b.insertAll(ctx, []*request{r})
+	}
+}
+
+// take takes requests out of the queue. They count as failed until they are inserted, whatever the
+// client does.
+func (b *batcher) take() []*request {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := min(len(b.waiting), maxBatch)
+	batch := b.waiting[:n:n]
+	b.waiting = b.waiting[n:]
+	for _, r := range batch {
+		r.done, r.err = true, errNotInserted
+	}
+	return batch
+}
+
+// insertAll inserts the jobs of the batch, all of them or none.
+func (b *batcher) insertAll(ctx context.Context, batch []*request) (inserted bool) {
+	jobs := make([]river.InsertManyParams, len(batch))
+	for i, r := range batch {
+		jobs[i] = r.job
+	}
+	err := ctx.Err()
+	if err == nil {
+		_, err = b.client.InsertMany(ctx, jobs)
+	}
+	for _, r := range batch {
+		r.err = err
+	}
+	return err == nil
+}
+
+type handoverKey struct{}
+
+// withHandover marks inserts by Handover, whose jobs carry their trace already.
+func withHandover(ctx context.Context) context.Context {
+	return context.WithValue(ctx, handoverKey{}, true)
+}
+
+func isHandover(ctx context.Context) bool { return ctx.Value(handoverKey{}) != nil }

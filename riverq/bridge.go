@@ -1,0 +1,54 @@
+package riverq
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/riverqueue/river"
+
+	"github.com/afterspan/afterspan/core"
+)
+
+// Go starts fn with args as a task of m, as [core.Manager.Go] does. The task's name is the kind of
+// args. [Handover] can make a job of it, since args say all that fn needs to know: the worker of
+// that kind is WorkFunc(fn).
+//
+// args are encoded as JSON when the task is handed over. fn must not change what they refer to.
+func Go[T river.JobArgs](
+	ctx context.Context, m *core.Manager, args T, fn func(context.Context, T) error, opts ...core.TaskOption,
+) *core.Task {
+	ctx = context.WithValue(ctx, claimKey{}, &claim{args: args})
+	run := func(ctx context.Context) error { return fn(ctx, args) }
+	return m.Go(ctx, args.Kind(), run, opts...)
+}
+
+// WorkFunc returns a worker that calls fn with the arguments of the job. Its timeout and its retries
+// are those of the client. To set them embed it:
+//
+//	type receiptWorker struct{ river.Worker[ReceiptArgs] }
+//
+//	func (receiptWorker) Timeout(*river.Job[ReceiptArgs]) time.Duration { return 3 * time.Second }
+//
+//	river.AddWorker(workers, receiptWorker{riverq.WorkFunc(sendReceipt)})
+func WorkFunc[T river.JobArgs](fn func(context.Context, T) error) river.Worker[T] {
+	return river.WorkFunc(func(ctx context.Context, job *river.Job[T]) error { return fn(ctx, job.Args) })
+}
+
+// A claim carries the arguments of a task from Go to Handover, in the context. Tasks that the task
+// starts inherit the context, so the first task claims it.
+type claim struct {
+	args     river.JobArgs
+	task     atomic.Pointer[core.Task]
+	inserted atomic.Bool
+}
+
+type claimKey struct{}
+
+// claimOf returns the claim of t if Go started it, else nil.
+func claimOf(ctx context.Context, t *core.Task) *claim {
+	c, _ := ctx.Value(claimKey{}).(*claim)
+	if c == nil || !c.task.CompareAndSwap(nil, t) && c.task.Load() != t {
+		return nil
+	}
+	return c
+}

@@ -1,0 +1,108 @@
+package riverq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/riverqueue/river"
+
+	"github.com/afterspan/afterspan/core"
+)
+
+// Handover returns a middleware for a [core.Manager]. It inserts tasks started with [Go] as jobs if a
+// shutdown cancels them, while they run or in the queue. Another process then does the work. Put it
+// inside otelmw, so that the spans say so:
+//
+//	core.New(core.WithMiddleware(otelmw.New(), riverq.Handover(client)))
+//
+// A task that was handed over is cancelled, and its error matches [core.ErrHandedOver]. It does not
+// count as lost, and [core.ShutdownStats] has the number. The job carries the task's trace and attributes:
+// its span links to the same spawner.
+//
+// If the insert fails, the task is lost, its error says why, and the shutdown names it. If the answer of
+// the database is lost, the job may be there all the same. A task that was interrupted runs again from its
+// beginning: like every job, its work must be fit to be done twice.
+//
+// Handover does nothing for a task that ignores its context: it is named as remaining at the end of
+// the shutdown. Nor for one that panicked, or ended by its own timeout. It makes a job also of a task
+// that is [core.UntilShutdown]: do not start loops with Go.
+//
+// The client only inserts. It needs no queues and no workers, and must be usable until the manager has
+// shut down. If it has a [Plugin], that leaves these jobs alone.
+func Handover(client Inserter, opts ...Option) core.Middleware {
+	if client == nil {
+		panic("afterspan: riverq.Handover: client is nil")
+	}
+	h := &handover{
+		options: newOptions("Handover", opts, "WithInsertTimeout", "WithRefused"),
+		batcher: newBatcher(client),
+	}
+	mw := core.Middleware{Spawn: h.onSpawn, Wrap: h.wrap}
+	if h.refused {
+		mw.Refused = h.onRefused
+	}
+	return mw
+}
+
+type handover struct {
+	options
+	batcher *batcher
+}
+
+// onSpawn is the Spawn hook. It claims the arguments before a sub-task can.
+func (h *handover) onSpawn(ctx context.Context, t *core.Task) context.Context {
+	_ = claimOf(ctx, t)
+	return ctx
+}
+
+// wrap is the Wrap hook.
+func (h *handover) wrap(next core.Handler) core.Handler {
+	return func(ctx context.Context, t *core.Task) error {
+		err := next(ctx, t)
+		if t.OutcomeOf(err) != core.Cancelled || t.CauseOf(err) != "shutdown" {
+			return err
+		}
+		c := claimOf(ctx, t)
+		if c == nil {
+			return err
+		}
+		if failed := h.insert(ctx, t, c); failed != nil {
+			return fmt.Errorf("%w; it was not handed over: %w", err, failed)
+		}
+		return fmt.Errorf("%w: %w", core.ErrHandedOver, err)
+	}
+}
+
+// onRefused is the Refused hook. It inserts the job as the caller of Go would have done.
+func (h *handover) onRefused(ctx context.Context, t *core.Task) {
+	if !errors.Is(t.Err(), core.ErrFull) && !errors.Is(t.Err(), core.ErrClosed) {
+		return
+	}
+	c := claimOf(ctx, t)
+	if c == nil {
+		return
+	}
+	inserting, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.insertTimeout)
+	defer cancel()
+	inserting = core.ContextWithAttrs(inserting, t.Attrs()...)
+	if _, err := h.batcher.client.InsertMany(inserting, []river.InsertManyParams{{Args: c.args}}); err != nil {
+		h.log().ErrorContext(ctx, "refused background task was not handed over",
+			slog.String("name", t.Name()), slog.Any("error", err))
+		return
+	}
+	h.log().DebugContext(ctx, "refused background task handed over", slog.String("name", t.Name()))
+}
+
+// insert inserts t as a job, with its trace. ctx, that of its run, is cancelled. It does so once, also if a
+// retry outside calls again.
+func (h *handover) insert(ctx context.Context, t *core.Task, c *claim) error {
+	if c.inserted.Load() {
+		return nil
+	}
+	opts := &river.InsertOpts{Metadata: h.inject(ctx, t, nil)}
+	err := h.batcher.insert(river.InsertManyParams{Args: c.args, InsertOpts: opts}, h.insertTimeout)
+	c.inserted.Store(err == nil)
+	return err
+}

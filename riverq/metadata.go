@@ -1,0 +1,155 @@
+package riverq
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strconv"
+	"strings"
+
+	"github.com/tidwall/gjson"
+	"github.com/tidwall/sjson"
+	"go.opentelemetry.io/otel/propagation"
+
+	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/otelmw"
+)
+
+// The metadata of a job is a JSON object of its row. At its top level are traceparent, tracestate and
+// baggage, where other software that knows W3C Trace Context looks for them, and what else otelmw
+// stores. The attributes are in an object of ours.
+const (
+	traceparentKey = "traceparent"
+	attrsPath      = "afterspan.attrs"
+)
+
+// maxAttrs limits the attributes in the metadata, in bytes of JSON.
+const maxAttrs = 8 << 10
+
+// A carrier is the metadata of one job. It implements [propagation.TextMapCarrier].
+type carrier struct {
+	json []byte
+}
+
+// Get returns the text under key, or "" if there is none or it is no text.
+func (c *carrier) Get(key string) string {
+	if v := gjson.GetBytes(c.json, gjson.Escape(key)); v.Type == gjson.String {
+		return v.Str
+	}
+	return ""
+}
+
+// Set stores value under key.
+func (c *carrier) Set(key, value string) {
+	if changed, err := sjson.SetBytes(c.json, gjson.Escape(key), value); err == nil {
+		c.json = changed
+	}
+}
+
+// Keys returns the keys that hold text.
+func (c *carrier) Keys() (keys []string) {
+	gjson.ParseBytes(c.json).ForEach(func(key, value gjson.Result) bool {
+		if value.Type == gjson.String {
+			keys = append(keys, key.Str)
+		}
+		return true
+	})
+	return keys
+}
+
+// isObject reports whether something can be added to the metadata. If it is not valid JSON, River or
+// the database will say so.
+func (c *carrier) isObject() bool {
+	return gjson.ValidBytes(c.json) && gjson.ParseBytes(c.json).IsObject()
+}
+
+// inject returns metadata with the trace of ctx and the attributes of t added. ctx is what the Spawns of t
+// returned. metadata itself is not changed: other jobs may share it.
+func (o *options) inject(ctx context.Context, t *core.Task, metadata []byte) []byte {
+	if len(metadata) == 0 {
+		metadata = []byte("{}")
+	}
+	c := &carrier{metadata}
+	if !c.isObject() {
+		return metadata
+	}
+	otelmw.Inject(ctx, c)
+	if o.baggage {
+		propagation.Baggage{}.Inject(ctx, c)
+	}
+	if attrs := encodeAttrs(t); attrs != "" {
+		if changed, err := sjson.SetRawBytes(c.json, attrsPath, []byte(attrs)); err == nil {
+			c.json = changed
+		}
+	}
+	return c.json
+}
+
+// extract returns ctx with what inject stored.
+func (o *options) extract(ctx context.Context, metadata []byte) context.Context {
+	c := &carrier{metadata}
+	if !c.isObject() {
+		return ctx
+	}
+	ctx = otelmw.Extract(ctx, c)
+	if o.baggage {
+		ctx = propagation.Baggage{}.Extract(ctx, c)
+	}
+	if attrs := decodeAttrs(gjson.GetBytes(metadata, attrsPath)); len(attrs) > 0 {
+		ctx = core.ContextWithAttrs(ctx, attrs...)
+	}
+	return ctx
+}
+
+// encodeAttrs returns the attributes of t as a JSON object, or "" if there are none. LogValuers are
+// resolved. Attributes that do not fit into maxAttrs are left out.
+func encodeAttrs(t *core.Task) string {
+	if len(t.Attrs()) == 0 {
+		return ""
+	}
+	info, err := json.Marshal(t.Info())
+	if err != nil {
+		return ""
+	}
+	var kept strings.Builder
+	gjson.GetBytes(info, "context").ForEach(func(key, value gjson.Result) bool {
+		if kept.Len()+len(key.Raw)+len(value.Raw) <= maxAttrs {
+			kept.WriteString("," + key.Raw + ":" + value.Raw)
+		}
+		return true
+	})
+	if kept.Len() == 0 {
+		return ""
+	}
+	return "{" + kept.String()[1:] + "}"
+}
+
+// decodeAttrs returns the attributes that encodeAttrs wrote.
+func decodeAttrs(object gjson.Result) (attrs []slog.Attr) {
+	if !object.IsObject() {
+		return nil
+	}
+	object.ForEach(func(key, value gjson.Result) bool {
+		attrs = append(attrs, slog.Attr{Key: key.Str, Value: decodeValue(value)})
+		return true
+	})
+	return attrs
+}
+
+func decodeValue(v gjson.Result) slog.Value {
+	switch {
+	case v.Type == gjson.String:
+		return slog.StringValue(v.Str)
+	case v.Type == gjson.Number:
+		if i, err := strconv.ParseInt(v.Raw, 10, 64); err == nil {
+			return slog.Int64Value(i)
+		}
+		return slog.Float64Value(v.Num)
+	case v.IsBool():
+		return slog.BoolValue(v.Bool())
+	case v.IsObject():
+		return slog.GroupValue(decodeAttrs(v)...)
+	default:
+		return slog.AnyValue(v.Value())
+	}
+}
