@@ -12,7 +12,7 @@ import (
 func TestAllocations(t *testing.T) {
 	r := results{}
 	for _, g := range groups() {
-		if g.name == "empty" || g.name == "otelmw" {
+		if g.name == "empty" || g.name == "otelmw" || g.name == "page" {
 			g.modes = []mode{oneGoroutine}
 			require.NoError(t, measure(g, 1, 10_000, r))
 		}
