@@ -113,7 +113,7 @@ func (q *query) running(s *snapshot) (shown []*core.TaskInfo, matching int) {
 }
 
 func (q *query) matches(t *core.TaskInfo) bool {
-	if q.name != "" && t.Name != q.name {
+	if q.name != "" && cut(t.Name, maxName) != q.name {
 		return false
 	}
 	if q.state != "" && stateOf(t) != q.state && t.State != q.state {

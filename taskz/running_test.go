@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -140,6 +142,22 @@ func TestVeryManyNames(t *testing.T) {
 		require.NoError(t, s.tasks.Wait(t.Context()))
 		time.Sleep(time.Second)
 		require.Len(t, s.json("")["names"], 65, "64 and the others")
+	})
+}
+
+// A name that is cut is found, and cancelled, as it is shown.
+func TestLongNames(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newService(t, taskz.WithCancel())
+		task := s.start(strings.Repeat("long", 100), obey)
+		synctest.Wait()
+		shown := names(s.json("")["running"])[0]
+		require.Less(t, len(shown), 200)
+		require.Equal(t, []string{shown}, names(s.json("?name=" + url.QueryEscape(shown))["running"]))
+		require.Equal(t, http.StatusOK, s.post("cancel", url.Values{"name": {shown}, "id": {"1"}}).Code)
+		<-task.Done()
+		time.Sleep(time.Second)
+		require.Equal(t, []string{shown}, names(at(s.json("?name="+url.QueryEscape(shown)), "ended", "cancelled")))
 	})
 }
 
