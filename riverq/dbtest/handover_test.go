@@ -1,7 +1,9 @@
 package dbtest
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"sync/atomic"
@@ -163,6 +165,8 @@ func TestHandoverOfRefused(t *testing.T) {
 		require.NoError(t, m.Close())
 		ctx, request := tel.start(t.Context(), "request")
 		refused <- request.SpanContext()
+		ctx, cancel := context.WithCancel(ctx)
+		cancel() // the client of the request is gone
 		assert.ErrorIs(t, riverq.Go(ctx, m, mailArgs{"closed"}, sleepy, core.WithAttrs(slog.String("order_id", "closed"))).Err(), core.ErrClosed)
 		request.End()
 
@@ -175,6 +179,21 @@ func TestHandoverOfRefused(t *testing.T) {
 		}
 		tel.awaitSpans(t, "spawn send_mail", 2)
 	})
+}
+
+// Nothing says that a refused task could not be inserted, but the log.
+func TestHandoverOfRefusedFails(t *testing.T) {
+	var log bytes.Buffer
+	inserts := inserterFunc(func(context.Context, []river.InsertManyParams) error { return errMail })
+	m := newTasks(t, core.WithMiddleware(riverq.Handover(inserts, riverq.WithRefused(),
+		riverq.WithLogger(slog.New(slog.NewJSONHandler(&log, nil))))))
+	require.NoError(t, m.Close())
+	require.ErrorIs(t, riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy).Err(), core.ErrClosed)
+	var line struct{ Level, Name, Error string }
+	require.NoError(t, json.Unmarshal(log.Bytes(), &line), log.String())
+	assert.Equal(t, "ERROR", line.Level)
+	assert.Equal(t, "send_mail", line.Name)
+	assert.Equal(t, errMail.Error(), line.Error)
 }
 
 // badArgs cannot be encoded.
@@ -268,25 +287,46 @@ func TestHandoverTimeout(t *testing.T) {
 	})
 }
 
-// A client that panics loses its batch, and no other.
+// A client that panics loses its batch, and no other. None of the batch counts as inserted.
 func TestHandoverPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		first := true
-		client := inserterFunc(func(context.Context, []river.InsertManyParams) error {
-			if first {
-				first = false
-				panic("boom")
+		batches := 0
+		client := inserterFunc(func(_ context.Context, jobs []river.InsertManyParams) error {
+			if batches++; batches == 1 {
+				assert.Len(t, jobs, 1)
+				time.Sleep(time.Second) // the others come meanwhile
+				return nil
 			}
-			return nil
+			panic("boom")
 		})
-		m := core.New(core.WithLogger(quiet), core.WithMiddleware(riverq.Handover(client)), core.WithLimit(1, 10))
-		for range 3 {
+		m := core.New(core.WithLogger(quiet), core.WithMiddleware(riverq.Handover(client)))
+		for range 4 {
 			riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
 		}
 		require.NoError(t, m.Close())
-		stats := m.Stats()
-		assert.EqualValues(t, 3, stats.Failed+stats.Cancelled)
-		assert.EqualValues(t, 1, stats.Failed)
+		stats, _ := m.Shutdown(t.Context())
+		assert.Equal(t, 1, stats.HandedOver)
+		assert.Equal(t, 3, stats.CancelledTasks)
+		assert.Equal(t, 1, stats.FailedTasks, "the one that called the client")
+		assert.Equal(t, 2, batches)
+	})
+}
+
+// A job that was handed over has had its Spawn, in the manager, with a span or without.
+func TestHandoverSpawnsOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, db database) {
+		var spawns atomic.Int64
+		counts := core.Middleware{Spawn: func(ctx context.Context, _ *core.Task) context.Context {
+			spawns.Add(1)
+			return ctx
+		}}
+		inserts := insertOnly(t, db, riverq.New(riverq.WithMiddleware(counts)))
+		m := newTasks(t, core.WithMiddleware(counts, riverq.Handover(inserts)))
+		riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
+		stats, err := shutdownNow(m)
+		require.NoError(t, err)
+		assert.Equal(t, 1, stats.HandedOver)
+		assert.EqualValues(t, 1, spawns.Load())
 	})
 }
 
