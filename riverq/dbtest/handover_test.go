@@ -198,10 +198,6 @@ func TestHandoverInBatches(t *testing.T) {
 	})
 }
 
-func (f inserterFunc) InsertMany(ctx context.Context, jobs []river.InsertManyParams) ([]*rivertype.JobInsertResult, error) {
-	return nil, f(ctx, jobs)
-}
-
 // A job that was handed over has had its Spawn, in the manager, with a span or without.
 func TestHandoverSpawnsOnce(t *testing.T) {
 	onEach(t, func(t *testing.T, db database) {
