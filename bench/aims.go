@@ -39,6 +39,8 @@ var aims = []aim{
 	{"job", "river", nameRiverq, nameOtelriver, ratios{1.1}, memory{}},
 	{nameNoop, "otelmw", nameNoop, nameNoMiddleware, ratios{1.2, 1.2, 1.2}, memory{moreAllocs: 1}},
 	{nameFiltered, "otelmw", nameFiltered, nameNoMiddleware, ratios{1.2, 1.2, 1.2}, memory{}},
+	{namePage, "page", namePage, nameNoMiddleware, ratios{1.6, 1.6, 1.6}, memory{moreAllocs: 5}},
+	{nameWatched, "page", nameWatched, nameNoMiddleware, ratios{1.8, 1.8, 1.8}, memory{}},
 }
 
 // keys returns what an aim compares in a mode.

@@ -27,6 +27,9 @@ const (
 	nameFiltered      = "otelmw, filtered"
 	nameNoMiddleware  = "no middleware"
 
+	namePage    = "page, not looked at"
+	nameWatched = "page, ten readers"
+
 	nameRiver     = "River alone"
 	nameOtelriver = "River with otelriver"
 	nameRiverq    = "River with riverq and otelmw"
@@ -55,6 +58,11 @@ func groups() []group {
 		{"log", modes, rivals(context.Background(), logLine)},
 		{"child", modes, rivals(spawner(sampled), childSpan)},
 		{"otelmw", modes, spans()},
+		{"page", modes, []variant{
+			tasks(context.Background(), nameNoMiddleware, ours(withAttrs), empty),
+			tasks(context.Background(), namePage, paged(0), empty),
+			tasks(context.Background(), nameWatched, paged(10), empty),
+		}},
 		{"cancel", one, []variant{
 			ended(nameHand, byHand(0), perEngine, drain),
 			ended(nameOurs, ours(plain), perEngine, drain),

@@ -13,13 +13,16 @@ import (
 
 // TaskInfo describes a task at one moment.
 type TaskInfo struct {
-	ID      uint64
-	Name    string
-	State   string        // "queued", "running", "cancelling" (cancelled or timed out, not ended), or the outcome
-	Age     time.Duration // since CreatedAt
-	Timeout time.Duration // 0: none
-	Attrs   []slog.Attr   // as [Task.Attrs]
-	Done    bool
+	ID        uint64
+	Name      string
+	State     string        // "queued", "running", "cancelling" (cancelled or timed out, not ended), or the outcome
+	Age       time.Duration // since CreatedAt
+	CreatedAt time.Time     // as [Task.CreatedAt]; not in the JSON
+	StartedAt time.Time     // as [Task.StartedAt]; not in the JSON
+	Timeout   time.Duration // 0: none
+	Attrs     []slog.Attr   // as [Task.Attrs]
+	Overdue   bool          // it is counted in [Stats].Overdue
+	Done      bool
 }
 
 // Info describes the task as it is now.
@@ -33,18 +36,20 @@ func (t *Task) Info() TaskInfo {
 
 // A sighting is a task's state at one moment, cheap to read under the lock.
 type sighting struct {
-	task  *Task
-	at    time.Time
-	state string
-	done  bool
-	lost  bool // the shutdown cancelled it, and it did not complete
+	task    *Task
+	at      time.Time
+	started time.Time
+	state   string
+	overdue bool
+	done    bool
+	lost    bool // the shutdown cancelled it, and it did not complete
 }
 
 // seen returns the state of t at now. manager.mu is held, if there is a manager.
 func (t *Task) seen(now time.Time) sighting {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return sighting{t, now, t.stateName(now), t.isDone, t.isLost()}
+	return sighting{t, now, t.started, t.stateName(now), t.overdue && !t.isDone, t.isDone, t.isLost()}
 }
 
 // stateName returns the state as TaskInfo shows it. t.mu is held, and manager.mu if there is one.
@@ -69,13 +74,16 @@ func (t *Task) isPast(now time.Time) bool {
 
 func (s sighting) info() TaskInfo {
 	return TaskInfo{
-		ID:      s.task.id,
-		Name:    s.task.name,
-		State:   s.state,
-		Age:     s.at.Sub(s.task.created),
-		Timeout: s.task.options.timeout,
-		Attrs:   s.task.Attrs(),
-		Done:    s.done,
+		ID:        s.task.id,
+		Name:      s.task.name,
+		State:     s.state,
+		Age:       s.at.Sub(s.task.created),
+		CreatedAt: s.task.created,
+		StartedAt: s.started,
+		Timeout:   s.task.options.timeout,
+		Attrs:     s.task.Attrs(),
+		Overdue:   s.overdue,
+		Done:      s.done,
 	}
 }
 
@@ -107,7 +115,7 @@ func infos(seen []sighting) []TaskInfo {
 }
 
 // MarshalJSON returns an object with id, name, state, age_seconds, timeout (in seconds, null for
-// none), context (an object of the attributes) and done.
+// none), context (an object of the attributes) and done; and overdue, if it is true.
 func (i TaskInfo) MarshalJSON() ([]byte, error) {
 	var timeout *float64
 	if i.Timeout > 0 {
@@ -121,8 +129,9 @@ func (i TaskInfo) MarshalJSON() ([]byte, error) {
 		AgeSeconds float64         `json:"age_seconds"`
 		Timeout    *float64        `json:"timeout"`
 		Context    json.RawMessage `json:"context"`
+		Overdue    bool            `json:"overdue,omitempty"`
 		Done       bool            `json:"done"`
-	}{i.ID, i.Name, i.State, i.Age.Seconds(), timeout, attrsJSON(i.Attrs), i.Done})
+	}{i.ID, i.Name, i.State, i.Age.Seconds(), timeout, attrsJSON(i.Attrs), i.Overdue, i.Done})
 }
 
 // attrsJSON returns attributes as a JSON object. slog's JSON handler resolves and marshals them, so

@@ -4,19 +4,25 @@
 //	go run ./examples/quickstart
 //
 // It places one order and ends, as at a deploy. Then come the spans, the log and the figures of the
-// shutdown. No other server is needed. tasks.go has what the tasks do.
+// shutdown. No other server is needed. tasks.go has what the tasks do. With -http 127.0.0.1:8080 it
+// serves until Ctrl-C, and shows its tasks at http://127.0.0.1:8080/debug/tasks/.
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -24,16 +30,21 @@ import (
 	"github.com/afterspan/afterspan/core"
 	"github.com/afterspan/afterspan/examples/internal/screen"
 	"github.com/afterspan/afterspan/otelmw"
+	"github.com/afterspan/afterspan/taskz"
 )
 
 func main() {
-	if err := run(context.Background(), os.Stdout); err != nil {
+	addr := flag.String("http", "", "serve on this `address` until Ctrl-C, with a page of the tasks at /debug/tasks/")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *addr, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "quickstart:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, out io.Writer) error {
+func run(ctx context.Context, addr string, out io.Writer) error {
 	// OpenTelemetry as in any service, but for the exporter: the spans are drawn on the screen.
 	view, err := screen.NewView()
 	if err != nil {
@@ -41,10 +52,12 @@ func run(ctx context.Context, out io.Writer) error {
 	}
 	tp := sdktrace.NewTracerProvider(sdktrace.WithBatcher(view.Exporter))
 
-	// One manager for the whole program. otelmw traces every task, and links it with its request.
+	// One manager for the whole program. otelmw traces every task, and links it with its request. The
+	// page remembers what became of it.
+	page := taskz.New(taskz.WithTraceID(otelmw.TraceID))
 	tasks := core.New(
-		core.WithMiddleware(otelmw.New(otelmw.WithTracerProvider(tp))),
-		core.WithLogger(view.Logger),
+		core.WithMiddleware(otelmw.New(otelmw.WithTracerProvider(tp)), page.Middleware()),
+		core.WithLogger(slog.New(page.LogHandler(view.Logger.Handler()))),
 		core.WithTaskDefaults(core.WithTimeout(10*time.Second)),
 	)
 
@@ -53,15 +66,23 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = shop.close() }()
-	server := &http.Server{Handler: shop, ReadHeaderTimeout: 5 * time.Second}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	mux := http.NewServeMux()
+	mux.Handle("POST /orders", shop)
+	mux.Handle("/debug/tasks/", page.Handler(tasks))
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	listener, err := net.Listen("tcp", cmp.Or(addr, "127.0.0.1:0"))
 	if err != nil {
 		return err
 	}
 	go func() { _ = server.Serve(listener) }()
 
-	if err := placeOrder(ctx, out, "http://"+listener.Addr().String()); err != nil {
+	url := "http://" + listener.Addr().String()
+	if err := placeOrder(ctx, out, url); err != nil {
 		return err
+	}
+	if addr != "" {
+		fmt.Fprintf(out, "The tasks: %s/debug/tasks/\nCtrl-C ends the program.\n\n", url)
+		<-ctx.Done()
 	}
 
 	// The end of a program: no new requests, then the tasks, then the last spans. Each has a time of its
@@ -82,7 +103,7 @@ func shutdown(
 		defer cancel()
 		return stop(ctx)
 	}
-	return stats, errors.Join(
+	err = errors.Join(
 		within(5*time.Second, server.Shutdown),
 		within(15*time.Second, func(ctx context.Context) (err error) {
 			stats, err = tasks.Shutdown(ctx)
@@ -90,6 +111,7 @@ func shutdown(
 		}),
 		within(5*time.Second, tp.Shutdown),
 	)
+	return stats, err
 }
 
 // placeOrder is the customer.

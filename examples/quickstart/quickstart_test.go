@@ -1,7 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"context"
+	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -22,7 +26,7 @@ import (
 // What a newcomer sees.
 func TestRun(t *testing.T) {
 	var out bytes.Buffer
-	require.NoError(t, run(t.Context(), &out))
+	require.NoError(t, run(t.Context(), "", &out))
 	for _, want := range []string{
 		`POST /orders answered 202 Accepted after .*: order o-7, \d tasks are running`,
 		`├─ spawn write_invoice .*→ trace [0-9a-f]{8}, completed`,
@@ -38,6 +42,30 @@ func TestRun(t *testing.T) {
 	} {
 		assert.Regexp(t, regexp.MustCompile(want), out.String())
 	}
+}
+
+// With an address it serves until it is told to stop, and the page has the tasks.
+func TestRunServes(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	out, in := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		defer in.Close()
+		ended <- run(ctx, "127.0.0.1:0", in)
+	}()
+	lines := bufio.NewScanner(out)
+	url := ""
+	for url == "" && lines.Scan() {
+		_, url, _ = strings.Cut(lines.Text(), "The tasks: ")
+	}
+	response, err := http.Get(url)
+	require.NoError(t, err)
+	page, err := io.ReadAll(response.Body)
+	require.NoError(t, errors.Join(err, response.Body.Close()))
+	assert.Contains(t, string(page), "send_receipt")
+	stop()
+	go func() { _, _ = io.Copy(io.Discard, out) }()
+	require.NoError(t, <-ended)
 }
 
 // newTestShop returns a shop whose spans can be looked at.

@@ -28,7 +28,7 @@ func (s *service) opsHandler() http.Handler {
 	// OpenMetrics is what exemplars need, which lead from a bar of a histogram to a task's trace.
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.tel.registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	mux.HandleFunc("GET /healthz", s.health)
-	mux.HandleFunc("GET /debug/tasks", s.debugTasks)
+	mux.Handle("/debug/tasks/", s.page.Handler(s.tasks))
 	return mux
 }
 
@@ -87,14 +87,6 @@ func (s *service) health(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	_, _ = w.Write([]byte("ok\n"))
-}
-
-// debugTasks shows what runs and waits at this moment, oldest first, and the counters.
-func (s *service) debugTasks(w http.ResponseWriter, _ *http.Request) {
-	s.answer(w, http.StatusOK, struct {
-		Stats core.Stats      `json:"stats"`
-		Tasks []core.TaskInfo `json:"tasks"`
-	}{s.tasks.Stats(), s.tasks.Tasks()})
 }
 
 func (s *service) answer(w http.ResponseWriter, status int, body any) {

@@ -41,6 +41,8 @@ type options struct {
 	notifyTimeout   time.Duration
 	archiveTimeout  time.Duration
 	sample          float64
+	cancel          bool
+	traceURL        string
 	stop            stopTimes
 }
 
@@ -52,7 +54,9 @@ func parse(args []string) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("service", flag.ContinueOnError)
 	flags.StringVar(&o.addr, "addr", "127.0.0.1:8080", "where customers are served")
-	flags.StringVar(&o.opsAddr, "ops-addr", "127.0.0.1:9464", "where /metrics, /healthz and /debug/tasks are")
+	flags.StringVar(&o.opsAddr, "ops-addr", "127.0.0.1:9464", "where /metrics, /healthz and /debug/tasks/ are")
+	flags.BoolVar(&o.cancel, "cancel", false, "let readers of /debug/tasks/ cancel tasks")
+	flags.StringVar(&o.traceURL, "trace-url", "http://localhost:16686/trace/{trace_id}", "where /debug/tasks/ links to for a trace")
 	flags.IntVar(&o.running, "running", 16, "how many tasks run at a time")
 	flags.IntVar(&o.queued, "queued", 64, "how many more may wait")
 	flags.DurationVar(&o.work, "work", 200*time.Millisecond, "how long a task works, which is made up")

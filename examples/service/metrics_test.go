@@ -107,10 +107,7 @@ func TestMetricsAsPrometheusHasThem(t *testing.T) {
 // idle waits until no task runs.
 func (p *process) idle() {
 	p.t.Helper()
-	require.Eventually(p.t, func() bool {
-		_, body := p.get("/debug/tasks")
-		return strings.Contains(body, `"running":0,"queued":0`)
-	}, longest, tick)
+	require.Eventually(p.t, func() bool { return p.held() == 0 }, longest, tick)
 }
 
 // checkSeries checks that a time series has the labels that it should, and nothing of a task's own.

@@ -121,7 +121,7 @@ func TestFullServiceRefusesTasksAndSaysSo(t *testing.T) {
 	assert.Equal(t, map[string]int{"rejected": 4}, states)
 	assert.Equal(t, http.StatusServiceUnavailable, status)
 	p.await(func(l line) bool { return l.msg() == "order refused" && l["order_id"] == "o-2" })
-	status, body := p.get("/debug/tasks")
+	status, body := p.get("/debug/tasks/?format=json")
 	assert.Equal(t, http.StatusOK, status)
 	assert.Contains(t, body, `"running":1,"queued":1`)
 	assert.Contains(t, body, `"context":{"order_id":"o-1"}`)

@@ -19,8 +19,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/afterspan/afterspan/core"
 )
 
 const (
@@ -95,10 +93,13 @@ func (p *process) sendOrders(below int, burst ...trouble) {
 
 // held returns how many tasks run and wait.
 func (p *process) held() int {
-	_, body := p.get("/debug/tasks")
-	var debug struct{ Stats core.Stats }
-	assert.NoError(p.t, json.Unmarshal([]byte(body), &debug))
-	return debug.Stats.Running + debug.Stats.Queued
+	n := 0.0
+	for _, m := range p.scrape()["afterspan_manager_tasks"].GetMetric() {
+		if labels(m)["afterspan_task_state"] != "overdue" { // which are running, too
+			n += m.GetGauge().GetValue()
+		}
+	}
+	return int(n)
 }
 
 // A promServer is a Prometheus of its own, with the rules, that scrapes two services.

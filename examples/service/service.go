@@ -14,6 +14,7 @@ import (
 
 	"github.com/afterspan/afterspan/core"
 	"github.com/afterspan/afterspan/otelmw"
+	"github.com/afterspan/afterspan/taskz"
 )
 
 // A service is two servers, the tasks that the one starts, and the telemetry of both.
@@ -22,6 +23,7 @@ type service struct {
 	tel     *telemetry
 	log     *slog.Logger
 	tasks   *core.Manager
+	page    *taskz.Page
 	observe metric.Registration
 	partner *partner
 
@@ -32,10 +34,13 @@ type service struct {
 }
 
 func newService(o options, tel *telemetry) (_ *service, err error) {
-	s := &service{options: o, tel: tel, log: tel.logger, failed: make(chan error, 2)}
+	s := &service{options: o, tel: tel, failed: make(chan error, 2)}
+	s.page = newPage(o)
+	s.log = slog.New(s.page.LogHandler(tel.logger.Handler())) // so that the page has the last lines of each task
 	s.tasks = core.New(
-		core.WithMiddleware(otelmw.New(otelmw.WithTracerProvider(tel.traces), otelmw.WithMeterProvider(tel.metrics))),
-		core.WithLogger(tel.logger),
+		// The page comes after the span, to know its trace.
+		core.WithMiddleware(otelmw.New(otelmw.WithTracerProvider(tel.traces), otelmw.WithMeterProvider(tel.metrics)), s.page.Middleware()),
+		core.WithLogger(s.log),
 		// A bound: when orders come in faster than the tasks get done, it is seen, and does not eat up the memory.
 		core.WithLimit(o.running, o.queued),
 	)
@@ -48,6 +53,15 @@ func newService(o options, tel *telemetry) (_ *service, err error) {
 	s.public = &http.Server{Handler: s.publicHandler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 4 * time.Second}
 	s.ops = &http.Server{Handler: s.opsHandler(), ReadHeaderTimeout: 5 * time.Second}
 	return s, nil
+}
+
+// newPage returns the page of the tasks, which only reads unless a flag says otherwise.
+func newPage(o options) *taskz.Page {
+	opts := []taskz.Option{taskz.WithTitle("orders"), taskz.WithTraceID(otelmw.TraceID), taskz.WithTraceURL(o.traceURL)}
+	if o.cancel {
+		opts = append(opts, taskz.WithCancel())
+	}
+	return taskz.New(opts...)
 }
 
 // serve serves until ctx is done, and then stops.

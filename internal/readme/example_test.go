@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -26,6 +28,7 @@ import (
 	"github.com/afterspan/afterspan/otelmw"
 	"github.com/afterspan/afterspan/otelmw/linksampler"
 	"github.com/afterspan/afterspan/publisher"
+	"github.com/afterspan/afterspan/taskz"
 )
 
 type letter struct{}
@@ -136,6 +139,19 @@ func Example_refused() {
 	task := tasks.Go(context.Background(), "too_late", reindex)
 	fmt.Println(task.Outcome(), errors.Is(task.Err(), core.ErrClosed))
 	// Output: rejected true
+}
+
+func Example_page() {
+	mux := http.NewServeMux()
+	page := taskz.New(taskz.WithTraceID(otelmw.TraceID), taskz.WithTraceURL("http://localhost:16686/trace/{trace_id}"))
+	tasks := core.New(core.WithMiddleware(otelmw.New(), page.Middleware()))
+	mux.Handle("/debug/tasks/", page.Handler(tasks)) // on the mux that has pprof: it shows attributes and stacks
+
+	<-tasks.Go(context.Background(), "reindex", reindex).Done()
+	answer := httptest.NewRecorder()
+	mux.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/debug/tasks/1", nil))
+	fmt.Println(answer.Code, strings.Contains(answer.Body.String(), "completed"))
+	// Output: 200 true
 }
 
 func Example_keyed() {

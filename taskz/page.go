@@ -1,0 +1,75 @@
+package taskz
+
+import (
+	"context"
+	"crypto/rand"
+	"strings"
+	"time"
+
+	"github.com/afterspan/afterspan/core"
+)
+
+// A Page remembers what became of the tasks of one manager, and shows it. Create one with [New]. Its
+// methods are safe for concurrent use.
+type Page struct {
+	config
+	instance string    // tells this process from the one before it, whose tasks had the same ids
+	start    time.Time // what slots of the series are counted from
+	memory   memory
+	runs     runs
+	lines    lineStore
+}
+
+// New returns a page. It starts no goroutine.
+func New(opts ...Option) *Page {
+	p := &Page{config: newConfig(opts), instance: rand.Text(), start: time.Now()}
+	p.memory.init(p.recent)
+	return p
+}
+
+// Middleware returns the middleware that remembers how tasks ended. Put it after the middleware that
+// starts spans, if there is one. It calls LogValue and Error methods of ended tasks, and cuts long
+// text; see the package documentation for the cost.
+func (p *Page) Middleware() core.Middleware {
+	mw := core.Middleware{Refused: p.onRefused, Ended: p.onEnded, Abandoned: p.onAbandoned}
+	if p.traceID != nil {
+		mw.Wrap = p.runs.wrap
+	}
+	return mw
+}
+
+// onEnded is the Ended hook.
+func (p *Page) onEnded(ctx context.Context, t *core.Task) {
+	now := time.Now()
+	r := record{outcome: outcomeOf(t)}
+	r.describe(t, now)
+	r.traceID = p.traceIDOf(ctx, t)
+	r.lines = p.lines.take(t)
+	p.memory.add(&r, p.slot(now), p.slot(r.started))
+}
+
+// onRefused is the Refused hook.
+func (p *Page) onRefused(_ context.Context, t *core.Task) {
+	now := time.Now()
+	r := record{outcome: rejected}
+	r.describe(t, now)
+	p.memory.add(&r, p.slot(now), 0)
+}
+
+// onAbandoned is the Abandoned hook: the process is about to end, and t still runs.
+func (p *Page) onAbandoned(ctx context.Context, t *core.Task) {
+	r := record{outcome: abandoned}
+	r.describe(t, time.Now())
+	r.traceID = p.traceIDOf(ctx, t)
+	r.lines = p.lines.of(t)
+	p.memory.addAbandoned(&r)
+}
+
+// traceIDOf returns the trace id of a task, or "". It calls user code.
+func (p *Page) traceIDOf(ctx context.Context, t *core.Task) (id string) {
+	if p.traceID == nil {
+		return ""
+	}
+	defer func() { _ = recover() }()
+	return strings.Clone(cut(p.traceID(ctx, t), maxTraceID))
+}

@@ -1,0 +1,94 @@
+package taskz
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"runtime/pprof"
+	"strconv"
+	"strings"
+
+	"github.com/afterspan/afterspan/core"
+)
+
+// stackView is where a running task is, as JSON.
+type stackView struct {
+	ID     uint64 `json:"id"`
+	Stack  string `json:"stack"` // "": it has none (any more)
+	Leaked *bool  `json:"leaked,omitempty"`
+}
+
+// serveStack shows where a running task is. That stops the world for a moment, so a browser may not ask
+// for it on behalf of another site.
+func (h *handler) serveStack(w http.ResponseWriter, r *http.Request) {
+	asPost := r.Clone(r.Context())
+	asPost.Method = http.MethodPost
+	if err := h.crossOrigin.Check(asPost); err != nil {
+		fail(w, http.StatusForbidden, err.Error())
+		return
+	}
+	form, err := formOf(r)
+	id, err2 := strconv.ParseUint(r.URL.Query().Get("id"), 10, 64)
+	if err != nil || err2 != nil {
+		fail(w, http.StatusBadRequest, "want the id of a task, as in stack?id=42")
+		return
+	}
+	leaks := r.URL.Query().Get("leaks") != ""
+	if leaks && leakProfile() == nil {
+		failAs(w, r, form, http.StatusNotImplemented, "this program has no goroutine leak profile: build it with Go 1.27")
+		return
+	}
+	h.answerStack(w, r, form, id, leaks)
+}
+
+func (h *handler) answerStack(w http.ResponseWriter, r *http.Request, form form, id uint64, leaks bool) {
+	t, ok := h.tasks.Task(id)
+	if !ok {
+		failAs(w, r, form, http.StatusNotFound, fmt.Sprintf("task %d is not running or queued", id))
+		return
+	}
+	v, err := h.stacks.get(r.Context(), fmt.Sprint(id, leaks), func() stackView {
+		return h.stackOf(t, leaks)
+	})
+	switch {
+	case err != nil:
+		unavailable(w, err)
+	case v.Stack == "":
+		failAs(w, r, form, http.StatusNotFound, fmt.Sprintf("task %d has no stack: it is queued, or has just ended", id))
+	case form == formJSON:
+		write(w, r, http.StatusOK, form, encode(form, v))
+	default:
+		write(w, r, http.StatusOK, formText, v.text())
+	}
+}
+
+// stackOf returns the stack of t. One stack is taken at a time.
+func (h *handler) stackOf(t *core.Task, leaks bool) stackView {
+	v := stackView{ID: t.ID()}
+	h.oneStack.Lock() // no user code is called below
+	defer h.oneStack.Unlock()
+	if leaks {
+		// It marks the goroutines, whose stacks then say that they are leaked.
+		if err := leakProfile().WriteTo(io.Discard, 0); err != nil {
+			leaks = false
+		}
+	}
+	v.Stack, _ = t.Stack()
+	if leaks {
+		header, _, _ := strings.Cut(v.Stack, "\n")
+		v.Leaked = new(strings.Contains(header, "(leaked)"))
+	}
+	return v
+}
+
+// leakProfile returns the profile that finds goroutines that are blocked for ever, or nil. Go 1.27 has
+// it, and Go 1.26 with GOEXPERIMENT=goroutineleakprofile.
+func leakProfile() *pprof.Profile { return pprof.Lookup("goroutineleak") }
+
+func (v stackView) text() []byte {
+	text := v.Stack + "\n"
+	if v.Leaked != nil && *v.Leaked {
+		text = "blocked for ever: nothing that is running can wake this goroutine\n\n" + text
+	}
+	return []byte(text)
+}
