@@ -82,9 +82,10 @@
 //
 // # With otelriver
 //
-// Use one of the two for traces. If both are installed, the one further in decides what a job's metadata
-// says, and each makes a span of each attempt. otelriver's metrics, without EnableTracePropagation, do no
-// harm beside this package.
+// Use one of the two for traces. If both are installed, each makes a span of each attempt, and with
+// EnableTracePropagation it is otelriver's trace that a job carries: inside the plugin it overwrites the
+// plugin's, and outside it the plugin finds a trace already. otelriver's metrics do no harm beside this
+// package.
 //
 // [River]: https://riverqueue.com
 package riverq

@@ -184,3 +184,22 @@ func TestOtelriver(t *testing.T) {
 		}
 	})
 }
+
+// Where both are installed, a job carries otelriver's trace.
+func TestBesideOtelriver(t *testing.T) {
+	tel := newTelemetry(t)
+	theirs := otelriver.NewMiddleware(&otelriver.MiddlewareConfig{
+		EnableTracePropagation: true, TracerProvider: tel.provider,
+	})
+	ours := riverq.New(riverq.WithMiddleware(tel.middleware()))
+	onEach(t, func(t *testing.T, db database) {
+		for _, plugins := range [][]rivertype.Plugin{{theirs, ours}, {ours, theirs}} {
+			tel.recorder.Reset()
+			c := insertOnly(t, db, plugins...)
+			inserted, err := c.Insert(tel.request(t), mailArgs{"o-1"}, nil)
+			require.NoError(t, err)
+			id := tel.span(t, "river.insert_many").SpanContext().SpanID().String()
+			assert.Contains(t, metadataOf(t, c, inserted.Job.ID)["traceparent"], id)
+		}
+	})
+}
