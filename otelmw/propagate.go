@@ -5,6 +5,8 @@ import (
 
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/afterspan/afterspan/core"
 )
 
 // Fields of our own beside those of W3C trace context.
@@ -13,20 +15,21 @@ const (
 	spawnerField = "afterspan-spawner" // the id of the spawner's span, where traceparent has that of "spawn NAME"
 )
 
-// Inject writes into carrier what the spans of a task need if it runs in another process. traceparent
-// and tracestate (https://www.w3.org/TR/trace-context/) are the span that they link to, or with
-// [Child] their parent. afterspan-origin and afterspan-spawner are the values of
-// afterspan.origin.trace_id and afterspan.spawner.span_id.
+// Inject writes into carrier what the spans of t need if it runs in another process. traceparent and
+// tracestate (https://www.w3.org/TR/trace-context/) are the span that they link to, or with [Child]
+// their parent. afterspan-origin and afterspan-spawner are the values of afterspan.origin.trace_id and
+// afterspan.spawner.span_id.
 //
-// ctx is what the Spawn hooks returned, see [core.Chain.Spawn], or the context of a running task.
-// Without a task in ctx it writes the current span of ctx. It writes nothing for [None]. It does not
-// write baggage: use [propagation.Baggage] for that, if the other process may see it.
-func Inject(ctx context.Context, carrier propagation.TextMapCarrier) {
+// ctx is what the Spawn hooks of t returned, see [core.Chain.Spawn], or the context of its run. If t
+// went through no middleware of this package, the current span of ctx is the one to link to. Inject
+// writes no span for [None]. It does not write baggage: use [propagation.Baggage] for that, if the
+// other process may see it.
+func Inject(ctx context.Context, t *core.Task, carrier propagation.TextMapCarrier) {
 	sc := trace.SpanContextFromContext(ctx)
 	var origin, spawner string
 	if s, ok := ctx.Value(spawnKey{}).(*spawn); ok {
 		origin = s.origin
-		if s.spawner.IsValid() {
+		if s.task == t && s.spawner.IsValid() {
 			sc, spawner = s.target(), s.spanID
 		}
 	}
@@ -34,11 +37,13 @@ func Inject(ctx context.Context, carrier propagation.TextMapCarrier) {
 		clean := trace.ContextWithSpanContext(context.Background(), sc)
 		propagation.TraceContext{}.Inject(clean, carrier)
 	}
-	if origin != "" {
-		carrier.Set(originField, origin)
-	}
-	if spawner != "" {
-		carrier.Set(spawnerField, spawner)
+	set(carrier, originField, origin)
+	set(carrier, spawnerField, spawner)
+}
+
+func set(carrier propagation.TextMapCarrier, field, value string) {
+	if value != "" {
+		carrier.Set(field, value)
 	}
 }
 

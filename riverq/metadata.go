@@ -73,7 +73,7 @@ func (o *options) inject(ctx context.Context, t *core.Task, metadata []byte) []b
 	if !c.isObject() {
 		return metadata
 	}
-	otelmw.Inject(ctx, c)
+	otelmw.Inject(ctx, t, c)
 	if o.baggage {
 		propagation.Baggage{}.Inject(ctx, c)
 	}
