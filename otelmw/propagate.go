@@ -9,14 +9,14 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// Fields of our own beside those of W3C trace context.
+// Our own fields, in addition to those of W3C Trace Context.
 const (
-	originField  = "afterspan-origin"  // the id of the trace that the first of a chain of tasks came from
+	originField  = "afterspan-origin"  // the id of the trace that started the first of a chain of tasks
 	spawnerField = "afterspan-spawner" // the id of the spawner's span, where traceparent has that of "spawn NAME"
 )
 
 // Inject writes into carrier what the spans of t need if it runs in another process. traceparent and
-// tracestate (https://www.w3.org/TR/trace-context/) are the span that they link to, or with [Child]
+// tracestate (https://www.w3.org/TR/trace-context/) identify the span that it links to, or with [Child]
 // their parent. afterspan-origin and afterspan-spawner are the values of afterspan.origin.trace_id and
 // afterspan.spawner.span_id.
 //
@@ -36,9 +36,9 @@ func Inject(ctx context.Context, t *core.Task, carrier propagation.TextMapCarrie
 	if sc.IsValid() {
 		clean := trace.ContextWithSpanContext(context.Background(), sc)
 		propagation.TraceContext{}.Inject(clean, carrier)
+		set(carrier, spawnerField, spawner)
 	}
 	set(carrier, originField, origin)
-	set(carrier, spawnerField, spawner)
 }
 
 func set(carrier propagation.TextMapCarrier, field, value string) {
@@ -55,9 +55,9 @@ func (s *spawn) target() trace.SpanContext {
 	return s.link
 }
 
-// Extract returns a copy of ctx with what [Inject] wrote into carrier: for [core.Chain.Run], where a task
-// of another process runs. The span in it replaces the current one of ctx. What is missing or not
-// valid in carrier is left out.
+// Extract returns a copy of ctx with what [Inject] wrote into carrier, for [core.Chain.Run] of a task
+// of another process. The span in carrier replaces the current one of ctx. Fields that are missing or not
+// valid are ignored.
 func Extract(ctx context.Context, carrier propagation.TextMapCarrier) context.Context {
 	sc := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), carrier))
 	if sc.IsValid() {

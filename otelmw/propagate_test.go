@@ -143,6 +143,7 @@ func TestInject(t *testing.T) {
 			agent.End()
 			if tc.want == "" {
 				assert.NotContains(t, stored, "traceparent")
+				assert.NotContains(t, stored, "afterspan-spawner")
 				assert.Equal(t, agent.SpanContext().TraceID().String(), stored["afterspan-origin"])
 				return
 			}
