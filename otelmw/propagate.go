@@ -16,7 +16,7 @@ const (
 )
 
 // Inject writes into carrier what the spans of t need if it runs in another process. traceparent and
-// tracestate (https://www.w3.org/TR/trace-context/) identify the span that it links to, or with [Child]
+// tracestate (https://www.w3.org/TR/trace-context/) identify the span that they link to, or with [Child]
 // their parent. afterspan-origin and afterspan-spawner are the values of afterspan.origin.trace_id and
 // afterspan.spawner.span_id.
 //
