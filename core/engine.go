@@ -11,9 +11,9 @@ import (
 // A Chain runs middlewares around tasks that an engine other than [Manager] schedules: a job queue,
 // for example. The engine decides when and where a task runs. The chain gives it the hooks.
 //
-// Where a task is stored, the engine calls Spawn, stores the task with what a middleware put into the
+// To store a task, the engine calls Spawn, stores the task with what a middleware put into the
 // returned context (its trace, for example), and calls Enqueued, or Refused if it could not store it.
-// Where the task runs, in the same process or another one, the engine makes a new Task for each
+// To run it, in the same process or another one, the engine makes a new Task for each
 // attempt with [NewAttempt] and calls Run.
 //
 // Its methods are safe for concurrent use. A panic in a hook other than Spawn is recovered and logged
@@ -34,7 +34,7 @@ func NewChain(mw ...Middleware) *Chain {
 // Spawn hooks. It returns their context, which has the values of ctx but not its cancellation. If a
 // hook panics, err is a [*PanicError], and the engine calls Refused with it.
 //
-// Call Spawn at most once for a task, before anything else is done with it.
+// Call Spawn at most once for a task, and before any other method of Chain.
 func (c *Chain) Spawn(ctx context.Context, t *Task) (spawned context.Context, err error) {
 	t.options.attrs = lastOfEachKey(slices.Concat(attrsFrom(ctx), t.options.attrs))
 	r := &run{runContext: runContext{values: context.WithoutCancel(ctx)}, task: t}
@@ -43,7 +43,7 @@ func (c *Chain) Spawn(ctx context.Context, t *Task) (spawned context.Context, er
 }
 
 // Enqueued calls the Enqueued hooks: the engine has stored t, and its attempts are tasks of their own.
-// ctx is what Spawn returned. Do not call it for a task that Run gets: that one ends here.
+// ctx is what Spawn returned. Do not pass such a task to Run: for the hooks it is finished.
 func (c *Chain) Enqueued(ctx context.Context, t *Task) {
 	c.callHooks(ctx, "Enqueued", c.enqueueds, t)
 }
@@ -60,8 +60,8 @@ func (c *Chain) Refused(ctx context.Context, t *Task, err error) {
 	c.callHooks(ctx, "Refused", c.refuseds, t)
 }
 
-// Run runs t, which NewTask or [NewAttempt] made: the chain around fn, on the caller's goroutine. Then
-// it decides the outcome, calls the Ended hooks, closes t.Done and returns t's error. A panic is such an
+// Run runs the chain around fn for t, made by NewTask or [NewAttempt], on the caller's goroutine. Then
+// it decides the outcome, calls the Ended hooks, closes t.Done and returns t's error. A panic becomes an
 // error, a [*PanicError]; [runtime.Goexit] ends t and the caller's goroutine.
 //
 // The task's context has the values of ctx and ends with it. A timeout of t and [Task.Cancel] end it as
@@ -69,7 +69,7 @@ func (c *Chain) Refused(ctx context.Context, t *Task, err error) {
 // cancels of its own lets fn return an error that matches [ErrTimeout], [ErrCancelled] or [ErrShutdown],
 // or ends ctx with one of them as its cause.
 //
-// Run panics if t belongs to a Manager, or was given to Run before.
+// Run panics if t belongs to a Manager, or was refused or given to Run before.
 func (c *Chain) Run(ctx context.Context, t *Task, fn Func) error {
 	t.adopt(ctx, fn)
 	end := ending{err: ErrGoexit, outcome: Failed} // kept if the chain does not return
@@ -115,12 +115,12 @@ func (c *Chain) endRun(t *Task, end *ending) {
 type Attempt struct {
 	Name     string    // the kind of work; "background_task" if it is empty
 	ID       uint64    // the engine's number for the task, the same for all its attempts
-	Number   int       // of the attempt, counted from 1; less is 1
-	QueuedAt time.Time // when it could have started at the earliest; zero: now
+	Number   int       // of the attempt, from 1; smaller numbers count as 1
+	QueuedAt time.Time // the earliest time at which it could have started; zero: now
 }
 
 // NewAttempt returns a task for [Chain.Run]. Its CreatedAt is a.QueuedAt, so that the time it waited
-// counts as time in the queue. Of the options those about keys, contexts and shutdowns do nothing.
+// counts as time in the queue. [WithKey], [Attached] and [UntilShutdown] have no effect.
 func NewAttempt(a Attempt, opts ...TaskOption) *Task {
 	t := NewTask(a.Name, opts...)
 	t.id = a.ID
@@ -131,6 +131,6 @@ func NewAttempt(a Attempt, opts ...TaskOption) *Task {
 	return t
 }
 
-// Attempt returns which attempt at its work the task is, as [NewAttempt] was told. It is 1 for every
-// other task: a middleware that retries calls next again for the same task.
+// Attempt returns the number of the attempt that was given to [NewAttempt]. It is 1 for every
+// other task. A retry in a middleware does not change it: the task is the same.
 func (t *Task) Attempt() int { return max(int(t.options.attempt), 1) }

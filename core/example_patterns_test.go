@@ -11,7 +11,7 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// Fan-out with results and the first error. Each task writes to a place of its own, and Wait makes
+// Fan-out with results and the first error. Each task writes to its own element, and Wait makes
 // the results safe to read. The first error cancels the other tasks: their contexts are done.
 //
 // Use [golang.org/x/sync/errgroup] instead where the caller waits and nobody needs a trace, a log line
@@ -57,7 +57,7 @@ func Example_fanOut() {
 	// archive failed 0
 }
 
-// A loop for the life of the process. UntilShutdown cancels it as soon as a shutdown begins, so it does
+// A loop that runs as long as the process. UntilShutdown cancels it when a shutdown begins, so it does
 // not use up the time that other tasks need to finish, and it does not count as lost.
 func Example_ticker() {
 	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
@@ -77,7 +77,7 @@ func Example_ticker() {
 	<-refreshed
 	<-refreshed
 
-	go func() { // a round that is under way may finish
+	go func() { // lets a round that is under way finish
 		for range refreshed {
 		}
 	}()
@@ -87,11 +87,11 @@ func Example_ticker() {
 	// Output: completed <nil>
 }
 
-// Work that is due later. The task waits with its context, so that a shutdown can end the wait, and it
+// Work that is due later. The task waits for its context as well, so a shutdown ends the wait, and it
 // is a task from the start: it is counted, it can be cancelled, and a shutdown names it. A time.AfterFunc
 // or a sleeping goroutine would be gone without a word.
 //
-// It is still lost then. What must happen after a deploy belongs in a queue on a database: see package
+// The work is still lost then. Work that must survive a deploy belongs in a queue on a database: see package
 // riverq.
 func Example_delayed() {
 	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
@@ -124,8 +124,8 @@ func Example_delayed() {
 	// lost: remind [cart_id=7]
 }
 
-// Several managers share the time of one shutdown: they are shut down side by side. Where the tasks of
-// one start tasks in another, shut them down one after the other, in that order.
+// Several managers share the time of one shutdown: they are shut down at the same time. If the tasks of
+// one start tasks in another, shut down first the one that starts them.
 func Example_severalManagers() {
 	quiet := core.WithLogger(slog.New(slog.DiscardHandler))
 	mail := core.New(quiet, core.WithLimit(4, 100))

@@ -15,12 +15,12 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// A webhook sender. One manager limits the requests that are under way. The other one has a task for
-// each delivery, which waits between its attempts: it holds a goroutine then, but no slot, and it is
-// counted, cancelled and named as any other task.
+// A webhook sender. One manager limits the requests under way. The other has a task for
+// each delivery. While it waits between attempts it holds a goroutine but no slot of the first, and it is
+// counted, cancelled and named like any other task.
 //
-// An attempt that has waited for a slot for too long is refused, rather than started when it has no
-// time left: a timeout counts from the start of the run, not from the call of Go.
+// An attempt that has waited too long for a slot is refused: its timeout does not cover
+// the wait, since a timeout counts from the start of the run, not from the call of Go.
 func Example_webhooks() {
 	quiet := core.WithLogger(slog.New(slog.DiscardHandler))
 	deliveries := core.New(quiet)
@@ -66,7 +66,7 @@ func Example_webhooks() {
 	// 2 failed, 1 completed
 }
 
-// startWithin refuses tasks that have waited longer than that.
+// startWithin refuses tasks that have waited for longer than longest.
 func startWithin(longest time.Duration) core.Middleware {
 	return core.MiddlewareFunc(func(next core.Handler) core.Handler {
 		return func(ctx context.Context, t *core.Task) error {
@@ -78,9 +78,9 @@ func startWithin(longest time.Duration) core.Middleware {
 	})
 }
 
-// A request is answered with 202 and an address to ask at. The service keeps the handles, for as long as
-// it wants to answer: a handle does not keep the request's values. Package taskz has such an address
-// ready, for all tasks, with what they logged.
+// A request is answered with 202 and the address of its status. The service keeps the handles as long as
+// it wants to answer: a handle does not keep the request's values. Package taskz serves such addresses
+// for all tasks, with the lines that they logged.
 func Example_accepted() {
 	tasks := core.New()
 	var exports sync.Map // of *core.Task by its id; delete them after a while
@@ -117,7 +117,7 @@ func Example_accepted() {
 	// completed
 }
 
-// A limit for each tenant, so that one of them cannot use up the service: two tasks of a tenant run, and
+// A limit for each tenant, so that no tenant can take all slots: two tasks of a tenant run, and
 // three more may wait. The tenant's id is the key, and an attribute of each of its tasks.
 func Example_perTenantLimit() {
 	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)), core.WithLimit(100, -1))

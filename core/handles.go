@@ -2,7 +2,7 @@ package core
 
 import "slices"
 
-// Handles returns the running and queued tasks, oldest first: to cancel all of a name, say. See
+// Handles returns the running and queued tasks, oldest first, for example to cancel all of a name. See
 // [Manager.Tasks] for descriptions of them, and [Manager.CancelAll].
 func (m *Manager) Handles() []*Task {
 	m.mu.Lock()

@@ -7,13 +7,13 @@ import (
 )
 
 // Stack returns the stack of the goroutine that runs t, as a traceback shows it: why the goroutine
-// waits, since when, and the calls, innermost first. At most 64 KiB of it are returned.
+// waits, since when, and the calls, innermost first. Stack returns at most 64 KiB of it.
 //
 // ok is false if t is not running, and for a task made by [NewTask]. Goroutines that the Func started
 // are not shown; where a middleware runs the Func on a goroutine of its own, the stack ends in the
 // middleware.
 //
-// It is for people, on demand. Stack stops the whole process while the runtime writes down all
+// Call it when a person asks, not regularly: it stops the whole process while the runtime writes down all
 // goroutines: about 60 ms with 10,000 of them and 0.7 s with 100,000, and several times that when
 // the memory for it is new. The traceback takes 1 to 2 KiB a goroutine, at most 256 MiB. If that is
 // not enough, the goroutine may be missed.
@@ -44,8 +44,8 @@ func traceback() []byte {
 	}
 }
 
-// findStack returns the stack of t in a traceback, or "". It looks for the frame that taskFrame
-// matches, without a regular expression: the traceback may have a hundred megabytes.
+// findStack returns the stack of t in a traceback, or "". It searches for t's address and tries taskFrame
+// only on lines that have it: the traceback may have hundreds of megabytes.
 func findStack(all []byte, t *Task) string {
 	const maxBytes = 64 << 10
 	argument := fmt.Appendf(nil, ", %p)", t)
@@ -64,7 +64,7 @@ func findStack(all []byte, t *Task) string {
 	}
 }
 
-// stackAround returns the stack that the byte at i is part of. An empty line is between two stacks.
+// stackAround returns the stack that the byte at i is part of. Empty lines separate stacks.
 func stackAround(all []byte, i int) []byte {
 	between := []byte("\n\n")
 	begin := bytes.LastIndex(all[:i], between)

@@ -5,40 +5,45 @@ import (
 
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/afterspan/afterspan/core"
 )
 
-// Fields of our own beside those of W3C trace context.
+// Our own fields, in addition to those of W3C Trace Context.
 const (
-	originField  = "afterspan-origin"  // the id of the trace that the first of a chain of tasks came from
+	originField  = "afterspan-origin"  // the id of the trace that started the first of a chain of tasks
 	spawnerField = "afterspan-spawner" // the id of the spawner's span, where traceparent has that of "spawn NAME"
 )
 
-// Inject writes into carrier what the spans of a task need if it runs in another process. traceparent
-// and tracestate (https://www.w3.org/TR/trace-context/) are the span that they link to, or with
-// [Child] their parent. afterspan-origin and afterspan-spawner are the values of
-// afterspan.origin.trace_id and afterspan.spawner.span_id.
+// Inject writes into carrier what the spans of t need if it runs in another process. traceparent and
+// tracestate (https://www.w3.org/TR/trace-context/) identify the span that they link to, or with [Child]
+// their parent. afterspan-origin and afterspan-spawner are the values of afterspan.origin.trace_id and
+// afterspan.spawner.span_id.
 //
-// ctx is what the Spawn hooks returned, see [core.Chain.Spawn], or the context of a running task.
-// Without a task in ctx it writes the current span of ctx. It writes nothing for [None]. It does not
-// write baggage: use [propagation.Baggage] for that, if the other process may see it.
-func Inject(ctx context.Context, carrier propagation.TextMapCarrier) {
+// ctx is what the Spawn hooks of t returned, see [core.Chain.Spawn], or the context of its run. If t
+// went through no middleware of this package, the current span of ctx is the one to link to. Inject
+// writes no span for [None]. It does not write baggage: use [propagation.Baggage] for that, if the
+// other process may see it.
+func Inject(ctx context.Context, t *core.Task, carrier propagation.TextMapCarrier) {
 	sc := trace.SpanContextFromContext(ctx)
 	var origin, spawner string
 	if s, ok := ctx.Value(spawnKey{}).(*spawn); ok {
 		origin = s.origin
-		if s.spawner.IsValid() {
+		if s.task == t && s.spawner.IsValid() {
 			sc, spawner = s.target(), s.spanID
 		}
 	}
 	if sc.IsValid() {
 		clean := trace.ContextWithSpanContext(context.Background(), sc)
 		propagation.TraceContext{}.Inject(clean, carrier)
+		set(carrier, spawnerField, spawner)
 	}
-	if origin != "" {
-		carrier.Set(originField, origin)
-	}
-	if spawner != "" {
-		carrier.Set(spawnerField, spawner)
+	set(carrier, originField, origin)
+}
+
+func set(carrier propagation.TextMapCarrier, field, value string) {
+	if value != "" {
+		carrier.Set(field, value)
 	}
 }
 
@@ -50,9 +55,9 @@ func (s *spawn) target() trace.SpanContext {
 	return s.link
 }
 
-// Extract returns a copy of ctx with what [Inject] wrote into carrier: for [core.Chain.Run], where a task
-// of another process runs. The span in it replaces the current one of ctx. What is missing or not
-// valid in carrier is left out.
+// Extract returns a copy of ctx with what [Inject] wrote into carrier, for [core.Chain.Run] of a task
+// of another process. The span in carrier replaces the current one of ctx. Fields that are missing or not
+// valid are ignored.
 func Extract(ctx context.Context, carrier propagation.TextMapCarrier) context.Context {
 	sc := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), carrier))
 	if sc.IsValid() {

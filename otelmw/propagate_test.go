@@ -27,7 +27,7 @@ func store(t *testing.T, ctx context.Context, mw core.Middleware) propagation.Ma
 	ctx, err := chain.Spawn(ctx, task)
 	require.NoError(t, err)
 	stored := propagation.MapCarrier{}
-	otelmw.Inject(ctx, stored)
+	otelmw.Inject(ctx, task, stored)
 	chain.Enqueued(ctx, task)
 	return stored
 }
@@ -143,6 +143,7 @@ func TestInject(t *testing.T) {
 			agent.End()
 			if tc.want == "" {
 				assert.NotContains(t, stored, "traceparent")
+				assert.NotContains(t, stored, "afterspan-spawner")
 				assert.Equal(t, agent.SpanContext().TraceID().String(), stored["afterspan-origin"])
 				return
 			}
@@ -161,7 +162,11 @@ func TestInjectInsideATask(t *testing.T) {
 		ctx, agent := tel.start("agent")
 		stored := propagation.MapCarrier{}
 		m.Go(ctx, "first", func(ctx context.Context) error {
-			return m.Go(ctx, "job", func(ctx context.Context) error { otelmw.Inject(ctx, stored); return nil }).Wait(ctx)
+			return m.Go(ctx, "job", func(ctx context.Context) error {
+				job, _ := core.TaskFromContext(ctx)
+				otelmw.Inject(ctx, job, stored)
+				return nil
+			}).Wait(ctx)
 		})
 		agent.End()
 		tel.wait(t, m)
@@ -176,6 +181,23 @@ func TestInjectInsideATask(t *testing.T) {
 			assert.Equal(t, tel.span(t, "first").SpanContext().SpanID().String(), attrs["afterspan.spawner.span_id"])
 			assert.Equal(t, agent.SpanContext().TraceID().String(), attrs["afterspan.origin.trace_id"])
 		}
+	})
+}
+
+// An engine whose chain has no otelmw, called inside a task that has it, links to that task's span.
+func TestInjectOfATaskWithoutThisMiddleware(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tel := newTelemetry(t)
+		m := tel.manager()
+		ctx, agent := tel.start("agent")
+		var stored propagation.MapCarrier
+		m.Go(ctx, "outer", func(ctx context.Context) error { stored = store(t, ctx, core.Middleware{}); return nil })
+		agent.End()
+		tel.wait(t, m)
+		sc := trace.SpanContextFromContext(otelmw.Extract(context.Background(), stored))
+		assert.Equal(t, tel.span(t, "outer").SpanContext().SpanID(), sc.SpanID())
+		assert.Equal(t, agent.SpanContext().TraceID().String(), stored["afterspan-origin"])
+		assert.NotContains(t, stored, "afterspan-spawner")
 	})
 }
 

@@ -14,10 +14,10 @@ type Inserter interface {
 	InsertMany(ctx context.Context, jobs []river.InsertManyParams) ([]*rivertype.JobInsertResult, error)
 }
 
-// maxBatch limits the jobs of one insert. An insert that runs out of time has inserted none of them.
+// maxBatch limits the jobs of one insert. An insert that runs out of time inserts none of them.
 const maxBatch = 200
 
-// A batcher inserts jobs that many tasks hand over at once. While one insert is under way the others
+// A batcher inserts jobs that many tasks hand over at once. While one insert is under way, the other tasks
 // wait, and the next insert takes all of them.
 type batcher struct {
 	client Inserter
@@ -25,8 +25,8 @@ type batcher struct {
 	mu      sync.Mutex // guards waiting
 	waiting []*request
 
-	// inserting has room for the one that inserts. It guards the results of the requests. It is no mutex,
-	// because a bubble of testing/synctest does not wait for those.
+	// inserting is held by the task that inserts. It guards the results of the requests. It is not a mutex,
+	// because testing/synctest does not treat a goroutine that waits for one as idle.
 	inserting chan struct{}
 }
 
@@ -42,7 +42,7 @@ type request struct {
 	err      error
 }
 
-// insert returns when the job is inserted, or has failed.
+// insert returns when the job has been inserted, or could not be.
 func (b *batcher) insert(job river.InsertManyParams, timeout time.Duration) error {
 	r := &request{job: job, deadline: time.Now().Add(timeout)}
 	b.mu.Lock()
@@ -64,7 +64,7 @@ func (b *batcher) insertWaiting() {
 	if len(batch) > 1 && b.insertAll(ctx, batch) {
 		return
 	}
-	for _, r := range batch { // one that cannot be inserted must not take the others with it
+	for _, r := range batch { // one that cannot be inserted must not fail the others
 		_ = b.insertAll(ctx, []*request{r})
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Go starts fn with args as a task of m, as [core.Manager.Go] does. The task's name is the kind of
-// args. [Handover] can make a job of it, since args say all that fn needs to know: the worker of
+// args. [Handover] can make a job of it, since args have all that fn needs: the worker of
 // that kind is WorkFunc(fn).
 //
 // args are encoded as JSON when the task is handed over. fn must not change what they refer to.
@@ -23,7 +23,7 @@ func Go[T river.JobArgs](
 }
 
 // WorkFunc returns a worker that calls fn with the arguments of the job. Its timeout and its retries
-// are those of the client. To set them embed it:
+// are those of the client. To set them, embed it:
 //
 //	type receiptWorker struct{ river.Worker[ReceiptArgs] }
 //

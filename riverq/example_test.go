@@ -45,7 +45,7 @@ func ExampleNew() {
 	}
 }
 
-// A function with arguments is a task today.
+// A function with arguments, as a task. WorkFunc makes a worker of the same function.
 func ExampleGo() {
 	tasks := core.New()
 	riverq.Go(context.Background(), tasks, ReceiptArgs{"o-1"}, sendReceipt)
@@ -63,7 +63,7 @@ func (client) InsertMany(_ context.Context, jobs []river.InsertManyParams) ([]*r
 	return nil, nil
 }
 
-// What a shutdown cancels is inserted as a job.
+// A task that a shutdown cancels is inserted as a job.
 func ExampleHandover() {
 	tasks := core.New(core.WithMiddleware(otelmw.New(), riverq.Handover(client{})))
 	started := make(chan struct{})

@@ -12,25 +12,25 @@ import (
 )
 
 // Handover returns a middleware for a [core.Manager]. It inserts tasks started with [Go] as jobs if a
-// shutdown cancels them, while they run or in the queue. Another process then does the work. Put it
+// shutdown cancels them, running or queued. Another process then does the work. Put Handover
 // inside otelmw, so that the spans say so:
 //
 //	core.New(core.WithMiddleware(otelmw.New(), riverq.Handover(client)))
 //
-// A task that was handed over is cancelled, and its error matches [core.ErrHandedOver]. It does not
-// count as lost, and [core.ShutdownStats] has the number. The job carries the task's trace and attributes:
+// A task that was handed over has the outcome cancelled, and its error matches [core.ErrHandedOver]. It does not
+// count as lost: [core.ShutdownStats].HandedOver counts it. The job carries the task's trace and attributes:
 // its span links to the same spawner.
 //
-// If the insert fails, the task is lost, its error says why, and the shutdown names it. If the answer of
-// the database is lost, the job may be there all the same. A task that was interrupted runs again from its
-// beginning: like every job, its work must be fit to be done twice.
+// If the insert fails, the task is lost, its error says why, and the shutdown names it. If the answer from
+// the database is lost, the job may exist all the same. A task that was interrupted runs again from its
+// beginning: like that of every job, its work must be safe to do twice.
 //
 // Handover does nothing for a task that ignores its context: it is named as remaining at the end of
-// the shutdown. Nor for one that panicked, or ended by its own timeout. It makes a job also of a task
-// that is [core.UntilShutdown]: do not start loops with Go.
+// the shutdown. It does nothing for one that panicked or timed out either. It also makes a job of a task
+// with [core.UntilShutdown]: do not start loops with Go.
 //
 // The client only inserts. It needs no queues and no workers, and must be usable until the manager has
-// shut down. If it has a [Plugin], that leaves these jobs alone.
+// shut down. If it has a [Plugin], the plugin leaves these jobs alone.
 func Handover(client Inserter, opts ...Option) core.Middleware {
 	if client == nil {
 		panic("afterspan: riverq.Handover: client is nil")
@@ -95,7 +95,7 @@ func (h *handover) onRefused(ctx context.Context, t *core.Task) {
 	h.log().DebugContext(ctx, "refused background task handed over", slog.String("name", t.Name()))
 }
 
-// insert inserts t as a job, with its trace. ctx, that of its run, is cancelled. It does so once, also if a
+// insert inserts t as a job, with its trace. ctx is that of its run, and cancelled. It does so once, even if a
 // retry outside calls again.
 func (h *handover) insert(ctx context.Context, t *core.Task, c *claim) error {
 	if c.inserted.Load() {

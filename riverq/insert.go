@@ -24,7 +24,7 @@ type spawn struct {
 	jobs []int           // their places in the batch
 }
 
-// InsertMany implements [rivertype.JobInsertMiddleware]. River calls it for every insert, also for a
+// InsertMany implements [rivertype.JobInsertMiddleware]. River calls it for every insert, even of a
 // single job. Jobs that carry a trace already are left as they are.
 func (p *Plugin) InsertMany(
 	ctx context.Context,
@@ -44,7 +44,7 @@ func (p *Plugin) InsertMany(
 	return results, err
 }
 
-// spawn calls the Spawns for jobs, and stores what they say in the metadata of the jobs.
+// spawn calls the Spawns for jobs, and stores the traces in the metadata of the jobs.
 func (p *Plugin) spawn(ctx context.Context, jobs []*rivertype.JobInsertParams) []*spawn {
 	spawns := p.group(ctx, jobs)
 	for _, s := range spawns {
@@ -102,7 +102,7 @@ func (p *Plugin) settle(spawns []*spawn, results []*rivertype.JobInsertResult, e
 	}
 }
 
-// noteDuplicate adds an event to the span that inserted a unique job which was there already. It is
+// noteDuplicate adds an event to the span that inserted a unique job that already existed. It is
 // no refusal, and no alarm: the work will be done. But no job links to that span.
 func noteDuplicate(ctx context.Context, job *rivertype.JobRow) {
 	trace.SpanFromContext(ctx).AddEvent("job skipped as duplicate", trace.WithAttributes(

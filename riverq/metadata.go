@@ -16,8 +16,8 @@ import (
 )
 
 // The metadata of a job is a JSON object of its row. At its top level are traceparent, tracestate and
-// baggage, where other software that knows W3C Trace Context looks for them, and what else otelmw
-// stores. The attributes are in an object of ours.
+// baggage, where other software that knows W3C Trace Context looks for them, and the fields that only otelmw
+// reads. The attributes are in an object of our own.
 const (
 	traceparentKey = "traceparent"
 	attrsPath      = "afterspan.attrs"
@@ -31,7 +31,7 @@ type carrier struct {
 	json []byte
 }
 
-// Get returns the text under key, or "" if there is none or it is no text.
+// Get returns the string under key, or "" if there is none.
 func (c *carrier) Get(key string) string {
 	if v := gjson.GetBytes(c.json, gjson.Escape(key)); v.Type == gjson.String {
 		return v.Str
@@ -73,7 +73,7 @@ func (o *options) inject(ctx context.Context, t *core.Task, metadata []byte) []b
 	if !c.isObject() {
 		return metadata
 	}
-	otelmw.Inject(ctx, c)
+	otelmw.Inject(ctx, t, c)
 	if o.baggage {
 		propagation.Baggage{}.Inject(ctx, c)
 	}

@@ -20,7 +20,7 @@ type options struct {
 	refused       bool
 	logger        *slog.Logger
 
-	given []string // the options that only one of New and Handover takes
+	given []string // the given options that only one of New and Handover takes
 }
 
 // WithMiddleware adds middlewares to the chain around each job. The first is the outermost, as in
@@ -33,7 +33,7 @@ func WithMiddleware(mw ...core.Middleware) Option {
 }
 
 // WithBatchSpawns sets how many jobs a batch may have for each job to get a Spawn, and so a span, of
-// its own. In a larger batch all jobs of one kind share one. The default is 100; 0 or less means that
+// its own. In a larger batch, all jobs of one kind share a Spawn. The default is 100; 0 or less means that
 // they always share. For New.
 func WithBatchSpawns(n int) Option {
 	return func(o *options) {
@@ -43,14 +43,14 @@ func WithBatchSpawns(n int) Option {
 }
 
 // WithBaggage lets OpenTelemetry baggage travel with the jobs: it is stored in their metadata, and
-// restored for their run. By default it is not, because everybody who may read the database can read
-// it there. For New, where it is about both the insert and the run, and for Handover.
+// restored for their run. By default it does not travel, because everybody who may read the database can read
+// it there. For New, where it covers both the insert and the run, and for Handover.
 func WithBaggage() Option {
 	return func(o *options) { o.baggage = true }
 }
 
 // WithInsertTimeout sets how long an insert by [Handover] may take, counted from the moment at which
-// the task hands itself over. The default is 4 s. Keep it below the time that a shutdown has left after it
+// the task is handed over. The default is 4 s. Keep it below the time that a shutdown has left after it
 // has cancelled the tasks: that is [core.WithCancelGrace], 5 s by default, but at most half of the time
 // that Shutdown is given. For Handover.
 func WithInsertTimeout(d time.Duration) Option {
@@ -61,8 +61,8 @@ func WithInsertTimeout(d time.Duration) Option {
 }
 
 // WithRefused makes [Handover] also insert tasks that the manager refused because it was full or
-// closed. [Go] then waits for the insert before it returns. It is the insert that the caller could have
-// made instead: the client's [Plugin] gives the job its trace. The task is refused all the same. Its
+// closed. [Go] then waits for the insert before it returns. It is the same insert that the caller could have
+// made instead: the client's [Plugin] gives the job its trace. The task still counts as refused. Its
 // error is [core.ErrFull] or [core.ErrClosed], and it is logged and counted as such. For Handover.
 func WithRefused() Option {
 	return func(o *options) {

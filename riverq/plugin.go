@@ -9,7 +9,7 @@ import (
 
 // A Plugin runs a chain of middlewares around the jobs of a River client. Make one with [New], and put
 // it into [river.Config.Plugins]: it is a middleware of River, around inserts and runs, and a hook
-// that learns of River's timeout. In Config.Middleware alone it takes a timeout for a failure.
+// that sees River's timeout. In Config.Middleware alone, it reports a timeout as a failure.
 //
 // One Plugin may serve several clients. Its methods are called by River.
 type Plugin struct {

@@ -40,8 +40,8 @@ func (p *Plugin) Work(ctx context.Context, job *rivertype.JobRow, doInner func(c
 	return withoutVerdict(err)
 }
 
-// WorkEnd implements [rivertype.HookWorkEnd]. River's timeout is around the worker and this hook, and
-// not around Work.
+// WorkEnd implements [rivertype.HookWorkEnd]. River's timeout covers the worker and this hook, but
+// not Work.
 func (p *Plugin) WorkEnd(ctx context.Context, _ *rivertype.JobRow, err error) error {
 	if a, ok := ctx.Value(attemptKey{}).(*attempt); ok {
 		a.timedOut = err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded)
@@ -56,8 +56,8 @@ func noteSnooze(ctx context.Context, err error) {
 	}
 }
 
-// panicAgain lets River see the panic, so that it records it and calls HandlePanic, as without the
-// chain. River's trace starts here then, so the stack is logged.
+// panicAgain lets River see the panic, so that it records it and calls HandlePanic as it would without the
+// chain. River's stack trace then starts here, so the original stack is logged.
 func (p *Plugin) panicAgain(ctx context.Context, job *rivertype.JobRow, panicked *core.PanicError) {
 	p.log().ErrorContext(ctx, "job panicked", slog.Int64("job_id", job.ID), slog.String("kind", job.Kind),
 		slog.Any("error", panicked), slog.String("stack", string(panicked.Stack)))

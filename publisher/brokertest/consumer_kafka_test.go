@@ -96,7 +96,7 @@ func (c topicReader) run(ctx context.Context) error {
 	}
 }
 
-// settle tries until the event has been handled. One that cannot be handled goes to the topic dead.
+// settle tries until the event has been handled. An event with a permanent error goes to the topic dead.
 // Later records of the partition wait, so the order of each key is kept.
 func (c topicReader) settle(ctx context.Context, r *kgo.Record) error {
 	for {

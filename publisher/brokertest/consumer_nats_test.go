@@ -79,7 +79,7 @@ type streamReader struct {
 	js       jetstream.JetStream
 	consumer jetstream.Consumer // with AckExplicitPolicy, the default
 	dead     string             // the subject, in another stream, for events that cannot be handled
-	pause    time.Duration      // before an event is delivered again; ten times, and it is dead
+	pause    time.Duration      // before an event is delivered again; after ten times it goes to dead
 	handle   func(context.Context, publisher.Event) error
 }
 
@@ -90,7 +90,7 @@ func (s streamReader) run(ctx context.Context) error {
 		if err := s.settle(ctx, msg, s.try(ctx, msg)); err != nil {
 			slog.Error("event not handled; it will be delivered again", "error", err)
 		}
-	}, jetstream.PullMaxMessages(10)) // in the buffer; the default is 500
+	}, jetstream.PullMaxMessages(10)) // at most in the buffer; the default is 500
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (s streamReader) run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// try handles the event. The error is permanent if no other attempt is worth it.
+// try handles the event. The error is permanent if another attempt would be pointless.
 func (s streamReader) try(ctx context.Context, msg jetstream.Msg) error {
 	event, err := natspub.Decode(msg.Headers(), msg.Data())
 	if err != nil {
@@ -111,8 +111,8 @@ func (s streamReader) try(ctx context.Context, msg jetstream.Msg) error {
 	return s.handle(ctx, event)
 }
 
-// settle acknowledges the message, unless it is worth another attempt. One that is not worth it is
-// copied to the subject dead first.
+// settle acknowledges the message, or lets it be delivered again. After a permanent failure it is
+// first copied to the subject dead.
 func (s streamReader) settle(ctx context.Context, msg jetstream.Msg, failure error) error {
 	switch {
 	case failure == nil:

@@ -71,7 +71,7 @@ func runRabbitConsumer(ctx context.Context, server string, handle eventHandler) 
 // This is the code of amqppub's example.
 
 // A queueReader handles the deliveries of a queue. Several may run at the same time. Give each a
-// channel of its own, on another connection than that of the publisher.
+// channel of its own, on a different connection from the publisher's.
 type queueReader struct {
 	channel *amqp.Channel
 	queue   string
@@ -82,7 +82,7 @@ type queueReader struct {
 // run handles events until ctx is done or the channel is closed. The broker then delivers again what
 // was not acknowledged.
 func (q queueReader) run(ctx context.Context) error {
-	if err := q.channel.Qos(10, 0, false); err != nil { // deliveries that are not acknowledged
+	if err := q.channel.Qos(10, 0, false); err != nil { // limits the deliveries that are not acknowledged yet
 		return err
 	}
 	autoAck, exclusive, noLocal, noWait := false, false, false, false
@@ -106,8 +106,8 @@ func (q queueReader) try(ctx context.Context, d amqp.Delivery) error {
 	return q.handle(ctx, event)
 }
 
-// settle acknowledges the delivery, or puts it back if it is worth another attempt. One that is not
-// worth it goes to the dead letter exchange of the queue. Without one, the broker drops it.
+// settle acknowledges the delivery, or puts it back for another attempt. After a permanent failure
+// the delivery goes to the dead letter exchange of the queue. Without one, the broker drops it.
 func (q queueReader) settle(ctx context.Context, d amqp.Delivery, failure error) error {
 	if failure == nil {
 		return d.Ack(false)

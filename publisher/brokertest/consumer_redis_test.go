@@ -86,7 +86,7 @@ func (g groupReader) run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// next returns an entry whose consumer has failed or died. If there is none, it waits for a new one.
+// next returns an entry whose consumer failed or died. If there is none, it waits a second for a new one.
 func (g groupReader) next(ctx context.Context) ([]redis.XMessage, error) {
 	left, _, err := g.client.XAutoClaim(ctx, &redis.XAutoClaimArgs{
 		Stream: g.stream, Group: g.group, Consumer: g.name, MinIdle: g.patience, Start: "0", Count: 1,
@@ -106,7 +106,7 @@ func (g groupReader) next(ctx context.Context) ([]redis.XMessage, error) {
 	return left, nil
 }
 
-// try handles the event. The error is permanent if no other attempt is worth it.
+// try handles the event. The error is permanent if another attempt would be pointless.
 func (g groupReader) try(ctx context.Context, entry redis.XMessage) error {
 	event, err := redispub.Decode(entry)
 	if err != nil {
@@ -121,7 +121,7 @@ func (g groupReader) try(ctx context.Context, entry redis.XMessage) error {
 	return g.handle(ctx, event)
 }
 
-// settle acknowledges the entry, unless it is worth another attempt. One that is not worth it is moved
+// settle acknowledges the entry, or leaves it pending for another attempt. After a permanent failure it is moved
 // to the stream dead.
 func (g groupReader) settle(ctx context.Context, entry redis.XMessage, failure error) error {
 	if failure != nil && !publisher.IsPermanent(failure) {

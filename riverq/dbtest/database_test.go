@@ -205,8 +205,14 @@ func newPostgres(t testing.TB) *postgresDatabase {
 		t.Skipf("no PostgreSQL: %v", err)
 	}
 	require.NoError(t, db.exec(ctx, "CREATE SCHEMA "+schema))
-	t.Cleanup(func() {
-		_ = db.exec(context.Background(), "DROP SCHEMA "+schema+" CASCADE")
-	})
+	t.Cleanup(func() { dropSchema(t, address, schema) })
 	return db
+}
+
+// dropSchema has a connection of its own, because a test may have closed the others.
+func dropSchema(t testing.TB, address, schema string) {
+	db, err := openPostgres(context.Background(), address)
+	require.NoError(t, err)
+	defer db.close()
+	require.NoError(t, db.exec(context.Background(), "DROP SCHEMA "+schema+" CASCADE"))
 }

@@ -2,11 +2,9 @@ package dbtest
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -163,6 +161,8 @@ func TestHandoverOfRefused(t *testing.T) {
 		require.NoError(t, m.Close())
 		ctx, request := tel.start(t.Context(), "request")
 		refused <- request.SpanContext()
+		ctx, cancel := context.WithCancel(ctx)
+		cancel() // the client of the request is gone
 		assert.ErrorIs(t, riverq.Go(ctx, m, mailArgs{"closed"}, sleepy, core.WithAttrs(slog.String("order_id", "closed"))).Err(), core.ErrClosed)
 		request.End()
 
@@ -174,48 +174,6 @@ func TestHandoverOfRefused(t *testing.T) {
 			assert.Len(t, job.Links(), 1)
 		}
 		tel.awaitSpans(t, "spawn send_mail", 2)
-	})
-}
-
-// badArgs cannot be encoded.
-type badArgs struct{ mailArgs }
-
-func (badArgs) MarshalJSON() ([]byte, error) { return nil, errMail }
-
-// One that cannot be inserted does not take the others with it, and is named as lost.
-func TestHandoverOfABadOne(t *testing.T) {
-	onEach(t, func(t *testing.T, db database) {
-		inserts := &counter{Inserter: insertOnly(t, db)}
-		m := newTasks(t, core.WithMiddleware(riverq.Handover(inserts)), core.WithLimit(1, 20))
-		bad := riverq.Go(t.Context(), m, badArgs{}, func(ctx context.Context, _ badArgs) error { return sleepy(ctx, mailArgs{}) })
-		for range 10 {
-			riverq.Go(t.Context(), m, mailArgs{"good"}, sleepy)
-		}
-		stats, err := shutdownNow(m)
-		var lost *core.ShutdownError
-		require.ErrorAs(t, err, &lost)
-		require.Len(t, lost.Cancelled, 1)
-		assert.Equal(t, bad.ID(), lost.Cancelled[0].ID)
-		require.ErrorIs(t, bad.Err(), errMail, "it says why")
-		assert.Equal(t, core.Cancelled, bad.Outcome())
-		assert.Equal(t, 10, stats.HandedOver)
-		assert.EqualValues(t, 10, inserts.jobs.Load())
-	})
-}
-
-// Without the database the tasks are lost, and the shutdown says so.
-func TestHandoverWithoutDatabase(t *testing.T) {
-	onEach(t, func(t *testing.T, db database) {
-		m := newTasks(t, core.WithMiddleware(riverq.Handover(insertOnly(t, db))))
-		db.close()
-		for range 3 {
-			riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
-		}
-		stats, err := shutdownNow(m)
-		var lost *core.ShutdownError
-		require.ErrorAs(t, err, &lost)
-		assert.Len(t, lost.Cancelled, 3)
-		assert.Zero(t, stats.HandedOver)
 	})
 }
 
@@ -240,90 +198,21 @@ func TestHandoverInBatches(t *testing.T) {
 	})
 }
 
-// inserterFunc is a client whose database behaves as the test wants.
-type inserterFunc func(ctx context.Context, jobs []river.InsertManyParams) error
-
-func (f inserterFunc) InsertMany(ctx context.Context, jobs []river.InsertManyParams) ([]*rivertype.JobInsertResult, error) {
-	return nil, f(ctx, jobs)
-}
-
-// A database that does not answer holds nobody up for longer than the timeout.
-func TestHandoverTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		hangs := inserterFunc(func(ctx context.Context, _ []river.InsertManyParams) error { <-ctx.Done(); return ctx.Err() })
-		m := core.New(core.WithLogger(quiet), core.WithMiddleware(riverq.Handover(hangs, riverq.WithInsertTimeout(2*time.Second))))
-		for range 100 {
-			riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		began := time.Now()
-		stats, err := m.Shutdown(ctx)
-		var lost *core.ShutdownError
-		require.ErrorAs(t, err, &lost)
-		assert.Len(t, lost.Cancelled, 100)
-		assert.Empty(t, lost.Remaining)
-		assert.Zero(t, stats.HandedOver)
-		assert.Equal(t, 7*time.Second, time.Since(began), "five seconds to drain, and two for all inserts")
-	})
-}
-
-// A client that panics loses its batch, and no other.
-func TestHandoverPanics(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		first := true
-		client := inserterFunc(func(context.Context, []river.InsertManyParams) error {
-			if first {
-				first = false
-				panic("boom")
-			}
-			return nil
-		})
-		m := core.New(core.WithLogger(quiet), core.WithMiddleware(riverq.Handover(client)), core.WithLimit(1, 10))
-		for range 3 {
-			riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
-		}
-		require.NoError(t, m.Close())
-		stats := m.Stats()
-		assert.EqualValues(t, 3, stats.Failed+stats.Cancelled)
-		assert.EqualValues(t, 1, stats.Failed)
-	})
-}
-
-// A retry outside may call again, after the task was handed over.
-func TestHandoverOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		inserts := 0
-		client := inserterFunc(func(context.Context, []river.InsertManyParams) error { inserts++; return nil })
-		stubborn := core.MiddlewareFunc(func(next core.Handler) core.Handler {
-			return func(ctx context.Context, task *core.Task) error {
-				_ = next(ctx, task)
-				return next(ctx, task)
-			}
-		})
-		m := core.New(core.WithLogger(quiet), core.WithMiddleware(stubborn, riverq.Handover(client)))
-		task := riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
-		require.NoError(t, m.Close())
-		require.ErrorIs(t, task.Err(), core.ErrHandedOver)
-		assert.Equal(t, 1, inserts)
-	})
-}
-
-// A Func that ignores its context is named, and not handed over.
-func TestHandoverOfADeafOne(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		inserts := inserterFunc(func(context.Context, []river.InsertManyParams) error { return errors.New("not expected") })
-		m := core.New(core.WithLogger(quiet), core.WithMiddleware(riverq.Handover(inserts)))
-		release := make(chan struct{})
-		task := riverq.Go(t.Context(), m, mailArgs{"o-1"}, func(context.Context, mailArgs) error { <-release; return nil })
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		_, err := m.Shutdown(ctx)
-		var lost *core.ShutdownError
-		require.ErrorAs(t, err, &lost)
-		assert.Len(t, lost.Remaining, 1)
-		close(release)
-		require.NoError(t, task.Wait(t.Context()))
+// A job that was handed over has had its Spawn, in the manager, with a span or without.
+func TestHandoverSpawnsOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, db database) {
+		var spawns atomic.Int64
+		counts := core.Middleware{Spawn: func(ctx context.Context, _ *core.Task) context.Context {
+			spawns.Add(1)
+			return ctx
+		}}
+		inserts := insertOnly(t, db, riverq.New(riverq.WithMiddleware(counts)))
+		m := newTasks(t, core.WithMiddleware(counts, riverq.Handover(inserts)))
+		riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
+		stats, err := shutdownNow(m)
+		require.NoError(t, err)
+		assert.Equal(t, 1, stats.HandedOver)
+		assert.EqualValues(t, 1, spawns.Load())
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"maps"
 	"math"
 	"strings"
@@ -13,14 +12,11 @@ import (
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
-	"github.com/riverqueue/rivercontrib/otelriver"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/codes"
 
 	"github.com/afterspan/afterspan/core"
-	"github.com/afterspan/afterspan/otelmw"
 	"github.com/afterspan/afterspan/riverq"
 )
 
@@ -179,140 +175,6 @@ func TestInsertTx(t *testing.T) {
 	})
 }
 
-// Metadata of the user's stays, and so does a trace that is there already.
-func TestMetadataOfTheUser(t *testing.T) {
-	onEach(t, func(t *testing.T, db database) {
-		tel := newTelemetry(t)
-		c := insertOnly(t, db, riverq.New(riverq.WithMiddleware(tel.middleware())))
-		ctx, request := tel.start(t.Context(), "request")
-		defer request.End()
-		shared := []byte(`{"tenant": "t-1"}`)
-		inserted, err := c.Insert(ctx, mailArgs{"o-1"}, &river.InsertOpts{Metadata: shared})
-		require.NoError(t, err)
-		metadata := metadataOf(t, c, inserted.Job.ID)
-		assert.Equal(t, "t-1", metadata["tenant"])
-		assert.Contains(t, metadata, "traceparent")
-		assert.JSONEq(t, `{"tenant": "t-1"}`, string(shared), "other jobs may have the same bytes")
-
-		traced := "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-		inserted, err = c.Insert(ctx, mailArgs{"o-2"}, &river.InsertOpts{Metadata: []byte(`{"traceparent":"` + traced + `"}`)})
-		require.NoError(t, err)
-		assert.Equal(t, map[string]any{"traceparent": traced}, metadataOf(t, c, inserted.Job.ID))
-		tel.awaitSpans(t, "spawn send_mail", 1)
-	})
-}
-
-// Metadata that is no object is the user's mistake: River and the database tell of it.
-func TestMetadataThatIsNoObject(t *testing.T) {
-	plugin := riverq.New()
-	for _, metadata := range []string{`[1]`, `"text"`, `{"unclosed`, `null`} {
-		jobs := []*rivertype.JobInsertParams{{Kind: "send_mail", Metadata: []byte(metadata)}}
-		ctx := core.ContextWithAttrs(t.Context(), slog.String("order_id", "o-1"))
-		_, err := plugin.InsertMany(ctx, jobs, func(context.Context) ([]*rivertype.JobInsertResult, error) { return nil, nil })
-		require.NoError(t, err)
-		assert.Equal(t, metadata, string(jobs[0].Metadata))
-		job := &rivertype.JobRow{ID: 1, Kind: "send_mail", Metadata: []byte(metadata)}
-		require.NoError(t, plugin.Work(t.Context(), job, func(context.Context) error { return nil }))
-	}
-}
-
-// secret is an attribute that shows itself to nobody.
-type secret string
-
-func (secret) LogValue() slog.Value { return slog.StringValue("hidden") }
-
-// Attributes come out of the database as they are in a span. LogValuers are resolved before they go in.
-func TestAttributes(t *testing.T) {
-	onEach(t, func(t *testing.T, db database) {
-		tel := newTelemetry(t)
-		var inner []slog.Attr
-		m := newTasks(t)
-		c := startWorker(t, db, riverq.New(riverq.WithMiddleware(tel.middleware())),
-			func(ctx context.Context, _ *river.Job[mailArgs]) error {
-				inner = m.Go(ctx, "inner", func(context.Context) error { return nil }).Attrs()
-				return nil
-			})
-		ctx, request := tel.start(t.Context(), "request")
-		ctx = core.ContextWithAttrs(ctx,
-			slog.String("text", `a "b" ü`), slog.String("dotted.key", "yes"),
-			slog.Int64("large", math.MaxInt64), slog.Float64("share", 0.5), slog.Bool("paid", true),
-			slog.Duration("took", 1500*time.Millisecond), slog.Time("at", time.Date(2026, 11, 30, 1, 2, 3, 0, time.UTC)),
-			slog.Any("password", secret("x")), slog.Group("user", slog.String("id", "u-1")))
-		inserted, err := c.Insert(ctx, mailArgs{"o-1"}, nil)
-		require.NoError(t, err)
-		request.End()
-		job := tel.span(t, "send_mail")
-		for key, want := range map[string]any{
-			"text": `a "b" ü`, "dotted.key": "yes", "large": int64(math.MaxInt64), "share": 0.5, "paid": true,
-			"took": "1.5s", "at": "2026-11-30T01:02:03Z", "password": "hidden", "user.id": "u-1",
-		} {
-			assert.Equal(t, want, value(job, key), key)
-		}
-		row := awaitState(t, c, inserted.Job.ID, rivertype.JobStateCompleted)
-		assert.NotContains(t, string(row.Metadata), `"x"`)
-		keys := make([]string, len(inner))
-		for i, a := range inner {
-			keys[i] = a.Key
-		}
-		assert.Contains(t, keys, "text", "tasks that the job starts have them, as those of a task have")
-		assert.NotContains(t, keys, "river")
-	})
-}
-
-// Attributes that do not fit are left out; the others stay.
-func TestManyAttributes(t *testing.T) {
-	plugin := riverq.New()
-	ctx := core.ContextWithAttrs(t.Context(),
-		slog.String("huge", strings.Repeat("x", 9000)), slog.String("order_id", "o-1"), slog.Any("nothing", nil),
-		slog.Any("list", []int{1, 2}))
-	jobs := []*rivertype.JobInsertParams{{Kind: "send_mail"}}
-	_, err := plugin.InsertMany(ctx, jobs, func(context.Context) ([]*rivertype.JobInsertResult, error) { return nil, nil })
-	require.NoError(t, err)
-	assert.JSONEq(t, `{"afterspan":{"attrs":{"order_id":"o-1","nothing":null,"list":[1,2]}}}`, string(jobs[0].Metadata))
-
-	var got map[string]any
-	task := func(ctx context.Context) error {
-		task, _ := core.TaskFromContext(ctx)
-		return json.Unmarshal(must(json.Marshal(task.Info())), &struct{ Context *map[string]any }{&got})
-	}
-	job := &rivertype.JobRow{ID: 1, Kind: "send_mail", Metadata: jobs[0].Metadata}
-	require.NoError(t, plugin.Work(t.Context(), job, task))
-	assert.Equal(t, "o-1", got["order_id"])
-	assert.Equal(t, []any{1.0, 2.0}, got["list"])
-}
-
-func must(b []byte, err error) []byte {
-	if err != nil {
-		panic(err)
-	}
-	return b
-}
-
-// Baggage travels if it is allowed to on both sides.
-func TestBaggage(t *testing.T) {
-	onEach(t, func(t *testing.T, db database) {
-		for name, opts := range map[string][]riverq.Option{"allowed": {riverq.WithBaggage()}, "not allowed": nil} {
-			t.Run(name, func(t *testing.T) {
-				tel := newTelemetry(t)
-				mw := riverq.WithMiddleware(tel.middleware(otelmw.WithBaggageKeys("tenant")))
-				c := startWorker(t, db, riverq.New(append(opts, mw)...), succeed)
-				member, err := baggage.NewMember("tenant", "t-1")
-				require.NoError(t, err)
-				bag, err := baggage.New(member)
-				require.NoError(t, err)
-				_, err = c.Insert(baggage.ContextWithBaggage(t.Context(), bag), mailArgs{"o-1"}, nil)
-				require.NoError(t, err)
-				if name == "allowed" {
-					assert.Equal(t, "t-1", value(tel.span(t, "send_mail"), "tenant"))
-				} else {
-					assert.Nil(t, value(tel.span(t, "send_mail"), "tenant"))
-				}
-				require.NoError(t, c.StopAndCancel(t.Context()))
-			})
-		}
-	})
-}
-
 // A periodic job has no spawner: its span is a root without a link.
 func TestPeriodicJob(t *testing.T) {
 	onEach(t, func(t *testing.T, db database) {
@@ -327,36 +189,6 @@ func TestPeriodicJob(t *testing.T) {
 		assert.False(t, job.Parent().IsValid())
 		assert.Empty(t, job.Links())
 		assert.Empty(t, tel.spans("spawn send_mail"))
-	})
-}
-
-// Each of the two understands the metadata of the other.
-func TestOtelriver(t *testing.T) {
-	onEach(t, func(t *testing.T, db database) {
-		tel := newTelemetry(t)
-		theirs := otelriver.NewMiddleware(&otelriver.MiddlewareConfig{
-			EnableTracePropagation: true, TracerProvider: tel.provider, DurationUnit: "s",
-		})
-		ours := riverq.New(riverq.WithMiddleware(tel.middleware()))
-		for name, test := range map[string]struct {
-			insert, work  rivertype.Plugin
-			spawn, worked string
-		}{
-			"they insert, we work": {theirs, ours, "river.insert_many", "send_mail"},
-			"we insert, they work": {ours, theirs, "spawn send_mail", "river.work"},
-		} {
-			t.Run(name, func(t *testing.T) {
-				tel.recorder.Reset()
-				_, err := insertOnly(t, db, test.insert).Insert(tel.request(t), mailArgs{"o-1"}, nil)
-				require.NoError(t, err)
-				config := newConfig(test.work)
-				river.AddWorker(config.Workers, river.WorkFunc(succeed))
-				c := startClient(t, db, config)
-				spawn, worked := tel.span(t, test.spawn), tel.span(t, test.worked)
-				assertLinked(t, worked, spawn.SpanContext())
-				require.NoError(t, c.StopAndCancel(t.Context()))
-			})
-		}
 	})
 }
 

@@ -119,6 +119,29 @@ func TestCancelByAMiddleware(t *testing.T) {
 	assert.Equal(t, "failed", value(tel.span(t, "send_mail"), "afterspan.task.outcome"))
 }
 
+// A timeout of an earlier call, by a retry of the chain, does not count.
+func TestTimeoutOfAnEarlierCall(t *testing.T) {
+	tel := newTelemetry(t)
+	again := core.MiddlewareFunc(func(next core.Handler) core.Handler {
+		return func(ctx context.Context, task *core.Task) error {
+			_ = next(ctx, task)
+			return next(ctx, task)
+		}
+	})
+	plugin := riverq.New(riverq.WithMiddleware(tel.middleware(), again))
+	job, calls := &rivertype.JobRow{ID: 1, Kind: "send_mail", Metadata: []byte(`{}`)}, 0
+	err := plugin.Work(t.Context(), job, func(ctx context.Context) error {
+		if calls++; calls == 2 {
+			return errMail // of a hook before the worker, for example
+		}
+		ctx, cancel := context.WithTimeout(ctx, 0)
+		defer cancel()
+		return plugin.WorkEnd(ctx, job, ctx.Err())
+	})
+	require.ErrorIs(t, err, errMail)
+	assert.Equal(t, "failed", value(tel.span(t, "send_mail"), "afterspan.task.outcome"))
+}
+
 // River gets the error that the job returned, and not one of ours.
 func TestErrorIsRivers(t *testing.T) {
 	plugin := riverq.New()

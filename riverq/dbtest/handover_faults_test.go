@@ -1,0 +1,167 @@
+package dbtest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/riverq"
+)
+
+// Nothing says that a refused task could not be inserted, but the log.
+func TestHandoverOfRefusedFails(t *testing.T) {
+	var log bytes.Buffer
+	inserts := inserterFunc(func(context.Context, []river.InsertManyParams) error { return errMail })
+	m := newTasks(t, core.WithMiddleware(riverq.Handover(inserts, riverq.WithRefused(),
+		riverq.WithLogger(slog.New(slog.NewJSONHandler(&log, nil))))))
+	require.NoError(t, m.Close())
+	require.ErrorIs(t, riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy).Err(), core.ErrClosed)
+	var line struct{ Level, Name, Error string }
+	require.NoError(t, json.Unmarshal(log.Bytes(), &line), log.String())
+	assert.Equal(t, "ERROR", line.Level)
+	assert.Equal(t, "send_mail", line.Name)
+	assert.Equal(t, errMail.Error(), line.Error)
+}
+
+// badArgs cannot be encoded.
+type badArgs struct{ mailArgs }
+
+func (badArgs) MarshalJSON() ([]byte, error) { return nil, errMail }
+
+// One that cannot be inserted does not take the others with it, and is named as lost.
+func TestHandoverOfABadOne(t *testing.T) {
+	onEach(t, func(t *testing.T, db database) {
+		inserts := &counter{Inserter: insertOnly(t, db)}
+		m := newTasks(t, core.WithMiddleware(riverq.Handover(inserts)), core.WithLimit(1, 20))
+		bad := riverq.Go(t.Context(), m, badArgs{}, func(ctx context.Context, _ badArgs) error { return sleepy(ctx, mailArgs{}) })
+		for range 10 {
+			riverq.Go(t.Context(), m, mailArgs{"good"}, sleepy)
+		}
+		stats, err := shutdownNow(m)
+		var lost *core.ShutdownError
+		require.ErrorAs(t, err, &lost)
+		require.Len(t, lost.Cancelled, 1)
+		assert.Equal(t, bad.ID(), lost.Cancelled[0].ID)
+		require.ErrorIs(t, bad.Err(), errMail, "it says why")
+		assert.Equal(t, core.Cancelled, bad.Outcome())
+		assert.Equal(t, 10, stats.HandedOver)
+		assert.EqualValues(t, 10, inserts.jobs.Load())
+	})
+}
+
+// Without the database the tasks are lost, and the shutdown says so.
+func TestHandoverWithoutDatabase(t *testing.T) {
+	onEach(t, func(t *testing.T, db database) {
+		m := newTasks(t, core.WithMiddleware(riverq.Handover(insertOnly(t, db))))
+		db.close()
+		for range 3 {
+			riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
+		}
+		stats, err := shutdownNow(m)
+		var lost *core.ShutdownError
+		require.ErrorAs(t, err, &lost)
+		assert.Len(t, lost.Cancelled, 3)
+		assert.Zero(t, stats.HandedOver)
+	})
+}
+
+// inserterFunc is a client whose database behaves as the test wants.
+type inserterFunc func(ctx context.Context, jobs []river.InsertManyParams) error
+
+func (f inserterFunc) InsertMany(ctx context.Context, jobs []river.InsertManyParams) ([]*rivertype.JobInsertResult, error) {
+	return nil, f(ctx, jobs)
+}
+
+// A database that does not answer holds nobody up for longer than the timeout.
+func TestHandoverTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangs := inserterFunc(func(ctx context.Context, _ []river.InsertManyParams) error { <-ctx.Done(); return ctx.Err() })
+		m := core.New(core.WithLogger(quiet), core.WithMiddleware(riverq.Handover(hangs, riverq.WithInsertTimeout(2*time.Second))))
+		for range 100 {
+			riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		began := time.Now()
+		stats, err := m.Shutdown(ctx)
+		var lost *core.ShutdownError
+		require.ErrorAs(t, err, &lost)
+		assert.Len(t, lost.Cancelled, 100)
+		assert.Empty(t, lost.Remaining)
+		assert.Zero(t, stats.HandedOver)
+		assert.Equal(t, 7*time.Second, time.Since(began), "five seconds to drain, and two for all inserts")
+	})
+}
+
+// A client that panics loses its batch, and no other. None of the batch counts as inserted.
+func TestHandoverPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		batches := 0
+		client := inserterFunc(func(_ context.Context, jobs []river.InsertManyParams) error {
+			if batches++; batches == 1 {
+				assert.Len(t, jobs, 1)
+				time.Sleep(time.Second) // the others come meanwhile
+				return nil
+			}
+			panic("boom")
+		})
+		m := core.New(core.WithLogger(quiet), core.WithMiddleware(riverq.Handover(client)))
+		for range 4 {
+			riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
+		}
+		require.NoError(t, m.Close())
+		stats, _ := m.Shutdown(t.Context())
+		assert.Equal(t, 1, stats.HandedOver)
+		assert.Equal(t, 3, stats.CancelledTasks)
+		assert.Equal(t, 1, stats.FailedTasks, "the one that called the client")
+		assert.Equal(t, 2, batches)
+	})
+}
+
+// A retry outside may call again, after the task was handed over.
+func TestHandoverOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inserts := 0
+		client := inserterFunc(func(context.Context, []river.InsertManyParams) error { inserts++; return nil })
+		stubborn := core.MiddlewareFunc(func(next core.Handler) core.Handler {
+			return func(ctx context.Context, task *core.Task) error {
+				_ = next(ctx, task)
+				return next(ctx, task)
+			}
+		})
+		m := core.New(core.WithLogger(quiet), core.WithMiddleware(stubborn, riverq.Handover(client)))
+		task := riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
+		require.NoError(t, m.Close())
+		require.ErrorIs(t, task.Err(), core.ErrHandedOver)
+		assert.Equal(t, 1, inserts)
+	})
+}
+
+// A Func that ignores its context is named, and not handed over.
+func TestHandoverOfADeafOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inserts := inserterFunc(func(context.Context, []river.InsertManyParams) error { return errors.New("not expected") })
+		m := core.New(core.WithLogger(quiet), core.WithMiddleware(riverq.Handover(inserts)))
+		release := make(chan struct{})
+		task := riverq.Go(t.Context(), m, mailArgs{"o-1"}, func(context.Context, mailArgs) error { <-release; return nil })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := m.Shutdown(ctx)
+		var lost *core.ShutdownError
+		require.ErrorAs(t, err, &lost)
+		assert.Len(t, lost.Remaining, 1)
+		close(release)
+		require.NoError(t, task.Wait(t.Context()))
+	})
+}
