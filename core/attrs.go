@@ -35,22 +35,36 @@ func attrsFrom(ctx context.Context) (attrs []slog.Attr) {
 	return attrs
 }
 
-// lastOfEachKey returns attrs without those that have a later attribute with the same key.
+// lastOfEachKey returns attrs without those that have a later attribute with the same key. Groups
+// without a name are kept: slog inlines them.
 func lastOfEachKey(attrs []slog.Attr) []slog.Attr {
-	for i := range attrs {
-		if containsKey(attrs[i+1:], attrs[i].Key) {
-			return slices.Collect(func(yield func(slog.Attr) bool) {
-				for i, a := range attrs {
-					if !containsKey(attrs[i+1:], a.Key) && !yield(a) {
-						return
-					}
-				}
-			})
+	if !hasDuplicates(attrs) {
+		return attrs
+	}
+	last := make(map[string]int, len(attrs))
+	for i, a := range attrs {
+		last[a.Key] = i
+	}
+	kept := make([]slog.Attr, 0, len(last))
+	for i, a := range attrs {
+		if a.Key == "" || last[a.Key] == i {
+			kept = append(kept, a)
 		}
 	}
-	return attrs
+	return kept
 }
 
-func containsKey(attrs []slog.Attr, key string) bool {
-	return key != "" && slices.ContainsFunc(attrs, func(a slog.Attr) bool { return a.Key == key })
+// hasDuplicates reports whether two of attrs may have the same key. It does not compare more than a few,
+// because each is compared with all others.
+func hasDuplicates(attrs []slog.Attr) bool {
+	const few = 16
+	if len(attrs) > few {
+		return true
+	}
+	for i, a := range attrs {
+		if a.Key != "" && slices.ContainsFunc(attrs[i+1:], func(b slog.Attr) bool { return a.Key == b.Key }) {
+			return true
+		}
+	}
+	return false
 }

@@ -2,7 +2,9 @@ package core_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -49,4 +51,16 @@ func TestTheLaterOfTwoAttributesWithOneKeyStands(t *testing.T) {
 		l := log.only(t, msgFailed)
 		require.EqualValues(t, []any{1.0, 2.0, 3.0, 4.0}, []any{l["c"], l["a"], l["b"], l["d"]})
 	})
+}
+
+// However many there are, the last of each key stands, in the order of the last ones.
+func TestLastOfManyAttributes(t *testing.T) {
+	var attrs []slog.Attr
+	for i := range 100 {
+		attrs = append(attrs, slog.Int(fmt.Sprint("key", i%40), i), slog.Group("", slog.Int(fmt.Sprint("in", i), i)))
+	}
+	got := core.NewTask("x", core.WithAttrs(attrs...)).Attrs()
+	require.Len(t, got, 40+100)
+	require.Equal(t, slog.Int("key0", 80), got[slices.IndexFunc(got, func(a slog.Attr) bool { return a.Key == "key0" })])
+	require.Equal(t, slog.Int("key39", 79), got[slices.IndexFunc(got, func(a slog.Attr) bool { return a.Key == "key39" })])
 }

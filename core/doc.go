@@ -25,9 +25,9 @@
 // A [Group] starts tasks that belong together and waits for them. A [Keyed] runs the tasks of one
 // key in order. [WithLimit] bounds how many tasks run and how many are queued.
 //
-// The examples of this package show patterns: a fan-out with results, a loop, delayed work, a webhook
-// sender with retries, a 202 with a handle, a limit for each tenant, an audit log, and several managers
-// in one shutdown.
+// The files example_patterns_test.go and example_service_test.go have patterns: a fan-out with results, a
+// loop, delayed work, a webhook sender with retries, a 202 with a handle, a limit for each tenant, an
+// audit log, and several managers in one shutdown.
 //
 // # Middleware
 //

@@ -42,9 +42,11 @@ func (c *Chain) Spawn(ctx context.Context, t *Task) (spawned context.Context, er
 	return r.values, r.skip
 }
 
-// Enqueued calls the Enqueued hooks: the engine has stored t, and its attempts are tasks of their own.
-// ctx is what Spawn returned. Do not pass such a task to Run: for the hooks it is finished.
-func (c *Chain) Enqueued(ctx context.Context, t *Task) {
+// Enqueued gives t the ID under which the engine has stored it, 0 if it has none, and calls the Enqueued
+// hooks. The attempts are tasks of their own, with the same ID. ctx is what Spawn returned. Do not call
+// it for a task that Run gets: that one ends here.
+func (c *Chain) Enqueued(ctx context.Context, t *Task, id uint64) {
+	t.id = id
 	c.callHooks(ctx, "Enqueued", c.enqueueds, t)
 }
 

@@ -277,14 +277,14 @@ func TestRefusedKeepsAnErrorThatIsARefusal(t *testing.T) {
 
 func TestEnqueuedIsForEnginesOnly(t *testing.T) {
 	var calls journal
-	hook := func(_ context.Context, task *core.Task) { calls.add(task.Name()) }
+	hook := func(_ context.Context, task *core.Task) { calls.add(task.String()) }
 	panics := core.Middleware{Enqueued: func(context.Context, *core.Task) { panic("boom") }}
 	chain := core.NewChain(panics, core.Middleware{Enqueued: hook})
-	chain.Enqueued(t.Context(), core.NewTask("job"))
+	chain.Enqueued(t.Context(), core.NewTask("job"), 7)
 	m := newManager(core.WithMiddleware(core.Middleware{Enqueued: hook}))
 	m.Go(t.Context(), "task", succeed)
 	require.NoError(t, m.Close())
-	require.Equal(t, []string{"job"}, calls.all())
+	require.Equal(t, []string{"job#7"}, calls.all())
 }
 
 // saves is a middleware that gives away the work of every task that is cancelled.

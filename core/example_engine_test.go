@@ -29,8 +29,9 @@ func (q *queue) insert(ctx context.Context, kind string) {
 		return
 	}
 	requestID, _ := ctx.Value(requestKey{}).(string)
-	q.jobs = append(q.jobs, job{uint64(len(q.jobs) + 1), kind, requestID})
-	q.chain.Enqueued(ctx, task)
+	id := uint64(len(q.jobs) + 1)
+	q.jobs = append(q.jobs, job{id, kind, requestID})
+	q.chain.Enqueued(ctx, task, id)
 }
 
 func (q *queue) work(ctx context.Context, fn core.Func) {

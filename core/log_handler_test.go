@@ -142,10 +142,10 @@ func TestHandlerThatBlocksHoldsUpNobodyElse(t *testing.T) {
 // When the time of a shutdown is over, a handler that takes long for each line does not get all of them.
 func TestSlowHandlerDoesNotHoldUpTheEndOfAShutdown(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		lines := 0
+		var lines atomic.Int32
 		m := core.New(core.WithShutdownTimeout(10*time.Second), logTo(func(_ context.Context, r slog.Record) {
 			if r.Message == msgLeftOver {
-				lines++
+				lines.Add(1)
 				time.Sleep(400 * time.Millisecond)
 			}
 		}))
@@ -155,7 +155,7 @@ func TestSlowHandlerDoesNotHoldUpTheEndOfAShutdown(t *testing.T) {
 		begin := time.Now()
 		require.Error(t, m.Close())
 		require.Less(t, time.Since(begin), 12*time.Second)
-		require.Positive(t, lines)
+		require.Positive(t, lines.Load())
 		require.NoError(t, m.Close())
 	})
 }
@@ -294,3 +294,25 @@ func TestHandlerThatExitsDoesNotDetachTheTask(t *testing.T) {
 		require.EqualValues(t, 1, m.Stats().Cancelled)
 	})
 }
+
+// A LogValue may take a lock that the task holds which does not stop. Shutdown names the task all the same.
+func TestShutdownDoesNotWaitForALogValue(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := core.New(core.WithLogger(slog.New(slog.NewJSONHandler(io.Discard, nil))))
+		release := make(chan struct{})
+		m.Go(t.Context(), "deaf", until(release), core.WithAttrs(slog.Any("order", lockedValue(release))))
+		began := time.Now()
+		_, err := m.Shutdown(seconds(t, 10*time.Second))
+		require.LessOrEqual(t, time.Since(began), 11*time.Second+100*time.Millisecond)
+		var left *core.ShutdownError
+		require.ErrorAs(t, err, &left)
+		require.Equal(t, []string{"deaf"}, namesOf(left.Remaining))
+		close(release)
+		require.NoError(t, m.Wait(t.Context()))
+	})
+}
+
+// lockedValue is a value that cannot be read before the channel is closed.
+type lockedValue chan struct{}
+
+func (v lockedValue) LogValue() slog.Value { <-v; return slog.StringValue("o-7") }

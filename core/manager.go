@@ -57,7 +57,7 @@ type Stats struct {
 	Running int           `json:"running"` // above the limit only after SetLimit lowered it
 	Queued  int           `json:"queued"`  // includes tasks cancelled in the queue, until they end
 	Overdue int           `json:"overdue"` // running tasks that were cancelled or timed out over five seconds ago; may lag by a second
-	Oldest  time.Duration `json:"-"`       // how long the first of the running tasks has been running; 0 if none is
+	Oldest  time.Duration `json:"-"`       // how long the first of the running tasks has been running; 0 if none has begun
 }
 
 // count adds one task to the counter of its outcome.

@@ -161,9 +161,12 @@ func (s ShutdownStats) attrs() []slog.Attr {
 	return attrs
 }
 
-// logLeftOver logs tasks that have not ended: up to maxNamed, and for about a second at most.
+// logTime limits the lines about tasks that have not ended.
+const logTime = time.Second
+
+// logLeftOver logs tasks that have not ended: up to maxNamed, and for logTime at most. It does so on a
+// goroutine of its own, because a LogValue may wait for what the task does not give back.
 func (m *Manager) logLeftOver(a account) {
-	const longest = time.Second
 	left := a.left
 	for _, s := range a.lost {
 		if !s.done {
@@ -173,10 +176,20 @@ func (m *Manager) logLeftOver(a account) {
 	if len(left) == 0 || !m.givesUp() {
 		return
 	}
+	m.mu.Lock()
+	done := m.help(func() { m.logEach(left[:min(maxNamed, len(left))]) })
+	m.mu.Unlock()
+	select {
+	case <-done:
+	case <-time.After(logTime):
+	}
+}
+
+func (m *Manager) logEach(left []sighting) {
 	stacks, began := goroutineStacks(), time.Now()
-	for _, s := range left[:min(maxNamed, len(left))] {
+	for _, s := range left {
 		m.logWithStack("background task left over at the end of the shutdown", s.task, s.info(), stacks)
-		if time.Since(began) > longest {
+		if time.Since(began) > logTime {
 			return
 		}
 	}

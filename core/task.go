@@ -71,8 +71,8 @@ func newTask(name string, attrs []slog.Attr, defaults, opts []TaskOption) *Task 
 }
 
 // ID returns the task's number, counted from 1 by its manager in the order of acceptance. It is 0
-// for a task that the manager refused and for one made by [NewTask]. For one made by [NewAttempt] it
-// is the number that the engine gave it.
+// for a task that the manager refused and for one made by [NewTask]. The ID of a task of another engine
+// is the one that [NewAttempt] or [Chain.Enqueued] was given.
 func (t *Task) ID() uint64 { return t.id }
 
 // Name returns the name given to [Manager.Go], or "background_task" if that was empty.

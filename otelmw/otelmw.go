@@ -130,8 +130,18 @@ func (mw *middleware) onAbandoned(ctx context.Context, t *core.Task) {
 
 // onEnqueued is the Enqueued hook: nobody in this process will hear how the task ended.
 func (mw *middleware) onEnqueued(ctx context.Context, t *core.Task) {
-	if s := mw.findSpawn(ctx, t); s != nil {
-		mw.takeSpawnSpan(s).end()
+	s := mw.findSpawn(ctx, t)
+	if s == nil {
+		return
+	}
+	span := mw.takeSpawnSpan(s)
+	if span.Span == nil {
+		return
+	}
+	defer span.end()
+	defer contain("an attribute")
+	if id := t.ID(); id != 0 {
+		span.SetAttributes(taskIDKey.Int64(int64(id)))
 	}
 }
 

@@ -28,7 +28,7 @@ func store(t *testing.T, ctx context.Context, mw core.Middleware) propagation.Ma
 	require.NoError(t, err)
 	stored := propagation.MapCarrier{}
 	otelmw.Inject(ctx, task, stored)
-	chain.Enqueued(ctx, task)
+	chain.Enqueued(ctx, task, 7)
 	return stored
 }
 
@@ -49,6 +49,7 @@ func TestAttemptsElsewhereLinkToTheirSpawn(t *testing.T) {
 		spawn := here.span(t, "spawn job")
 		attrs := values(t, spawn.Attributes())
 		assert.Equal(t, "pending", attrs["afterspan.task.outcome"])
+		assert.Equal(t, int64(7), attrs["afterspan.task.id"])
 		assert.Equal(t, agent.SpanContext().SpanID(), spawn.Parent().SpanID())
 
 		elsewhere := there.middleware()

@@ -42,13 +42,14 @@ func isNew(ctx context.Context, span trace.Span) bool {
 	return sc.IsValid() && !sc.Equal(current.SpanContext())
 }
 
-// spawnAttributes returns the attributes that a span "spawn NAME" starts with.
+// spawnAttributes returns the attributes that a span "spawn NAME" starts with. A task that an engine has
+// not stored yet has no ID.
 func spawnAttributes(s *spawn) []attribute.KeyValue {
-	return []attribute.KeyValue{
-		pendingOutcome,
-		taskNameKey.String(text(s.task.Name())),
-		taskIDKey.Int64(int64(s.task.ID())),
+	attrs := []attribute.KeyValue{pendingOutcome, taskNameKey.String(text(s.task.Name()))}
+	if id := s.task.ID(); id != 0 {
+		attrs = append(attrs, taskIDKey.Int64(int64(id)))
 	}
+	return attrs
 }
 
 // linkSpawnSpan links the span "spawn NAME" to the task's span, as the first run starts. If the spans

@@ -98,7 +98,7 @@ func (p *Plugin) settle(spawns []*spawn, results []*rivertype.JobInsertResult, e
 				noteDuplicate(s.ctx, results[i].Job)
 			}
 		}
-		p.chain.Enqueued(s.ctx, s.task)
+		p.chain.Enqueued(s.ctx, s.task, s.id(results))
 	}
 }
 
@@ -107,4 +107,16 @@ func (p *Plugin) settle(spawns []*spawn, results []*rivertype.JobInsertResult, e
 func noteDuplicate(ctx context.Context, job *rivertype.JobRow) {
 	trace.SpanFromContext(ctx).AddEvent("job skipped as duplicate", trace.WithAttributes(
 		attribute.String("river.kind", job.Kind), attribute.Int64("river.job_id", job.ID)))
+}
+
+// id returns the ID of the job that s stands for, or 0 if they are several.
+func (s *spawn) id(results []*rivertype.JobInsertResult) uint64 {
+	if len(s.jobs) != 1 {
+		return 0
+	}
+	i := s.jobs[0]
+	if i >= len(results) || results[i] == nil || results[i].Job == nil {
+		return 0
+	}
+	return uint64(results[i].Job.ID)
 }

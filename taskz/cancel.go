@@ -7,7 +7,7 @@ import (
 )
 
 // serveCancel cancels one task, or all of a name. The form has to repeat the name of the task, and may
-// repeat the instance of the page: so a page that was opened before a restart cancels nothing.
+// repeat the instance of the page, so that a page that was opened before a restart cancels nothing.
 func (h *handler) serveCancel(w http.ResponseWriter, r *http.Request) {
 	const maxForm = 4 << 10
 	switch {
@@ -27,7 +27,7 @@ func (h *handler) serveCancel(w http.ResponseWriter, r *http.Request) {
 	instance, name, id := r.PostForm.Get("instance"), r.PostForm.Get("name"), r.PostForm.Get("id")
 	switch {
 	case instance != "" && instance != h.instance:
-		fail(w, http.StatusConflict, "the service was restarted since the page was opened: its tasks are others now")
+		fail(w, http.StatusConflict, "the service was restarted since the page was opened: its tasks are different ones")
 	case name == "":
 		fail(w, http.StatusBadRequest, "want the name of the task, to be sure that it is the right one")
 	case id == "":
@@ -55,7 +55,7 @@ func (h *handler) cancelOne(w http.ResponseWriter, r *http.Request, number, name
 	}
 }
 
-// cancelAll cancels the tasks that there are now, queued ones as well.
+// cancelAll cancels the running and queued tasks of that name.
 func (h *handler) cancelAll(w http.ResponseWriter, r *http.Request, name string) {
 	n := 0
 	for _, t := range h.tasks.Handles() {

@@ -27,12 +27,12 @@
 // A browser gets HTML, a program that accepts application/json gets JSON, and curl gets text. The
 // parameter format (html, json or text) overrides that. The page takes these parameters, too:
 //
-//	q=WORDS      each word is part of the name or of key=value of an attribute, or is the id
+//	q=WORDS      each word is the id, or part of the name, of an attribute as key=value, or of the error
 //	name=NAME    tasks of that name
 //	state=STATE  queued, running, cancelling or overdue
-//	sort=KEY     age (the default: oldest first), name, state, or timeout (the share that is used up);
-//	             with a minus before it, the other way round
-//	limit=N      how many running tasks, and ended ones of each outcome, are listed: 200, at most 1000
+//	sort=KEY     age (the default: oldest first), name, state, or timeout (least of it left first);
+//	             a minus before it reverses the order
+//	limit=N      how many running tasks, and ended ones of each outcome, are listed (200; at most 1000)
 //
 // A task that is not known (any more) is a 404, whose text says how long ended tasks are kept.
 //
@@ -58,7 +58,7 @@
 //
 // # Cost
 //
-// A task costs about 1 µs of CPU time more when it ends, and three allocations of 270 bytes if it has
+// The end of a task takes about 1 µs more CPU time, and three allocations, 290 bytes in all, if it has
 // attributes, none if it has not: with that an empty task takes twice the CPU time that it takes without
 // the page (see bench/). Attributes that are structs or maps cost what it takes to marshal them to JSON.
 //
@@ -73,5 +73,5 @@
 // errors at 1 KiB, stacks at 4 KiB and log lines at 16 lines of 256 bytes. Log lines of at most 2,000
 // running tasks are kept. The plots take 25 KiB for each name, for at most 64 names and "other names". So
 // it is at most 42 MiB in all, 2 MiB as a rule, and with [WithTraceID] about 50 bytes for each running
-// task. Nothing of a task's own, such as a value of an attribute, is kept alive after its end.
+// task. After a task's end the page keeps copies of text only, and none of its values.
 package taskz

@@ -14,7 +14,7 @@ import (
 	"github.com/afterspan/afterspan/taskz"
 )
 
-// The page on a debug mux, and what a program asks it about a task.
+// The page on a debug mux, and how a program asks it about a task.
 func Example() {
 	page := taskz.New()
 	log := slog.New(page.LogHandler(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError + 1})))

@@ -64,7 +64,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case isAsset(name):
 		get(w, r, serveAsset)
 	default:
-		fail(w, http.StatusNotFound, "there is nothing here: want the page, which ends with a slash, or the id of a task")
+		fail(w, http.StatusNotFound, "not found: want the page, which ends with a slash, or the id of a task")
 	}
 }
 
@@ -89,13 +89,13 @@ func addSlash(w http.ResponseWriter, r *http.Request) {
 func get(w http.ResponseWriter, r *http.Request, serve http.HandlerFunc) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		fail(w, http.StatusMethodNotAllowed, "this is only to be read")
+		fail(w, http.StatusMethodNotAllowed, "this address only takes GET and HEAD")
 		return
 	}
 	serve(w, r)
 }
 
-// setHeaders allows a browser the files of the page, and nothing else.
+// setHeaders lets a browser load the files of the page, and nothing else.
 func setHeaders(h http.Header) {
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "+
 		"img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")

@@ -33,7 +33,7 @@ func (h *histogram) merge(other *histogram) {
 	h.most = max(h.most, other.most)
 }
 
-// quantile returns the duration that a share q of all are not above, or 0 if there is none.
+// quantile returns the duration that a share q of all durations do not exceed, or 0 if there are none.
 func (h *histogram) quantile(q float64) time.Duration {
 	rank := uint32(q * float64(h.n))
 	var seen uint32
@@ -56,7 +56,7 @@ func cellOf(d time.Duration) int {
 	return min(2*octave+half, cells-1)
 }
 
-// middleOf returns the value in a cell whose relative distance from both ends is the same.
+// middleOf returns the value that is wrong by the same share at both ends of the cell.
 func middleOf(cell int) time.Duration {
 	octave, half := cell/2, cell%2
 	if octave == 0 {

@@ -67,8 +67,8 @@ func (s *lineStore) add(t *core.Task, one line) {
 	l.add(one)
 }
 
-// sweep drops tasks that have ended, at most once a second: those of a manager without the page's
-// middleware. It reports whether there is room then. s.mu is held.
+// sweep drops ended tasks that take never sees, since their manager is without the page's
+// middleware. It looks at most once a second, and reports whether there is room. s.mu is held.
 func (s *lineStore) sweep(now time.Time) bool {
 	if now.Sub(s.swept) >= time.Second {
 		s.swept = now

@@ -13,7 +13,7 @@ import (
 // shows them with the task. The manager's own lines about a task are not remembered, because the page
 // shows what they say. It panics if next is nil.
 //
-// Of a line 256 bytes are kept, and lines of 2,000 unfinished tasks.
+// At most 256 bytes of a line are kept, and lines of at most 2,000 unfinished tasks.
 func (p *Page) LogHandler(next slog.Handler) slog.Handler {
 	if next == nil {
 		panic("taskz: LogHandler: next is nil")

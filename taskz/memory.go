@@ -54,7 +54,7 @@ func (m *memory) recent(o outcome, since time.Time) []record {
 	return m.rings[o].list(since)
 }
 
-// find returns the ended task with that id. An abandoned one that has ended since is an ended one.
+// find returns the ended task with that id. If it was abandoned first, the record of its end is returned.
 func (m *memory) find(id uint64, since time.Time) (r *record, ok bool) {
 	for o := range outcome(outcomes) {
 		for _, r := range m.recent(o, since) {
@@ -82,7 +82,7 @@ func (r *ring) add(one record) {
 	r.next = (r.next + 1) % r.most
 }
 
-// list returns the records that ended after since, the last first. It empties the others.
+// list returns the records that ended after since, the last first. It clears the others.
 func (r *ring) list(since time.Time) []record {
 	n := len(r.records)
 	all := make([]record, 0, n)

@@ -46,9 +46,9 @@ func WithRecent(n int, d time.Duration) Option {
 	return func(c *config) { c.recent, c.keep = n, d }
 }
 
-// WithTraceID sets the function that returns the trace id of a task, or "". otelmw.TraceID is one. ctx
-// is the context of the task's run, as the middleware of the page sees it, so that middleware has to
-// come after the one that starts the span. The default is that tasks have no trace id.
+// WithTraceID sets the function that returns the trace id of a task, or "", such as otelmw.TraceID. ctx
+// is the context of the task's run, as the page's middleware sees it, so the page's middleware has to
+// come after the one that starts the span. By default tasks have no trace id.
 //
 // f is called when the page shows a task, and once when a task has ended, on the goroutine of the
 // task. It may be called concurrently. A panic in it is recovered.
@@ -57,7 +57,7 @@ func WithTraceID(f func(ctx context.Context, t *core.Task) string) Option {
 }
 
 // WithTraceURL sets the address of a trace in the viewer that you use. {trace_id} in it stands for the
-// id that the function of [WithTraceID] returns, such as in
+// id that the function of [WithTraceID] returns, as in
 // http://localhost:16686/trace/{trace_id}. The default is no link. WithTraceURL panics if template has
 // no {trace_id}, or is not an http or https address or a path.
 func WithTraceURL(template string) Option {

@@ -13,8 +13,8 @@ import (
 // methods are safe for concurrent use.
 type Page struct {
 	config
-	instance string    // tells this process from the one before it, whose tasks had the same ids
-	start    time.Time // what slots of the series are counted from
+	instance string    // differs between restarts of the process, whose tasks have the same ids
+	start    time.Time // the start of the first slot of the series
 	memory   memory
 	runs     runs
 	lines    lineStore

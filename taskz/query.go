@@ -61,7 +61,7 @@ func (q *query) key() string {
 	return fmt.Sprintf("%q %q %s %s %v %d", q.words, q.name, q.state, q.sort, q.reverse, q.limit)
 }
 
-// less compares two tasks at a moment, by the key of a sort. Tasks that are equal stay in the order of
+// less has a comparison of two tasks for each key that tasks can be sorted by. Equal tasks stay in order of
 // age.
 var less = map[string]func(now time.Time, a, b *core.TaskInfo) int{
 	"age":  func(time.Time, *core.TaskInfo, *core.TaskInfo) int { return 0 },
@@ -132,7 +132,7 @@ func (q *query) matchesRecord(r *record) bool {
 	return len(q.words) == 0 || q.hasWords(r.id, r.name, r.attrs, r.err)
 }
 
-// hasWords reports whether each word is the id, or part of the name, of an attribute or of the error.
+// hasWords reports whether each word is the id, or part of the name, an attribute or the error.
 func (q *query) hasWords(id uint64, name string, attrs pairs, err string) bool {
 	number := strconv.FormatUint(id, 10)
 	name, err = strings.ToLower(name), strings.ToLower(err)

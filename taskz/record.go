@@ -7,7 +7,7 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// An outcome is that of core, or that a shutdown left the task behind.
+// An outcome is one of core's, or abandoned: a shutdown left the task behind.
 type outcome uint8
 
 const (
@@ -57,7 +57,7 @@ type record struct {
 	lines   lines
 }
 
-// describe sets all but the outcome, the trace and the lines, of a task that ended at now. It calls user code, so no
+// describe sets all fields but the outcome, the trace and the lines. The task ended at now. It calls user code, so no
 // lock is held.
 func (r *record) describe(t *core.Task, now time.Time) {
 	r.id, r.name, r.timeout = t.ID(), t.Name(), t.Timeout()

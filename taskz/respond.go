@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A form is what a reader wants to have the answer in.
+// A form is the format of an answer.
 type form string
 
 const (
@@ -39,7 +39,7 @@ func formOf(r *http.Request) (form, error) {
 	}
 }
 
-// accepted returns the form that an Accept header prefers, the first of several.
+// accepted returns the form that an Accept header prefers, or the first of several that it prefers equally.
 func accepted(header string) form {
 	best, most := formText, 0.0
 	for part := range strings.SplitSeq(header, ",") {
@@ -118,7 +118,7 @@ func failAs(w http.ResponseWriter, r *http.Request, form form, status int, sente
 	write(w, r, status, form, append(body, '\n'))
 }
 
-// unavailable answers a reader for whom there is no answer now.
+// unavailable tells a reader to try again later.
 func unavailable(w http.ResponseWriter, err error) {
 	sentence := "the tasks could not be read, try again"
 	switch {

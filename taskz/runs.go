@@ -7,14 +7,14 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// runs has the contexts of the running tasks, which traces are found by. It is split by id, because
+// runs has the contexts of the running tasks, in which their traces are found. It is split by id, because
 // each task writes to it twice.
 type runs [16]runShard
 
 type runShard struct {
 	mu   sync.Mutex
 	runs map[uint64]run
-	peak int      // the most that runs has held
+	peak int      // the largest length of runs so far
 	_    [40]byte // each shard has its own cache line
 }
 

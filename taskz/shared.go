@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// errBusy is the error of a reader that came when too many different answers were being made.
+// errBusy is the error of a reader that comes while too many different answers are being made.
 var errBusy = errors.New("taskz: too many different requests at a time, try again")
 
 // A shared makes an answer once for all readers that ask for the same within a second. The zero value
@@ -29,7 +29,7 @@ const (
 	maxAnswers = 32
 )
 
-// get returns what produce returns, now or for a reader within the last second. It waits for another
+// get returns the result of produce, or one made for another reader within the last second. It waits for another
 // reader's call of produce until ctx is done.
 func (s *shared[V]) get(ctx context.Context, key string, produce func() V) (V, error) {
 	a, mine := s.find(key)
@@ -50,7 +50,7 @@ func (s *shared[V]) get(ctx context.Context, key string, produce func() V) (V, e
 	return a.value, nil
 }
 
-// find returns the answer for key, and whether the caller has to make it. It returns nil if there are
+// find returns the answer for key, and whether the caller has to make it. The answer is nil if there are
 // too many.
 func (s *shared[V]) find(key string) (a *answer[V], mine bool) {
 	now := time.Now()
@@ -75,7 +75,7 @@ func (s *shared[V]) find(key string) (a *answer[V], mine bool) {
 	return a, true
 }
 
-// dropOne drops an answer that is made, and reports whether there was one. s.mu is held.
+// dropOne drops a finished answer, and reports whether there was one. s.mu is held.
 func (s *shared[V]) dropOne() bool {
 	for k, a := range s.answers {
 		if a.isOver() {

@@ -33,7 +33,7 @@ type nameView struct {
 	started []int64 // the slots in which the unfinished tasks started
 }
 
-// maxNamesShown is more than the names that have a series.
+// maxNamesShown is larger than maxSeries.
 const maxNamesShown = 100
 
 // snapshot takes a snapshot of the tasks of m.
@@ -93,7 +93,7 @@ func (p *Page) countNames(s *snapshot) map[string]*nameView {
 	return names
 }
 
-// addHistory adds the figures over time to the names, and the names that have nothing but those.
+// addHistory adds the figures over time to the names, and adds the names without unfinished tasks.
 func (p *Page) addHistory(s *snapshot, names map[string]*nameView) {
 	now := p.slot(s.at)
 	total := sums{last: now}
@@ -115,7 +115,7 @@ func (p *Page) addHistory(s *snapshot, names map[string]*nameView) {
 	s.total = total.view()
 }
 
-// cutNames keeps the names with the most tasks, in the order of the alphabet, so that a name keeps its
+// cutNames keeps the names with the most overdue and then unfinished tasks. They are sorted, so that a name keeps its
 // place.
 func (s *snapshot) cutNames() {
 	if len(s.names) > maxNamesShown {

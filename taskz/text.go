@@ -50,8 +50,8 @@ type collector struct {
 	ends []int // of each key and each value
 }
 
-// collectors are used again. As variables they would be on the stack of a task, which has to be
-// copied then, once it is larger than 4 KiB: that takes longer than all else here.
+// collectors are pooled. A collector in a local variable could grow the stack of the task, which is
+// copied when it outgrows 4 KiB: that takes longer than everything else here.
 var collectors = sync.Pool{New: func() any { return new(collector) }}
 
 // pairs cuts the text into pairs.
@@ -66,7 +66,7 @@ func (c *collector) pairs() pairs {
 	return all
 }
 
-// add adds an attribute, or the members of a group. What is too much is left out.
+// add adds an attribute, or the members of a group. Attributes beyond the limits are left out.
 func (c *collector) add(prefix string, a slog.Attr) {
 	v := a.Value
 	if v.Kind() == slog.KindLogValuer {
@@ -165,7 +165,7 @@ func appendCut(b []byte, s string, most int) []byte {
 	return append(b, cut(s, most)...)
 }
 
-// cut returns s, or so many bytes of it and an ellipsis, as valid UTF-8. What it returns may be part of s.
+// cut returns s, or its first bytes and an ellipsis, as valid UTF-8. The result may share memory with s.
 func cut(s string, most int) string {
 	if len(s) > most {
 		end := most

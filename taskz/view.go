@@ -34,10 +34,10 @@ type keptView struct {
 type listView struct {
 	Total    int        `json:"total"`
 	Matching int        `json:"matching"`
-	Tasks    []taskView `json:"tasks"` // of those that match, as many as the limit allows
+	Tasks    []taskView `json:"tasks"` // the matching ones, up to the limit
 }
 
-// taskView is a task as JSON. The first seven fields are those of core.TaskInfo, but that all
+// taskView is a task as JSON. The first seven fields are those of core.TaskInfo's JSON, except that all
 // attributes are text.
 type taskView struct {
 	ID           uint64     `json:"id"`
@@ -88,7 +88,7 @@ func (p pairs) MarshalJSON() ([]byte, error) {
 	return append(out, '}'), nil
 }
 
-// page returns the page that a query asks for. It calls user code.
+// view returns the page that a query asks for. It calls user code.
 func (p *Page) view(s *snapshot, q query) *pageView {
 	v := &pageView{
 		Title: p.title, Instance: p.instance, At: s.at, Draining: s.draining,
@@ -107,7 +107,7 @@ func (p *Page) view(s *snapshot, q query) *pageView {
 	return v
 }
 
-// endedList returns the ended tasks of an outcome that a query asks for, without what takes much room.
+// endedList returns the ended tasks of an outcome that a query asks for, without stacks and lines.
 func (p *Page) endedList(now time.Time, o outcome, q query) listView {
 	records := p.memory.recent(o, now.Add(-p.keep))
 	l := listView{Total: len(records), Tasks: []taskView{}}
