@@ -113,8 +113,7 @@ func Example_delayed() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
 	_, err := tasks.Shutdown(ctx)
-	var lost *core.ShutdownError
-	if errors.As(err, &lost) {
+	if lost, ok := errors.AsType[*core.ShutdownError](err); ok {
 		for _, task := range append(lost.Cancelled, lost.Remaining...) {
 			fmt.Println("lost:", task.Name, task.Attrs)
 		}
@@ -145,8 +144,7 @@ func Example_severalManagers() {
 		all.Go(func() { _, errs[i] = m.Shutdown(ctx) })
 	}
 	all.Wait()
-	var lost *core.ShutdownError
-	if errors.As(errors.Join(errs...), &lost) {
+	if lost, ok := errors.AsType[*core.ShutdownError](errors.Join(errs...)); ok {
 		for _, task := range append(lost.Cancelled, lost.Remaining...) {
 			fmt.Println("lost:", task.Name)
 		}

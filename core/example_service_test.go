@@ -101,7 +101,7 @@ func Example_accepted() {
 			http.NotFound(w, r)
 			return
 		}
-		fmt.Fprint(w, task.(*core.Task).Outcome()) // pending, completed, failed ...
+		_, _ = fmt.Fprint(w, task.(*core.Task).Outcome()) // pending, completed, failed ...
 	})
 
 	created := httptest.NewRecorder()
