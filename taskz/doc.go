@@ -48,6 +48,16 @@
 // over_time. In over_time a list has a value for each of the last forty slots of slot_seconds. Further
 // fields may come in any release.
 //
+// # Values
+//
+// The LogValue, String, Error and MarshalJSON methods of attributes are called when a task ends, on its
+// own goroutine, as a log handler calls them: one that blocks holds up the end of the task.
+//
+// For a task that has not ended they are called when somebody reads, on another goroutine, since they may
+// need a lock that the task holds. After 100 ms, or a second for all tasks of an answer, the page shows
+// "(LogValue does not return)", or "(not asked: …)", instead. At most eight such goroutines are left
+// behind, and a task is not asked again while its goroutine is there.
+//
 // # Security
 //
 // The page shows attributes, errors, log lines and stacks: serve it where pprof is served, not to

@@ -174,7 +174,7 @@ type taskPage struct {
 func (h *handler) task(id uint64) (v taskView, ok bool) {
 	if t, ok := h.tasks.Task(id); ok {
 		info := t.Info()
-		v := h.runningView(&info)
+		v := h.runningView(&info, h.resolver.begin())
 		if info.State == "cancelling" {
 			v.Cause = t.CauseOf(errNotEnded)
 		}

@@ -18,18 +18,20 @@ type Page struct {
 	memory   memory
 	runs     runs
 	lines    lineStore
+	resolver *resolver
 }
 
 // New returns a page. It starts no goroutine.
 func New(opts ...Option) *Page {
-	p := &Page{config: newConfig(opts), instance: rand.Text(), start: time.Now()}
+	p := &Page{config: newConfig(opts), instance: rand.Text(), start: time.Now(), resolver: newResolver()}
 	p.memory.init(p.recent)
 	return p
 }
 
 // Middleware returns the middleware that remembers how tasks ended. Put it after the middleware that
 // starts spans, if there is one. It calls LogValue and Error methods of ended tasks, and cuts long
-// text; see the package documentation for the cost.
+// text; see the package documentation for the cost. It does so on the goroutine of the task, as a log
+// handler does: a method that blocks holds up the end of its task.
 func (p *Page) Middleware() core.Middleware {
 	mw := core.Middleware{Refused: p.onRefused, Ended: p.onEnded, Abandoned: p.onAbandoned}
 	if p.traceID != nil {
