@@ -20,7 +20,7 @@
 // The handler works under any prefix that ends with a slash, and behind [http.StripPrefix]:
 //
 //	/debug/tasks/              the page
-//	/debug/tasks/42            one task, while it runs and for some time after
+//	/debug/tasks/42            one task, while it runs and for some time after; see [Page.TaskPath]
 //	/debug/tasks/stack?id=42   where a running task is; see [core.Task.Stack] for what it costs
 //	/debug/tasks/cancel        POST, only with [WithCancel]
 //
@@ -38,8 +38,12 @@
 //
 // # JSON
 //
-// So a service that answered 202 can find out at /debug/tasks/42?format=json how the task is doing. A task
-// has the fields of [core.TaskInfo]: id, name, state (once it has ended, its outcome), age_seconds,
+// A service that answered 202 finds out at /debug/tasks/42?instance=X7Q…&format=json how the task is doing.
+// Ids count from 1 in every process. So build the address with [Page.TaskPath], which adds the instance: another
+// process then answers 404, instead of showing a task of its own. The answer is for programs of yours: it shows
+// errors, log lines and stacks, so don't pass it on to customers.
+//
+// A task has the fields of [core.TaskInfo]: id, name, state (once it has ended, its outcome), age_seconds,
 // timeout, context (its attributes, all as text) and done; and queue_seconds, run_seconds (null if it
 // never ran), created_at, ended_at, cause (why it was cancelled or timed out), error, stack (of a
 // panic), trace_id, trace_url and lines. Fields without a value are left out.

@@ -144,19 +144,19 @@ func (h *handler) serveTask(w http.ResponseWriter, r *http.Request, id uint64) {
 		return
 	}
 	v, ok := h.task(id)
-	status := http.StatusOK
+	unknown := h.unknown(id)
+	if instance := r.URL.Query().Get("instance"); instance != "" && instance != h.instance {
+		ok, unknown = false, fmt.Sprintf("task %d of that instance is not known: it belonged to another process, or to this one before a restart", id)
+	}
 	switch {
+	case !ok && form == formHTML:
+		serveShellAs(w, r, http.StatusNotFound)
 	case !ok:
-		status = http.StatusNotFound
-		if form == formHTML {
-			serveShellAs(w, r, status)
-			return
-		}
-		failAs(w, r, form, status, h.unknown(id))
+		failAs(w, r, form, http.StatusNotFound, unknown)
 	case form == formHTML:
 		serveShell(w, r)
 	default:
-		write(w, r, status, form, encode(form, &taskPage{v, h.title, h.instance, h.cancel, leakProfile() != nil}))
+		write(w, r, http.StatusOK, form, encode(form, &taskPage{v, h.title, h.instance, h.cancel, leakProfile() != nil}))
 	}
 }
 

@@ -80,6 +80,20 @@ func TestWrongRequests(t *testing.T) {
 	require.Empty(t, w.Body.String())
 }
 
+// The ids of two processes are the same, and an address of one does not show a task of the other.
+func TestTaskPath(t *testing.T) {
+	before, after := newService(t), newService(t)
+	task := before.run("send", fail)
+	require.Equal(t, task.ID(), after.run("other", succeed).ID())
+	target := before.page.TaskPath(task)
+	require.Equal(t, "failed", before.json(target)["state"])
+	for _, format := range []string{"text", "json", "html"} {
+		require.Equal(t, http.StatusOK, before.get(target+"&format="+format).Code)
+		require.Equal(t, http.StatusNotFound, after.get(target+"&format="+format).Code)
+	}
+	require.Contains(t, after.get(target).Body.String(), "restart")
+}
+
 // A browser may load what is here, and nothing else.
 func TestHeaders(t *testing.T) {
 	s := newService(t)

@@ -3,6 +3,7 @@ package taskz
 import (
 	"context"
 	"crypto/rand"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,6 +39,13 @@ func (p *Page) Middleware() core.Middleware {
 		mw.Wrap = p.runs.wrap
 	}
 	return mw
+}
+
+// TaskPath returns the address of t, relative to that of the page, such as 42?instance=X7Q…: for the Location of
+// a 202, say. Ids count from 1 in every process, so with only the id another process would answer for a task of
+// its own. With the instance, which is different for every Page, it answers 404.
+func (p *Page) TaskPath(t *core.Task) string {
+	return strconv.FormatUint(t.ID(), 10) + "?instance=" + p.instance
 }
 
 // onEnded is the Ended hook.

@@ -7,14 +7,19 @@ import { stackView, findings } from './stack.js';
 export function showOne(main, id) {
   let view = null;
   let refresh = () => {};
-  refresh = follow(() => `${id}?format=json`, (task, status) => {
+  let instance = new URLSearchParams(location.search).get('instance') || '';
+  refresh = follow(() => `${id}?${new URLSearchParams({ format: 'json', instance })}`, (task, status) => {
+    if (view && status === 404) {
+      say('This task is not known any more. What you see is what was known last.', 'gone', sentence(task.error));
+      return true;
+    }
     if (status === 404) {
       main.replaceChildren(el('section', { class: 'missing' }, el('h2', { text: `Task ${id} is not known` }), el('p', { text: sentence(task.error) }),
         el('p', {}, el('a', { href: './', text: 'All tasks' }))));
-      view = null;
       return true;
     }
     if (!view) {
+      instance = task.instance; // after a restart the id is that of another task
       view = taskView(task, () => refresh());
       main.replaceChildren(view.root);
     }
