@@ -21,7 +21,8 @@
 //
 //	/debug/tasks/              the page
 //	/debug/tasks/42            one task, while it runs and for some time after; see [Page.TaskPath]
-//	/debug/tasks/stack?id=42   where a running task is; see [core.Task.Stack] for what it costs
+//	/debug/tasks/stack?id=42   POST: where a running task is; see [core.Task.Stack] for what it costs. One
+//	                           is taken a second, and its readers share it
 //	/debug/tasks/cancel        POST, only with [WithCancel]
 //
 // A browser gets HTML, a program that accepts application/json gets JSON, and curl gets text. The
@@ -67,8 +68,9 @@
 // The page shows attributes, errors, log lines and stacks: serve it where pprof is served, not to
 // customers. It only reads, unless [WithCancel] is given. It loads nothing from elsewhere, runs no
 // inline script, and shows all text as text. Values that implement [slog.LogValuer] are shown as they
-// redact themselves. Requests that change something, or that stop the world for a stack, are refused
-// if a browser sends them for a page of another origin.
+// redact themselves. Requests that change something, or that stop the world for a stack, take a
+// POST, and are refused if a browser sends them for a page of another origin. The Host header is not checked, as
+// with pprof: a site whose name resolves to the address of the page (DNS rebinding) counts as the page's own.
 //
 // # Cost
 //

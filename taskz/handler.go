@@ -9,7 +9,6 @@ import (
 	"path"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/afterspan/afterspan/core"
@@ -32,7 +31,7 @@ type handler struct {
 	snapshots   shared[*snapshot]
 	pages       shared[[]byte]
 	stacks      shared[stackView]
-	oneStack    sync.Mutex
+	tracebacks  pace
 }
 
 // patience is how long a request may take to be answered, and then to be written.
@@ -58,7 +57,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case err == nil:
 		get(w, r, func(w http.ResponseWriter, r *http.Request) { h.serveTask(w, r, id) })
 	case name == "stack":
-		get(w, r, h.serveStack)
+		h.serveStack(w, r)
 	case name == "cancel":
 		h.serveCancel(w, r)
 	case isAsset(name):

@@ -12,6 +12,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,11 +62,14 @@ func TestWrongRequests(t *testing.T) {
 	for target, want := range map[string]int{
 		"?state=sleeping": 400, "?sort=colour": 400, "?limit=-1": 400, "?limit=1001": 400, "?limit=x": 400,
 		"?q=" + strings.Repeat("x", 600): 400, "nonsense": 404, "index.html": 404, "app.go": 404, "..": 404, "1": 404, "-1": 404,
-		"99999999999999999999999": 404, "stack": 400, "stack?id=x": 400, "stack?id=7": 404, "stack?id=7&format=xml": 400, "cancel": 405,
+		"99999999999999999999999": 404, "stack?id=1": 405, "cancel": 405,
 	} {
 		w := s.get(target)
 		require.Equal(t, want, w.Code, target)
 		require.NotEmpty(t, w.Body.String())
+	}
+	for target, want := range map[string]int{"stack": 400, "stack?id=x": 400, "stack?id=7": 404, "stack?id=7&format=xml": 400} {
+		require.Equal(t, want, s.post(target, nil).Code, target)
 	}
 	require.JSONEq(t, `{"error":"`+strings.TrimSpace(s.get("1").Body.String())+`"}`, s.get("1?format=json").Body.String())
 	require.Equal(t, http.StatusNotFound, s.get("1", "Accept", "text/html").Code)
@@ -241,13 +245,16 @@ func TestOtherOriginsAreRefused(t *testing.T) {
 		task := s.start("send", obey)
 		synctest.Wait()
 		form := url.Values{"id": {"1"}, "name": {"send"}}
-		for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}} {
+		for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
 			require.Equal(t, http.StatusForbidden, s.post("cancel", form, headers...).Code, headers)
-			require.Equal(t, http.StatusForbidden, s.get("stack?id=1", headers...).Code, headers)
+			require.Equal(t, http.StatusForbidden, s.post("stack?id=1", nil, headers...).Code, headers)
 		}
 		synctest.Wait()
 		require.Equal(t, core.Pending, task.Outcome())
-		require.Equal(t, http.StatusOK, s.get("stack?id=1", "Sec-Fetch-Site", "same-origin").Code)
+		// Over plain http an image of another site is fetched without a word on who asks.
+		require.Equal(t, http.StatusMethodNotAllowed, s.get("stack?id=1").Code)
+		require.Equal(t, http.StatusMethodNotAllowed, s.request(http.MethodHead, "/debug/tasks/stack?id=1", nil).Code)
+		require.Equal(t, http.StatusOK, s.post("stack?id=1", nil, "Sec-Fetch-Site", "same-origin").Code)
 		require.Equal(t, http.StatusOK, s.post("cancel", form, "Sec-Fetch-Site", "same-origin").Code)
 		<-task.Done()
 	})
@@ -260,13 +267,66 @@ func TestStack(t *testing.T) {
 		s.start("hangs", func(context.Context) error { hangHere(release); return nil })
 		s.start("waits", succeed)
 		synctest.Wait()
-		w := s.get("stack?id=1")
+		w := s.post("stack?id=1", nil)
 		require.Equal(t, http.StatusOK, w.Code)
 		require.Contains(t, w.Body.String(), "hangHere")
-		got := s.json("stack?id=1")
+		got := s.stack("stack?id=1")
 		require.Contains(t, got["stack"], "hangHere")
 		require.NotContains(t, got, "leaked", "nobody asked")
-		require.Equal(t, http.StatusNotFound, s.get("stack?id=2").Code, "it is queued")
+		w = s.post("stack?id=2", nil)
+		require.Equal(t, http.StatusNotFound, w.Code)
+		require.Contains(t, w.Body.String(), "task 2 has not begun")
+		close(release)
+		require.NoError(t, s.tasks.Wait(t.Context()))
+	})
+}
+
+// stack returns the JSON of a stack.
+func (s *service) stack(target string) object {
+	s.t.Helper()
+	w := s.post(target, nil, "Accept", "application/json")
+	require.Equal(s.t, http.StatusOK, w.Code, w.Body)
+	var o object
+	require.NoError(s.t, json.Unmarshal(w.Body.Bytes(), &o))
+	return o
+}
+
+// However many ask, the world is stopped once a second: readers of one task share its stack, and those of many
+// tasks wait in line. If the line is too long, they are told so at once.
+func TestManyWantStacks(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newService(t)
+		release := make(chan struct{})
+		for range 10 {
+			s.start("hangs", func(context.Context) error { hangHere(release); return nil })
+		}
+		synctest.Wait()
+		ask := func(ids ...int) (codes map[int]int, took time.Duration) {
+			began := time.Now()
+			codes = make(map[int]int)
+			var mu sync.Mutex
+			var wg sync.WaitGroup
+			for _, id := range ids {
+				wg.Go(func() {
+					w := s.post(fmt.Sprint("stack?id=", id), nil)
+					mu.Lock()
+					defer mu.Unlock()
+					codes[w.Code]++
+				})
+			}
+			wg.Wait()
+			return codes, time.Since(began)
+		}
+		codes, took := ask(1, 1, 1, 1)
+		require.Equal(t, map[int]int{200: 4}, codes)
+		require.Zero(t, took)
+		codes, took = ask(2, 3)
+		require.Equal(t, map[int]int{200: 2}, codes)
+		require.Equal(t, 2*time.Second, took)
+		time.Sleep(2 * time.Second)
+		codes, took = ask(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+		require.Equal(t, map[int]int{200: 6, 503: 4}, codes)
+		require.Equal(t, 5*time.Second, took)
 		close(release)
 		require.NoError(t, s.tasks.Wait(t.Context()))
 	})
@@ -288,12 +348,12 @@ func TestLeak(t *testing.T) {
 	release := make(chan struct{})
 	s.start("not for ever", func(context.Context) error { <-release; return nil })
 	if s.json("")["can_find_leaks"] == false {
-		require.Equal(t, http.StatusNotImplemented, s.get("stack?id=1&leaks=1").Code)
+		require.Equal(t, http.StatusNotImplemented, s.post("stack?id=1&leaks=1", nil).Code)
 		t.Skip("this Go has no goroutine leak profile")
 	}
-	require.Equal(t, true, s.json("stack?id=1&leaks=1")["leaked"])
-	require.Contains(t, s.get("stack?id=1&leaks=1").Body.String(), "blocked for ever")
-	require.Equal(t, false, s.json("stack?id=2&leaks=1")["leaked"])
+	require.Equal(t, true, s.stack("stack?id=1&leaks=1")["leaked"])
+	require.Contains(t, s.post("stack?id=1&leaks=1", nil).Body.String(), "blocked for ever")
+	require.Equal(t, false, s.stack("stack?id=2&leaks=1")["leaked"])
 	close(release)
 }
 

@@ -131,7 +131,7 @@ function whereSection(current) {
   const fetchStack = async (more) => {
     setText(note, 'Looking …');
     try {
-      const response = await fetch(`stack?id=${current().id}&format=json${more}`);
+      const response = await fetch(`stack?id=${current().id}&format=json${more}`, { method: 'POST' });
       const text = await response.text();
       const answer = text.startsWith('{') ? JSON.parse(text) : { error: text };
       setText(note, answer.stack ? `As it was at ${clock(new Date())}.` : '');
