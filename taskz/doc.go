@@ -67,8 +67,9 @@
 //
 // The page shows attributes, errors, log lines and stacks: serve it where pprof is served, not to
 // customers. It only reads, unless [WithCancel] is given. It loads nothing from elsewhere, runs no
-// inline script, and shows all text as text. Values that implement [slog.LogValuer] are shown as they
-// redact themselves. Requests that change something, or that stop the world for a stack, take a
+// inline script, and shows all text as text. An attribute that implements [slog.LogValuer] is shown as it
+// redacts itself, also in a group. One inside a struct, a map or a slice is not asked, as in slog's own
+// handlers. Requests that change something, or that stop the world for a stack, take a
 // POST, and are refused if a browser sends them for a page of another origin. The Host header is not checked, as
 // with pprof: a site whose name resolves to the address of the page (DNS rebinding) counts as the page's own.
 //
