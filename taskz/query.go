@@ -113,7 +113,7 @@ func (q *query) running(s *snapshot, ask *asking) (shown []*core.TaskInfo, match
 }
 
 func (q *query) matches(t *core.TaskInfo, ask *asking) bool {
-	if q.name != "" && cut(t.Name, maxName) != q.name {
+	if q.name != "" && !isNamed(cut(t.Name, maxName), q.name) {
 		return false
 	}
 	if q.state != "" && stateOf(t) != q.state && t.State != q.state {
@@ -125,8 +125,13 @@ func (q *query) matches(t *core.TaskInfo, ask *asking) bool {
 	return q.hasWords(t.ID, t.Name, ask.textOf(t), "")
 }
 
+// isNamed reports whether a name, which is cut, is shown as asked, in JSON or in text.
+func isNamed(shown, asked string) bool {
+	return shown == asked || visible(shown) == asked
+}
+
 func (q *query) matchesRecord(r *record) bool {
-	if q.name != "" && r.name != q.name {
+	if q.name != "" && !isNamed(r.name, q.name) {
 		return false
 	}
 	return len(q.words) == 0 || q.hasWords(r.id, r.name, r.attrs, r.err)
