@@ -259,6 +259,25 @@ func TestPhone(t *testing.T) {
 	}
 }
 
+// On a small laptop the table of names has no scrollbar below it, also with large figures.
+func TestNamesFitALaptop(t *testing.T) {
+	s, b := newService(t), newTab(t)
+	done, open := release(t)
+	s.start("send_receipt_by_mail_to_the_customer", "o-1", until(done), core.WithTimeout(time.Millisecond))
+	for range 30 {
+		s.start("index_document", "o-2", until(done))
+		s.end("index_document", "o-3", failing)
+	}
+	for _, width := range []int{1280, 1024} {
+		b.do(chromedp.EmulateViewport(int64(width), 800))
+		b.open(s.url)
+		b.await(hasRow("names", "send_receipt"))
+		require.LessOrEqual(t, eval[int](b, "document.documentElement.scrollWidth"), width)
+		require.LessOrEqual(t, eval[int](b, "document.querySelector('.wide').scrollWidth - document.querySelector('.wide').clientWidth"), 0, width)
+	}
+	open()
+}
+
 func TestShutdown(t *testing.T) {
 	s, b := newService(t), newTab(t)
 	done, open := release(t)
