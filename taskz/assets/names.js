@@ -1,5 +1,5 @@
 // The tasks by name, and each name over time.
-import { el, setText, count, duration, plural } from './dom.js';
+import { el, setText, flat, count, duration, plural } from './dom.js';
 import { outcomePlot, linePlot, bad } from './plot.js';
 import { steady } from './rows.js';
 
@@ -34,7 +34,7 @@ function make(n, ask) {
   cells[3].append(plot.root);
   cells[5].append(times.root);
   const node = el('tr', { 'data-name': n.name },
-    el('th', { scope: 'row' }, el('button', { type: 'button', class: 'link', title: 'Show the tasks of this name', onclick: () => ask({ name: n.name }) }, el('bdi', { text: n.name }))),
+    el('th', { scope: 'row' }, el('button', { type: 'button', class: 'link', title: 'Show the tasks of this name', onclick: () => ask({ name: n.name }) }, el('bdi', { text: flat(n.name) }))),
     ...cells);
   return { node, cells, plot, times };
 }

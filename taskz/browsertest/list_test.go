@@ -2,6 +2,7 @@ package browsertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/taskz"
 )
 
 // The page of all tasks.
@@ -215,6 +217,28 @@ func TestHostileAttributes(t *testing.T) {
 	b.open(s.url + "?q=" + "%3Cscript%3Ewindow.hacked%3D8%3C%2Fscript%3E&name=%3Cimg+src%3Dx+onerror%3Dwindow.hacked%3D9%3E")
 	b.awaitText("live")
 	require.False(t, eval[bool](b, "'hacked' in window"))
+}
+
+// Characters that change how the text around them is shown are replaced, as in the text for a terminal.
+func TestCharactersThatChangeTheTextAroundThem(t *testing.T) {
+	s, b := newService(t, taskz.WithCancel()), newTab(t)
+	attrs := core.WithAttrs(slog.String("k\ney", "line\nline\tx\r\x1b[31m\u202Eevil\u2066"))
+	name := "send\u202E\nreceipt"
+	s.start(name, "o-1", func(ctx context.Context) error {
+		s.log.InfoContext(ctx, "a\u202E\nb")
+		return obey(ctx)
+	}, attrs)
+	s.end(name, "o-2", func(context.Context) error { return errors.New("no\u202E\x1b") }, attrs)
+	for _, target := range []string{"", "1", "2"} {
+		b.open(s.url + target)
+		b.awaitText("line line x\uFFFD\uFFFD[31m\uFFFDevil\uFFFD")
+		b.awaitText("send\uFFFD receipt")
+		if target == "1" {
+			b.awaitText("a\uFFFD b")
+			b.click("article button.danger")
+		}
+		require.False(t, eval[bool](b, `/[\p{Cf}]|(?![\n\t])\p{Cc}/u.test(document.body.textContent + document.title)`), target)
+	}
 }
 
 // Whatever a script gets into the page, the browser does not run it.
