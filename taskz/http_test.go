@@ -3,6 +3,7 @@ package taskz_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -183,6 +184,32 @@ func TestText(t *testing.T) {
 	})
 }
 
+// Lines end where their text does, and what does not stop is named first.
+func TestTextIsNarrow(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newService(t)
+		for range 2 {
+			s.run("send", func(context.Context) error { return errors.New(strings.Repeat("long ", 100)) }, order("o-1"))
+			s.run("send", fail)
+			s.start("deaf", during(time.Hour), core.WithTimeout(time.Second))
+			s.start("deaf too", during(time.Hour), order("o-2"))
+		}
+		synctest.Wait()
+		text := s.get("").Body.String()
+		require.NotContains(t, text, "not stop")
+		require.NotRegexp(t, `(?m) $`, text)
+		require.Regexp(t, `(?m)^ID .* ERROR +ATTRIBUTES$`, text)
+		for line := range strings.Lines(text) {
+			require.Less(t, len(line), 250)
+		}
+		require.Contains(t, s.get("3").Body.String(), "\nwhere it is: curl -X POST …/stack?id=3\n")
+		require.NotContains(t, s.get("1").Body.String(), "curl")
+		time.Sleep(10 * time.Second)
+		require.Contains(t, s.get("").Body.String(), "\n2 do not stop: ?state=overdue\n")
+		require.NoError(t, s.tasks.Wait(t.Context()))
+	})
+}
+
 // Only a page that may cancel cancels, only by POST, and only what the reader has seen.
 func TestCancel(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -269,9 +296,10 @@ func TestStack(t *testing.T) {
 		synctest.Wait()
 		w := s.post("stack?id=1", nil)
 		require.Equal(t, http.StatusOK, w.Code)
-		require.Contains(t, w.Body.String(), "hangHere")
+		require.Regexp(t, `^It waits: chan receive.*, in taskz_test\.hangHere at taskz/http_test\.go:\d+\.\n`, w.Body.String())
 		got := s.stack("stack?id=1")
 		require.Contains(t, got["stack"], "hangHere")
+		require.Contains(t, got["finding"], "in taskz_test.hangHere")
 		require.NotContains(t, got, "leaked", "nobody asked")
 		w = s.post("stack?id=2", nil)
 		require.Equal(t, http.StatusNotFound, w.Code)

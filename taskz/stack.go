@@ -13,9 +13,10 @@ import (
 
 // stackView is where a running task is, as JSON.
 type stackView struct {
-	ID     uint64 `json:"id"`
-	Stack  string `json:"stack"` // "": it has none (any more)
-	Leaked *bool  `json:"leaked,omitempty"`
+	ID      uint64 `json:"id"`
+	Finding string `json:"finding"` // where it is, in a sentence
+	Stack   string `json:"stack"`   // "": it has none (any more)
+	Leaked  *bool  `json:"leaked,omitempty"`
 
 	err error // no stack was taken
 }
@@ -85,6 +86,7 @@ func (h *handler) stackOf(t *core.Task, leaks bool) stackView {
 		}
 	}
 	v.Stack, _ = t.Stack()
+	v.Finding = finding(v.Stack)
 	if leaks {
 		header, _, _ := strings.Cut(v.Stack, "\n")
 		v.Leaked = new(strings.Contains(header, "(leaked)"))
@@ -97,7 +99,7 @@ func (h *handler) stackOf(t *core.Task, leaks bool) stackView {
 func leakProfile() *pprof.Profile { return pprof.Lookup("goroutineleak") }
 
 func (v stackView) text() []byte {
-	text := v.Stack + "\n"
+	text := v.Finding + "\n\n" + v.Stack + "\n"
 	if v.Leaked != nil && *v.Leaked {
 		text = "blocked for ever: nothing that is running can wake this goroutine\n\n" + text
 	}
