@@ -52,6 +52,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "" && !isFolder(r): // behind StripPrefix
 		addSlash(w, r)
+	case err == nil && strings.HasSuffix(r.URL.Path, "/") && !strings.HasSuffix(r.Pattern, "/"+name+"/"):
+		fail(w, http.StatusNotFound, "not found: the address of a task has no slash at its end")
 	case r.URL.Path == "", strings.HasSuffix(r.URL.Path, "/"):
 		get(w, r, h.servePage)
 	case err == nil:

@@ -63,7 +63,7 @@ func TestWrongRequests(t *testing.T) {
 	for target, want := range map[string]int{
 		"?state=sleeping": 400, "?sort=colour": 400, "?limit=-1": 400, "?limit=1001": 400, "?limit=x": 400,
 		"?q=" + strings.Repeat("x", 600): 400, "nonsense": 404, "index.html": 404, "app.go": 404, "..": 404, "1": 404, "-1": 404,
-		"99999999999999999999999": 404, "stack?id=1": 405, "cancel": 405,
+		"99999999999999999999999": 404, "stack?id=1": 405, "cancel": 405, "1/": 404, "1/?format=html": 404,
 	} {
 		w := s.get(target)
 		require.Equal(t, want, w.Code, target)
@@ -142,12 +142,13 @@ func TestPrefixes(t *testing.T) {
 	mux.Handle("/debug/tasks/", page.Handler(tasks))
 	mux.Handle("/stripped/", http.StripPrefix("/stripped", page.Handler(tasks)))
 	mux.Handle("/v/2/", http.StripPrefix("/v/2/", page.Handler(tasks)))
+	mux.Handle("/shard/7/", page.Handler(tasks))
 	mux.Handle("/bare", http.StripPrefix("/bare", page.Handler(tasks)))
 	mux.Handle("/bare/", http.StripPrefix("/bare", page.Handler(tasks)))
 	server := httptest.NewServer(mux)
 	defer server.Close()
 	<-tasks.Go(t.Context(), "send", succeed).Done()
-	for _, prefix := range []string{"/debug/tasks", "/stripped", "/bare", "/v/2"} {
+	for _, prefix := range []string{"/debug/tasks", "/stripped", "/bare", "/v/2", "/shard/7"} {
 		for _, target := range []string{"", "/", "/1", "/style.css", "?format=json"} {
 			response, err := server.Client().Get(server.URL + prefix + target)
 			require.NoError(t, err)
