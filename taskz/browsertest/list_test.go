@@ -296,6 +296,7 @@ func TestNamesFitALaptop(t *testing.T) {
 		b.do(chromedp.EmulateViewport(int64(width), 800))
 		b.open(s.url)
 		b.await(hasRow("names", "send_receipt"))
+		require.Equal(t, 3, eval[int](b, "document.querySelectorAll('[title*=\"up to a fifth\"]').length"), "it says how exact they are")
 		require.LessOrEqual(t, eval[int](b, "document.documentElement.scrollWidth"), width)
 		require.LessOrEqual(t, eval[int](b, "document.querySelector('.wide').scrollWidth - document.querySelector('.wide').clientWidth"), 0, width)
 	}
