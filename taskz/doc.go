@@ -8,6 +8,7 @@
 //		taskz.WithTraceID(otelmw.TraceID),
 //		taskz.WithTraceURL("http://localhost:16686/trace/{trace_id}"),
 //	)
+//	slog.SetDefault(slog.New(page.LogHandler(slog.NewJSONHandler(os.Stderr, nil))))
 //	tasks := core.New(core.WithMiddleware(otelmw.New(), page.Middleware()))
 //	mux.Handle("/debug/tasks/", page.Handler(tasks))
 //
@@ -33,7 +34,15 @@
 //	state=STATE  queued, running, cancelling or overdue
 //	sort=KEY     age (the default: oldest first), name, state, or timeout (least of it left first);
 //	             a minus before it reverses the order
-//	limit=N      how many running tasks, and ended ones of each outcome, are listed (200; at most 1000)
+//	limit=N      how many running tasks, and how many ended ones of each outcome, are listed: 0 to 1000; 200 in
+//	             text and JSON, 50 on the page
+//
+// cancel takes a form with these fields, and answers with JSON that has the number of tasks that were told to stop,
+// as cancelled:
+//
+//	name=NAME    required, also with an id, to be sure that it is the right task: 409 if it is another
+//	id=ID        the task; without it, all running and queued tasks of that name
+//	instance=X   optional: 409 if the tasks are those of another process
 //
 // A task that is not known (any more) is a 404, whose text says how long ended tasks are kept.
 //
@@ -50,7 +59,9 @@
 // panic), trace_id, trace_url and lines. Fields without a value are left out.
 //
 // The page has stats ([core.Stats]), running and ended (lists of tasks, with total and matching), names and
-// over_time. In over_time a list has a value for each of the last forty slots of slot_seconds. Further
+// over_time. In over_time a list has a value for each of the last forty slots of slot_seconds. p50 and p95 are
+// read from a histogram, and up to a fifth too low or too high; max is exact. A stack has finding (a sentence),
+// stack, and leaked if the parameter leaks=1 asked for it, which takes Go 1.27. Further
 // fields may come in any release.
 //
 // # Values
