@@ -154,7 +154,8 @@ func TestNamesAreComparedAsTheyAreShown(t *testing.T) {
 	} {
 		inBubble(t, label, func(t *testing.T) {
 			s := newService(t, taskz.WithCancel())
-			task := s.start(name, obey)
+			release := make(chan struct{})
+			task := s.start(name, func(ctx context.Context) error { <-release; return context.Cause(ctx) })
 			s.start("other", during(time.Hour))
 			synctest.Wait()
 			shown := names(s.json("")["running"])[0]
@@ -168,6 +169,7 @@ func TestNamesAreComparedAsTheyAreShown(t *testing.T) {
 			require.Equal(t, http.StatusConflict, s.post("cancel", url.Values{"name": {"other"}, "id": {"1"}}).Code)
 			require.Equal(t, http.StatusOK, s.post("cancel", url.Values{"name": {inText}, "id": {"1"}}).Code)
 			require.JSONEq(t, `{"cancelled":1}`, s.post("cancel", url.Values{"name": {shown}}).Body.String())
+			close(release)
 			<-task.Done()
 			for _, asked := range []string{shown, inText} {
 				time.Sleep(time.Second)
