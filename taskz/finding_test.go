@@ -13,8 +13,10 @@ func TestFinding(t *testing.T) {
 		"created by example.com/y.z in goroutine 1\n\t/x/core/worker.go:45 +0x36"
 	for _, tc := range []struct{ stack, want string }{
 		{"goroutine 7 [sync.Mutex.Lock, 5 minutes]:" + calls, "It waits: sync.Mutex.Lock for 5 minutes, in stock.(*Shelf).take at stock/shelf.go:17."},
-		{"goroutine 7 [chan receive (leaked), 12 minutes, locked to thread]:" + calls,
-			"It waits: chan receive for 12 minutes, in stock.(*Shelf).take at stock/shelf.go:17."},
+		{
+			"goroutine 7 [chan receive (leaked), 12 minutes, locked to thread]:" + calls,
+			"It waits: chan receive for 12 minutes, in stock.(*Shelf).take at stock/shelf.go:17.",
+		},
 		{"goroutine 7 [select]:\nmain.main.func1({0x1, 0x2})\n\t/src/main.go:3", "It waits: select, in main.main.func1 at src/main.go:3."},
 		{"goroutine 7 [select, synctest bubble 1]:\ntime.Sleep(0x1)\n\t/go/time.go:1", "It waits: select."},
 		{"goroutine 7 [running]:\nmain.(*T[...]).f(...)\n\t/src/main.go:3", "It is busy, in main.(*T[...]).f at src/main.go:3."},

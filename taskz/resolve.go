@@ -10,7 +10,7 @@ import (
 
 const (
 	valuePatience  = 100 * time.Millisecond // for the attributes of a task
-	answerPatience = time.Second            // for those of all tasks in an answer
+	answerPatience = 2 * time.Second        // for those of all tasks in an answer
 	maxHanging     = 8                      // tasks whose attributes are being asked for too long
 )
 
