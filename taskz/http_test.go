@@ -1,9 +1,7 @@
 package taskz_test
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -13,7 +11,6 @@ import (
 	"path"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -164,53 +161,6 @@ func TestPrefixes(t *testing.T) {
 	}
 }
 
-func TestText(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := newService(t, taskz.WithTitle("orders"), core.WithLimit(1, 0))
-		s.run("send", func(context.Context) error { return fmt.Errorf("line\nline\x1b[31m") }, order("o-1\u202e"))
-		s.start("index", during(time.Minute), order("o-2"), core.WithTimeout(90*time.Second))
-		s.start("index", succeed)
-		time.Sleep(1500 * time.Millisecond)
-		text := s.get("").Body.String()
-		for _, want := range []string{"orders ", "running 1", "failed 1", "index", "1.5s", "1m30s", "order_id=o-2", "rejected: 1", "line line\uFFFD[31m", "order_id=o-1\uFFFD"} {
-			require.Contains(t, text, want)
-		}
-		require.NotContains(t, text, "\x1b")
-		text = s.get("1").Body.String()
-		for _, want := range []string{"send", "failed", "line line", "order_id"} {
-			require.Contains(t, text, want)
-		}
-		require.Contains(t, s.get("?q=nothing").Body.String(), "running and queued: 1, 0 match")
-		require.NoError(t, s.tasks.Wait(t.Context()))
-	})
-}
-
-// Lines end where their text does, and what does not stop is named first.
-func TestTextIsNarrow(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := newService(t)
-		for range 2 {
-			s.run("send", func(context.Context) error { return errors.New(strings.Repeat("long ", 100)) }, order("o-1"))
-			s.run("send", fail)
-			s.start("deaf", during(time.Hour), core.WithTimeout(time.Second))
-			s.start("deaf too", during(time.Hour), order("o-2"))
-		}
-		synctest.Wait()
-		text := s.get("").Body.String()
-		require.NotContains(t, text, "not stop")
-		require.NotRegexp(t, `(?m) $`, text)
-		require.Regexp(t, `(?m)^ID .* ERROR +ATTRIBUTES$`, text)
-		for line := range strings.Lines(text) {
-			require.Less(t, len(line), 250)
-		}
-		require.Contains(t, s.get("3").Body.String(), "\nwhere it is: curl -X POST …/stack?id=3\n")
-		require.NotContains(t, s.get("1").Body.String(), "curl")
-		time.Sleep(10 * time.Second)
-		require.Contains(t, s.get("").Body.String(), "\n2 do not stop: ?state=overdue\n")
-		require.NoError(t, s.tasks.Wait(t.Context()))
-	})
-}
-
 // Only a page that may cancel cancels, only by POST, and only what the reader has seen.
 func TestCancel(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -286,104 +236,6 @@ func TestOtherOriginsAreRefused(t *testing.T) {
 		require.Equal(t, http.StatusOK, s.post("cancel", form, "Sec-Fetch-Site", "same-origin").Code)
 		<-task.Done()
 	})
-}
-
-func TestStack(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := newService(t, core.WithLimit(1, 1))
-		release := make(chan struct{})
-		s.start("hangs", func(context.Context) error { hangHere(release); return nil })
-		s.start("waits", succeed)
-		synctest.Wait()
-		w := s.post("stack?id=1", nil)
-		require.Equal(t, http.StatusOK, w.Code)
-		require.Regexp(t, `^It waits: chan receive.*, in taskz_test\.hangHere at taskz/http_test\.go:\d+\.\n`, w.Body.String())
-		got := s.stack("stack?id=1")
-		require.Contains(t, got["stack"], "hangHere")
-		require.Contains(t, got["finding"], "in taskz_test.hangHere")
-		require.NotContains(t, got, "leaked", "nobody asked")
-		w = s.post("stack?id=2", nil)
-		require.Equal(t, http.StatusNotFound, w.Code)
-		require.Contains(t, w.Body.String(), "task 2 has not begun")
-		close(release)
-		require.NoError(t, s.tasks.Wait(t.Context()))
-	})
-}
-
-// stack returns the JSON of a stack.
-func (s *service) stack(target string) object {
-	s.t.Helper()
-	w := s.post(target, nil, "Accept", "application/json")
-	require.Equal(s.t, http.StatusOK, w.Code, w.Body)
-	var o object
-	require.NoError(s.t, json.Unmarshal(w.Body.Bytes(), &o))
-	return o
-}
-
-// However many ask, the world is stopped once a second: readers of one task share its stack, and those of many
-// tasks wait in line. If the line is too long, they are told so at once.
-func TestManyWantStacks(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := newService(t)
-		release := make(chan struct{})
-		for range 10 {
-			s.start("hangs", func(context.Context) error { hangHere(release); return nil })
-		}
-		synctest.Wait()
-		ask := func(ids ...int) (codes map[int]int, took time.Duration) {
-			began := time.Now()
-			codes = make(map[int]int)
-			var mu sync.Mutex
-			var wg sync.WaitGroup
-			for _, id := range ids {
-				wg.Go(func() {
-					w := s.post(fmt.Sprint("stack?id=", id), nil)
-					mu.Lock()
-					defer mu.Unlock()
-					codes[w.Code]++
-				})
-			}
-			wg.Wait()
-			return codes, time.Since(began)
-		}
-		codes, took := ask(1, 1, 1, 1)
-		require.Equal(t, map[int]int{200: 4}, codes)
-		require.Zero(t, took)
-		codes, took = ask(2, 3)
-		require.Equal(t, map[int]int{200: 2}, codes)
-		require.Equal(t, 2*time.Second, took)
-		time.Sleep(2 * time.Second)
-		codes, took = ask(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
-		require.Equal(t, map[int]int{200: 6, 503: 4}, codes)
-		require.Equal(t, 5*time.Second, took)
-		close(release)
-		require.NoError(t, s.tasks.Wait(t.Context()))
-	})
-}
-
-func hangHere(release <-chan struct{}) { <-release }
-
-// With Go 1.27 a task that nothing can wake is marked, if somebody asks.
-func TestLeak(t *testing.T) {
-	s := newService(t)
-	started := make(chan struct{})
-	s.start("for ever", func(context.Context) error {
-		never := make(chan struct{})
-		close(started)
-		<-never
-		return nil
-	})
-	<-started
-	release := make(chan struct{})
-	s.start("not for ever", func(context.Context) error { <-release; return nil })
-	if s.json("")["can_find_leaks"] == false {
-		require.Equal(t, http.StatusNotImplemented, s.post("stack?id=1&leaks=1", nil).Code)
-		t.Skip("this Go has no goroutine leak profile")
-	}
-	require.Equal(t, true, s.stack("stack?id=1&leaks=1")["leaked"])
-	require.Contains(t, s.post("stack?id=1&leaks=1", nil).Body.String(), "blocked for ever")
-	require.Equal(t, false, s.stack("stack?id=2&leaks=1")["leaked"])
-	close(release)
 }
 
 func TestMisusePanics(t *testing.T) {
