@@ -11,7 +11,8 @@ import (
 // key the later one stands. The order is [ContextWithAttrs], the manager's defaults, the task's own
 // options.
 //
-// A [slog.LogValuer] is resolved by each reader, so a secret that redacts itself stays hidden. Go
+// A [slog.LogValuer] is resolved by each reader, so a secret that redacts itself stays hidden, also
+// in a group. One inside a struct, a map or a slice is not asked, as in slog's own handlers. Go
 // copies the slice of attributes, but maps, slices and pointers in it are shared: do not change them
 // after Go, as long as the Task is in use. A map that is written while a log line reads it ends the
 // process.

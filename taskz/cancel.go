@@ -47,8 +47,8 @@ func (h *handler) cancelOne(w http.ResponseWriter, r *http.Request, number, name
 	switch {
 	case !ok:
 		fail(w, http.StatusNotFound, fmt.Sprintf("task %d has ended", id))
-	case cut(t.Name(), maxName) != name:
-		fail(w, http.StatusConflict, fmt.Sprintf("task %d is %q, and not %q", id, t.Name(), name))
+	case !isNamed(cut(t.Name(), maxName), name):
+		fail(w, http.StatusConflict, fmt.Sprintf("task %d is %q, and not %q", id, cut(t.Name(), maxName), name))
 	default:
 		t.Cancel()
 		answerCancel(w, r, 1)
@@ -59,7 +59,7 @@ func (h *handler) cancelOne(w http.ResponseWriter, r *http.Request, number, name
 func (h *handler) cancelAll(w http.ResponseWriter, r *http.Request, name string) {
 	n := 0
 	for _, t := range h.tasks.Handles() {
-		if cut(t.Name(), maxName) == name {
+		if isNamed(cut(t.Name(), maxName), name) {
 			t.Cancel()
 			n++
 		}

@@ -8,6 +8,7 @@
 //		taskz.WithTraceID(otelmw.TraceID),
 //		taskz.WithTraceURL("http://localhost:16686/trace/{trace_id}"),
 //	)
+//	slog.SetDefault(slog.New(page.LogHandler(slog.NewJSONHandler(os.Stderr, nil))))
 //	tasks := core.New(core.WithMiddleware(otelmw.New(), page.Middleware()))
 //	mux.Handle("/debug/tasks/", page.Handler(tasks))
 //
@@ -20,8 +21,9 @@
 // The handler works under any prefix that ends with a slash, and behind [http.StripPrefix]:
 //
 //	/debug/tasks/              the page
-//	/debug/tasks/42            one task, while it runs and for some time after
-//	/debug/tasks/stack?id=42   where a running task is; see [core.Task.Stack] for what it costs
+//	/debug/tasks/42            one task, while it runs and for some time after; see [Page.TaskPath]
+//	/debug/tasks/stack?id=42   POST: where a running task is; see [core.Task.Stack] for what it costs. One
+//	                           is taken a second, and its readers share it
 //	/debug/tasks/cancel        POST, only with [WithCancel]
 //
 // A browser gets HTML, a program that accepts application/json gets JSON, and curl gets text. The
@@ -32,29 +34,55 @@
 //	state=STATE  queued, running, cancelling or overdue
 //	sort=KEY     age (the default: oldest first), name, state, or timeout (least of it left first);
 //	             a minus before it reverses the order
-//	limit=N      how many running tasks, and ended ones of each outcome, are listed (200; at most 1000)
+//	limit=N      how many running tasks, and how many ended ones of each outcome, are listed: 0 to 1000; 200 in
+//	             text and JSON, 50 on the page
+//
+// cancel takes a form with these fields, and answers with JSON that has the number of tasks that were told to stop,
+// as cancelled:
+//
+//	name=NAME    required, also with an id, to be sure that it is the right task: 409 if it is another
+//	id=ID        the task; without it, all running and queued tasks of that name
+//	instance=X   optional: 409 if the tasks are those of another process
 //
 // A task that is not known (any more) is a 404, whose text says how long ended tasks are kept.
 //
 // # JSON
 //
-// So a service that answered 202 can find out at /debug/tasks/42?format=json how the task is doing. A task
-// has the fields of [core.TaskInfo]: id, name, state (once it has ended, its outcome), age_seconds,
+// A service that answered 202 finds out at /debug/tasks/42?instance=X7Q…&format=json how the task is doing.
+// Ids count from 1 in every process. So build the address with [Page.TaskPath], which adds the instance: another
+// process then answers 404, instead of showing a task of its own. The answer is for programs of yours: it shows
+// errors, log lines and stacks, so don't pass it on to customers.
+//
+// A task has the fields of [core.TaskInfo]: id, name, state (once it has ended, its outcome), age_seconds,
 // timeout, context (its attributes, all as text) and done; and queue_seconds, run_seconds (null if it
 // never ran), created_at, ended_at, cause (why it was cancelled or timed out), error, stack (of a
 // panic), trace_id, trace_url and lines. Fields without a value are left out.
 //
 // The page has stats ([core.Stats]), running and ended (lists of tasks, with total and matching), names and
-// over_time. In over_time a list has a value for each of the last forty slots of slot_seconds. Further
+// over_time. In over_time a list has a value for each of the last forty slots of slot_seconds. p50 and p95 are
+// read from a histogram, and up to a fifth too low or too high; max is exact. A stack has finding (a sentence),
+// stack, and leaked if the parameter leaks=1 asked for it, which takes Go 1.27. Further
 // fields may come in any release.
+//
+// # Values
+//
+// The LogValue, String, Error and MarshalJSON methods of attributes are called when a task ends, on its
+// own goroutine, as a log handler calls them: one that blocks holds up the end of the task.
+//
+// For a task that has not ended they are called when somebody reads, on another goroutine, since they may
+// need a lock that the task holds. After 100 ms, or two seconds for all tasks of an answer, the page shows
+// "(LogValue does not return)", or "(not asked: …)", instead, and a search does not find the value. At most
+// eight such goroutines are left behind, and a task is not asked again while its goroutine is there.
 //
 // # Security
 //
 // The page shows attributes, errors, log lines and stacks: serve it where pprof is served, not to
 // customers. It only reads, unless [WithCancel] is given. It loads nothing from elsewhere, runs no
-// inline script, and shows all text as text. Values that implement [slog.LogValuer] are shown as they
-// redact themselves. Requests that change something, or that stop the world for a stack, are refused
-// if a browser sends them for a page of another origin.
+// inline script, and shows all text as text. An attribute that implements [slog.LogValuer] is shown as it
+// redacts itself, also in a group. One inside a struct, a map or a slice is not asked, as in slog's own
+// handlers. Requests that change something, or that stop the world for a stack, take a
+// POST, and are refused if a browser sends them for a page of another origin. The Host header is not checked, as
+// with pprof: a site whose name resolves to the address of the page (DNS rebinding) counts as the page's own.
 //
 // # Cost
 //
@@ -63,7 +91,8 @@
 // the page (see bench/). Attributes that are structs or maps cost what it takes to marshal them to JSON.
 //
 // Readers share one snapshot a second. It and an answer take about 1 ms of CPU time with 1,000 running
-// tasks, 6 ms with 10,000 and 70 ms with 100,000; for a tenth of that no task starts or ends. Each
+// tasks, 6 ms with 10,000 and 70 ms with 100,000; for a tenth of that no task starts or ends. With
+// attributes that have methods a search takes 2 µs more for each task. Each
 // different search is an answer of its own. Readers that are slow or gone hold up nothing.
 //
 // # Memory

@@ -197,6 +197,14 @@ func TestHostileTasksAreRemembered(t *testing.T) {
 	require.Equal(t, "taskz_test.hostile", s.json(fmt.Sprint(task.ID()))["error"])
 }
 
+// Like slog's handlers the page asks attributes and members of groups, and not what is inside a value.
+func TestValuesWithinValuesAreNotAsked(t *testing.T) {
+	s := newService(t)
+	s.run("x", succeed, core.WithAttrs(slog.Any("struct", struct{ Key secret }{"a"}), slog.Any("slice", []secret{"b"}),
+		slog.Any("map", map[string]secret{"k": "c"}), slog.Group("g", slog.Group("h", slog.Any("key", secret("d"))))))
+	require.Equal(t, object{"struct": `{"Key":"a"}`, "slice": "[b]", "map": `{"k":"c"}`, "g.h.key": "[redacted]"}, s.json("1")["context"])
+}
+
 func TestKindsOfValues(t *testing.T) {
 	s := newService(t)
 	when := time.Date(2026, 11, 30, 1, 2, 3, 0, time.UTC)

@@ -29,7 +29,7 @@ func Example() {
 	<-task.Done()
 
 	answer := httptest.NewRecorder()
-	request := httptest.NewRequest(http.MethodGet, fmt.Sprintf("/debug/tasks/%d", task.ID()), nil)
+	request := httptest.NewRequest(http.MethodGet, "/debug/tasks/"+page.TaskPath(task), nil)
 	request.Header.Set("Accept", "application/json")
 	mux.ServeHTTP(answer, request)
 	got := struct {

@@ -9,7 +9,6 @@ import (
 	"path"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/afterspan/afterspan/core"
@@ -32,7 +31,7 @@ type handler struct {
 	snapshots   shared[*snapshot]
 	pages       shared[[]byte]
 	stacks      shared[stackView]
-	oneStack    sync.Mutex
+	tracebacks  pace
 }
 
 // patience is how long a request may take to be answered, and then to be written.
@@ -53,12 +52,14 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "" && !isFolder(r): // behind StripPrefix
 		addSlash(w, r)
+	case err == nil && strings.HasSuffix(r.URL.Path, "/") && !strings.HasSuffix(r.Pattern, "/"+name+"/"):
+		fail(w, http.StatusNotFound, "not found: the address of a task has no slash at its end")
 	case r.URL.Path == "", strings.HasSuffix(r.URL.Path, "/"):
 		get(w, r, h.servePage)
 	case err == nil:
 		get(w, r, func(w http.ResponseWriter, r *http.Request) { h.serveTask(w, r, id) })
 	case name == "stack":
-		get(w, r, h.serveStack)
+		h.serveStack(w, r)
 	case name == "cancel":
 		h.serveCancel(w, r)
 	case isAsset(name):
@@ -144,19 +145,19 @@ func (h *handler) serveTask(w http.ResponseWriter, r *http.Request, id uint64) {
 		return
 	}
 	v, ok := h.task(id)
-	status := http.StatusOK
+	unknown := h.unknown(id)
+	if instance := r.URL.Query().Get("instance"); instance != "" && instance != h.instance {
+		ok, unknown = false, fmt.Sprintf("task %d of that instance is not known: it belonged to another process, or to this one before a restart", id)
+	}
 	switch {
+	case !ok && form == formHTML:
+		serveShellAs(w, r, http.StatusNotFound)
 	case !ok:
-		status = http.StatusNotFound
-		if form == formHTML {
-			serveShellAs(w, r, status)
-			return
-		}
-		failAs(w, r, form, status, h.unknown(id))
+		failAs(w, r, form, http.StatusNotFound, unknown)
 	case form == formHTML:
 		serveShell(w, r)
 	default:
-		write(w, r, status, form, encode(form, &taskPage{v, h.title, h.instance, h.cancel, leakProfile() != nil}))
+		write(w, r, http.StatusOK, form, encode(form, &taskPage{v, h.title, h.instance, h.cancel, leakProfile() != nil}))
 	}
 }
 
@@ -174,7 +175,7 @@ type taskPage struct {
 func (h *handler) task(id uint64) (v taskView, ok bool) {
 	if t, ok := h.tasks.Task(id); ok {
 		info := t.Info()
-		v := h.runningView(&info)
+		v := h.runningView(&info, h.resolver.begin())
 		if info.State == "cancelling" {
 			v.Cause = t.CauseOf(errNotEnded)
 		}

@@ -1,7 +1,6 @@
 package taskz_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -61,11 +60,14 @@ func TestWrongRequests(t *testing.T) {
 	for target, want := range map[string]int{
 		"?state=sleeping": 400, "?sort=colour": 400, "?limit=-1": 400, "?limit=1001": 400, "?limit=x": 400,
 		"?q=" + strings.Repeat("x", 600): 400, "nonsense": 404, "index.html": 404, "app.go": 404, "..": 404, "1": 404, "-1": 404,
-		"99999999999999999999999": 404, "stack": 400, "stack?id=x": 400, "stack?id=7": 404, "stack?id=7&format=xml": 400, "cancel": 405,
+		"99999999999999999999999": 404, "stack?id=1": 405, "cancel": 405, "1/": 404, "1/?format=html": 404,
 	} {
 		w := s.get(target)
 		require.Equal(t, want, w.Code, target)
 		require.NotEmpty(t, w.Body.String())
+	}
+	for target, want := range map[string]int{"stack": 400, "stack?id=x": 400, "stack?id=7": 404, "stack?id=7&format=xml": 400} {
+		require.Equal(t, want, s.post(target, nil).Code, target)
 	}
 	require.JSONEq(t, `{"error":"`+strings.TrimSpace(s.get("1").Body.String())+`"}`, s.get("1?format=json").Body.String())
 	require.Equal(t, http.StatusNotFound, s.get("1", "Accept", "text/html").Code)
@@ -78,6 +80,20 @@ func TestWrongRequests(t *testing.T) {
 	w := s.request(http.MethodHead, "/debug/tasks/", nil)
 	require.Equal(t, http.StatusOK, w.Code)
 	require.Empty(t, w.Body.String())
+}
+
+// The ids of two processes are the same, and an address of one does not show a task of the other.
+func TestTaskPath(t *testing.T) {
+	before, after := newService(t), newService(t)
+	task := before.run("send", fail)
+	require.Equal(t, task.ID(), after.run("other", succeed).ID())
+	target := before.page.TaskPath(task)
+	require.Equal(t, "failed", before.json(target)["state"])
+	for _, format := range []string{"text", "json", "html"} {
+		require.Equal(t, http.StatusOK, before.get(target+"&format="+format).Code)
+		require.Equal(t, http.StatusNotFound, after.get(target+"&format="+format).Code)
+	}
+	require.Contains(t, after.get(target).Body.String(), "restart")
 }
 
 // A browser may load what is here, and nothing else.
@@ -123,12 +139,13 @@ func TestPrefixes(t *testing.T) {
 	mux.Handle("/debug/tasks/", page.Handler(tasks))
 	mux.Handle("/stripped/", http.StripPrefix("/stripped", page.Handler(tasks)))
 	mux.Handle("/v/2/", http.StripPrefix("/v/2/", page.Handler(tasks)))
+	mux.Handle("/shard/7/", page.Handler(tasks))
 	mux.Handle("/bare", http.StripPrefix("/bare", page.Handler(tasks)))
 	mux.Handle("/bare/", http.StripPrefix("/bare", page.Handler(tasks)))
 	server := httptest.NewServer(mux)
 	defer server.Close()
 	<-tasks.Go(t.Context(), "send", succeed).Done()
-	for _, prefix := range []string{"/debug/tasks", "/stripped", "/bare", "/v/2"} {
+	for _, prefix := range []string{"/debug/tasks", "/stripped", "/bare", "/v/2", "/shard/7"} {
 		for _, target := range []string{"", "/", "/1", "/style.css", "?format=json"} {
 			response, err := server.Client().Get(server.URL + prefix + target)
 			require.NoError(t, err)
@@ -142,27 +159,6 @@ func TestPrefixes(t *testing.T) {
 			}
 		}
 	}
-}
-
-func TestText(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := newService(t, taskz.WithTitle("orders"), core.WithLimit(1, 0))
-		s.run("send", func(context.Context) error { return fmt.Errorf("line\nline\x1b[31m") }, order("o-1\u202e"))
-		s.start("index", during(time.Minute), order("o-2"), core.WithTimeout(90*time.Second))
-		s.start("index", succeed)
-		time.Sleep(1500 * time.Millisecond)
-		text := s.get("").Body.String()
-		for _, want := range []string{"orders ", "running 1", "failed 1", "index", "1.5s", "1m30s", "order_id=o-2", "rejected: 1", "line line\uFFFD[31m", "order_id=o-1\uFFFD"} {
-			require.Contains(t, text, want)
-		}
-		require.NotContains(t, text, "\x1b")
-		text = s.get("1").Body.String()
-		for _, want := range []string{"send", "failed", "line line", "order_id"} {
-			require.Contains(t, text, want)
-		}
-		require.Contains(t, s.get("?q=nothing").Body.String(), "running and queued: 1, 0 match")
-		require.NoError(t, s.tasks.Wait(t.Context()))
-	})
 }
 
 // Only a page that may cancel cancels, only by POST, and only what the reader has seen.
@@ -227,60 +223,19 @@ func TestOtherOriginsAreRefused(t *testing.T) {
 		task := s.start("send", obey)
 		synctest.Wait()
 		form := url.Values{"id": {"1"}, "name": {"send"}}
-		for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}} {
+		for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
 			require.Equal(t, http.StatusForbidden, s.post("cancel", form, headers...).Code, headers)
-			require.Equal(t, http.StatusForbidden, s.get("stack?id=1", headers...).Code, headers)
+			require.Equal(t, http.StatusForbidden, s.post("stack?id=1", nil, headers...).Code, headers)
 		}
 		synctest.Wait()
 		require.Equal(t, core.Pending, task.Outcome())
-		require.Equal(t, http.StatusOK, s.get("stack?id=1", "Sec-Fetch-Site", "same-origin").Code)
+		// Over plain http an image of another site is fetched without a word on who asks.
+		require.Equal(t, http.StatusMethodNotAllowed, s.get("stack?id=1").Code)
+		require.Equal(t, http.StatusMethodNotAllowed, s.request(http.MethodHead, "/debug/tasks/stack?id=1", nil).Code)
+		require.Equal(t, http.StatusOK, s.post("stack?id=1", nil, "Sec-Fetch-Site", "same-origin").Code)
 		require.Equal(t, http.StatusOK, s.post("cancel", form, "Sec-Fetch-Site", "same-origin").Code)
 		<-task.Done()
 	})
-}
-
-func TestStack(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := newService(t, core.WithLimit(1, 1))
-		release := make(chan struct{})
-		s.start("hangs", func(context.Context) error { hangHere(release); return nil })
-		s.start("waits", succeed)
-		synctest.Wait()
-		w := s.get("stack?id=1")
-		require.Equal(t, http.StatusOK, w.Code)
-		require.Contains(t, w.Body.String(), "hangHere")
-		got := s.json("stack?id=1")
-		require.Contains(t, got["stack"], "hangHere")
-		require.NotContains(t, got, "leaked", "nobody asked")
-		require.Equal(t, http.StatusNotFound, s.get("stack?id=2").Code, "it is queued")
-		close(release)
-		require.NoError(t, s.tasks.Wait(t.Context()))
-	})
-}
-
-func hangHere(release <-chan struct{}) { <-release }
-
-// With Go 1.27 a task that nothing can wake is marked, if somebody asks.
-func TestLeak(t *testing.T) {
-	s := newService(t)
-	started := make(chan struct{})
-	s.start("for ever", func(context.Context) error {
-		never := make(chan struct{})
-		close(started)
-		<-never
-		return nil
-	})
-	<-started
-	release := make(chan struct{})
-	s.start("not for ever", func(context.Context) error { <-release; return nil })
-	if s.json("")["can_find_leaks"] == false {
-		require.Equal(t, http.StatusNotImplemented, s.get("stack?id=1&leaks=1").Code)
-		t.Skip("this Go has no goroutine leak profile")
-	}
-	require.Equal(t, true, s.json("stack?id=1&leaks=1")["leaked"])
-	require.Contains(t, s.get("stack?id=1&leaks=1").Body.String(), "blocked for ever")
-	require.Equal(t, false, s.json("stack?id=2&leaks=1")["leaked"])
-	close(release)
 }
 
 func TestMisusePanics(t *testing.T) {

@@ -51,7 +51,7 @@ func WithRecent(n int, d time.Duration) Option {
 // come after the one that starts the span. By default tasks have no trace id.
 //
 // f is called when the page shows a task, and once when a task has ended, on the goroutine of the
-// task. It may be called concurrently. A panic in it is recovered.
+// task. It may be called concurrently, and must not block. A panic in it is recovered.
 func WithTraceID(f func(ctx context.Context, t *core.Task) string) Option {
 	return func(c *config) { c.traceID = f }
 }

@@ -3,6 +3,7 @@ package taskz
 import (
 	"context"
 	"crypto/rand"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,24 +19,33 @@ type Page struct {
 	memory   memory
 	runs     runs
 	lines    lineStore
+	resolver *resolver
 }
 
 // New returns a page. It starts no goroutine.
 func New(opts ...Option) *Page {
-	p := &Page{config: newConfig(opts), instance: rand.Text(), start: time.Now()}
+	p := &Page{config: newConfig(opts), instance: rand.Text(), start: time.Now(), resolver: newResolver()}
 	p.memory.init(p.recent)
 	return p
 }
 
 // Middleware returns the middleware that remembers how tasks ended. Put it after the middleware that
 // starts spans, if there is one. It calls LogValue and Error methods of ended tasks, and cuts long
-// text; see the package documentation for the cost.
+// text; see the package documentation for the cost. It does so on the goroutine of the task, as a log
+// handler does: a method that blocks holds up the end of its task.
 func (p *Page) Middleware() core.Middleware {
 	mw := core.Middleware{Refused: p.onRefused, Ended: p.onEnded, Abandoned: p.onAbandoned}
 	if p.traceID != nil {
 		mw.Wrap = p.runs.wrap
 	}
 	return mw
+}
+
+// TaskPath returns the address of t, relative to that of the page, such as 42?instance=X7Q…: for the Location of
+// a 202, say. Ids count from 1 in every process, so with only the id another process would answer for a task of
+// its own. With the instance, which is different for every Page, it answers 404.
+func (p *Page) TaskPath(t *core.Task) string {
+	return strconv.FormatUint(t.ID(), 10) + "?instance=" + p.instance
 }
 
 // onEnded is the Ended hook.

@@ -19,6 +19,12 @@ func (v *pageView) text() []byte {
 	fmt.Fprintf(&b, "running %d  queued %d  overdue %d  oldest %v\n", s.Running, s.Queued, s.Overdue, s.Oldest.Round(time.Millisecond))
 	fmt.Fprintf(&b, "since the start: completed %d  failed %d  timed_out %d  cancelled %d  rejected %d\n",
 		s.Completed, s.Failed, s.TimedOut, s.Cancelled, s.Rejected)
+	switch {
+	case s.Overdue == 1:
+		fmt.Fprintln(&b, "1 does not stop: ?state=overdue")
+	case s.Overdue > 1:
+		fmt.Fprintf(&b, "%d do not stop: ?state=overdue\n", s.Overdue)
+	}
 	if v.Draining {
 		fmt.Fprintln(&b, "shutting down: new tasks are refused")
 	}
@@ -44,14 +50,19 @@ func (l *listView) write(b *bytes.Buffer, title string) {
 	if len(l.Tasks) == 0 {
 		return
 	}
-	w := tabwriter.NewWriter(b, 0, 8, 2, ' ', 0)
-	row(w, "ID", "NAME", "STATE", "AGE", "WAITED", "RAN", "TIMEOUT", "ATTRIBUTES", "ERROR")
+	const maxErrorShown = 120 // bytes: each row is as wide as the longest error
+	var table bytes.Buffer
+	w := tabwriter.NewWriter(&table, 0, 8, 2, ' ', 0)
+	row(w, "ID", "NAME", "STATE", "AGE", "WAITED", "RAN", "TIMEOUT", "ERROR", "ATTRIBUTES")
 	for i := range l.Tasks {
 		t := &l.Tasks[i]
 		row(w, t.number(), visible(t.Name), t.State, inWords(&t.AgeSeconds), inWords(&t.QueueSeconds),
-			inWords(t.RunSeconds), inWords(t.Timeout), t.Context.text(), visible(t.Error))
+			inWords(t.RunSeconds), inWords(t.Timeout), visible(cut(t.Error, maxErrorShown)), t.Context.text())
 	}
 	_ = w.Flush() // to memory
+	for line := range bytes.Lines(table.Bytes()) {
+		b.Write(append(bytes.TrimRight(line, " \n"), '\n'))
+	}
 }
 
 // row writes a row of a table, to memory.
@@ -95,6 +106,9 @@ func (v *taskPage) text() []byte {
 	}
 	for _, l := range v.Lines {
 		fmt.Fprintf(&b, "%s %s %s\n", l.At.Format("15:04:05.000"), l.Level, visible(l.Text))
+	}
+	if v.RunSeconds != nil && v.EndedAt == nil {
+		fmt.Fprintf(&b, "\nwhere it is: curl -X POST …/stack?id=%d\n", v.ID)
 	}
 	return b.Bytes()
 }

@@ -95,12 +95,12 @@ func stateOf(t *core.TaskInfo) string {
 	return t.State
 }
 
-// running returns the tasks that the reader wants to see, in order, and how many match. It calls user
-// code if there are words.
-func (q *query) running(s *snapshot) (shown []*core.TaskInfo, matching int) {
+// running returns the tasks that the reader wants to see, in order, and how many match. It asks for
+// attributes if there are words.
+func (q *query) running(s *snapshot, ask *asking) (shown []*core.TaskInfo, matching int) {
 	var found []*core.TaskInfo
 	for i := range s.tasks {
-		if t := &s.tasks[i]; q.matches(t) {
+		if t := &s.tasks[i]; q.matches(t, ask) {
 			found = append(found, t)
 		}
 	}
@@ -112,8 +112,8 @@ func (q *query) running(s *snapshot) (shown []*core.TaskInfo, matching int) {
 	return found[:min(len(found), q.limit)], len(found)
 }
 
-func (q *query) matches(t *core.TaskInfo) bool {
-	if q.name != "" && cut(t.Name, maxName) != q.name {
+func (q *query) matches(t *core.TaskInfo, ask *asking) bool {
+	if q.name != "" && !isNamed(cut(t.Name, maxName), q.name) {
 		return false
 	}
 	if q.state != "" && stateOf(t) != q.state && t.State != q.state {
@@ -122,11 +122,16 @@ func (q *query) matches(t *core.TaskInfo) bool {
 	if len(q.words) == 0 {
 		return true
 	}
-	return q.hasWords(t.ID, t.Name, textOf(t.Attrs), "")
+	return q.hasWords(t.ID, t.Name, ask.textOf(t), "")
+}
+
+// isNamed reports whether a name, which is cut, is shown as asked, in JSON or in text.
+func isNamed(shown, asked string) bool {
+	return shown == asked || visible(shown) == asked
 }
 
 func (q *query) matchesRecord(r *record) bool {
-	if q.name != "" && r.name != q.name {
+	if q.name != "" && !isNamed(r.name, q.name) {
 		return false
 	}
 	return len(q.words) == 0 || q.hasWords(r.id, r.name, r.attrs, r.err)

@@ -123,7 +123,7 @@ func unavailable(w http.ResponseWriter, err error) {
 	sentence := "the tasks could not be read, try again"
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		sentence = "the tasks could not be read in time: a LogValue or Error method may be stuck"
+		sentence = "the tasks could not be read in time: the function of WithTraceID may be stuck"
 	case err != nil:
 		sentence = err.Error()
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -145,19 +146,52 @@ func TestVeryManyNames(t *testing.T) {
 	})
 }
 
-// A name that is cut is found, and cancelled, as it is shown.
-func TestLongNames(t *testing.T) {
+// A name is found, and cancelled, as it is shown: also one that is cut, or that is not text.
+func TestNamesAreComparedAsTheyAreShown(t *testing.T) {
+	for label, name := range map[string]string{
+		"long": strings.Repeat("long", 100), "at the limit": strings.Repeat("ä", 64) + "x", "not UTF-8": "a\xff\xfeb",
+		"long and not UTF-8": strings.Repeat("\xffx", 100), "control characters": "a\nb\u202ec",
+	} {
+		inBubble(t, label, func(t *testing.T) {
+			s := newService(t, taskz.WithCancel())
+			release := make(chan struct{})
+			task := s.start(name, func(ctx context.Context) error { <-release; return context.Cause(ctx) })
+			s.start("other", during(time.Hour))
+			synctest.Wait()
+			shown := names(s.json("")["running"])[0]
+			require.Less(t, len(shown), 300)
+			inText := regexp.MustCompile(`(?m)^1 +(.*?) +running`).FindStringSubmatch(s.get("").Body.String())[1]
+			for _, asked := range []string{shown, inText} {
+				time.Sleep(time.Second)
+				query := "?name=" + url.QueryEscape(asked)
+				require.Equal(t, []string{shown}, names(s.json(query)["running"]))
+			}
+			require.Equal(t, http.StatusConflict, s.post("cancel", url.Values{"name": {"other"}, "id": {"1"}}).Code)
+			require.Equal(t, http.StatusOK, s.post("cancel", url.Values{"name": {inText}, "id": {"1"}}).Code)
+			require.JSONEq(t, `{"cancelled":1}`, s.post("cancel", url.Values{"name": {shown}}).Body.String())
+			close(release)
+			<-task.Done()
+			for _, asked := range []string{shown, inText} {
+				time.Sleep(time.Second)
+				require.Equal(t, []string{shown}, names(at(s.json("?name="+url.QueryEscape(asked)), "ended", "cancelled")))
+			}
+			require.NoError(t, s.tasks.Wait(t.Context()))
+		})
+	}
+}
+
+// Names that are shown alike are one name.
+func TestNamesThatAreShownAlike(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := newService(t, taskz.WithCancel())
-		task := s.start(strings.Repeat("long", 100), obey)
+		s := newService(t)
+		s.start("a\xff", during(time.Minute))
+		s.start("a\xfe", during(time.Minute))
+		s.run("a\xfe", succeed)
 		synctest.Wait()
-		shown := names(s.json("")["running"])[0]
-		require.Less(t, len(shown), 200)
-		require.Equal(t, []string{shown}, names(s.json("?name=" + url.QueryEscape(shown))["running"]))
-		require.Equal(t, http.StatusOK, s.post("cancel", url.Values{"name": {shown}, "id": {"1"}}).Code)
-		<-task.Done()
-		time.Sleep(time.Second)
-		require.Equal(t, []string{shown}, names(at(s.json("?name="+url.QueryEscape(shown)), "ended", "cancelled")))
+		all := s.json("")["names"].([]any)
+		require.Len(t, all, 1)
+		require.EqualValues(t, 2, at(all[0], "running"))
+		require.NoError(t, s.tasks.Wait(t.Context()))
 	})
 }
 

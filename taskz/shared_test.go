@@ -47,25 +47,23 @@ func TestReadersShareASnapshot(t *testing.T) {
 	})
 }
 
-// stuck blocks the first time that it is resolved.
-type stuck struct {
-	release <-chan struct{}
-	n       *atomic.Int64
+// hangingTraceID is an option whose function blocks the first n times, until release is closed.
+func hangingTraceID(n int64, release <-chan struct{}) taskz.Option {
+	var calls atomic.Int64
+	return taskz.WithTraceID(func(context.Context, *core.Task) string {
+		if calls.Add(1) <= n {
+			<-release
+		}
+		return "trace"
+	})
 }
 
-func (s stuck) LogValue() slog.Value {
-	if s.n.Add(1) == 1 {
-		<-s.release
-	}
-	return slog.StringValue("resolved")
-}
-
-// A LogValue that hangs holds up the readers of that task, for ten seconds, and nobody else: no lock is held.
-func TestLogValueThatHangs(t *testing.T) {
+// A trace function that hangs holds up the readers of that task, for ten seconds, and nobody else: no lock is held.
+func TestTraceIDThatHangs(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := newService(t)
 		release := make(chan struct{})
-		s.start("send", during(time.Hour), core.WithAttrs(slog.Any("x", stuck{release, new(atomic.Int64)})))
+		s := newService(t, hangingTraceID(1, release))
+		s.start("send", during(time.Hour))
 		synctest.Wait()
 		var wg sync.WaitGroup
 		wg.Go(func() { s.get("?format=json") }) // it hangs
@@ -74,7 +72,7 @@ func TestLogValueThatHangs(t *testing.T) {
 		w := s.get("?format=json")
 		require.Equal(t, http.StatusServiceUnavailable, w.Code)
 		require.Equal(t, 10*time.Second, time.Since(began))
-		require.Contains(t, w.Body.String(), "LogValue")
+		require.Contains(t, w.Body.String(), "WithTraceID")
 
 		s.run("other", succeed) // tasks end as ever
 		require.Equal(t, []string{"other"}, names(at(s.json("?limit=9"), "ended", "completed")))
@@ -112,9 +110,9 @@ func TestManyDifferentReaders(t *testing.T) {
 // While too many different questions hang, further ones are told so at once.
 func TestTooManyDifferentReaders(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := newService(t)
 		release := make(chan struct{})
-		s.start("send", during(time.Hour), core.WithAttrs(slog.Any("x", alwaysStuck(release))))
+		s := newService(t, hangingTraceID(1<<20, release))
+		s.start("send", during(time.Hour))
 		synctest.Wait()
 		var wg sync.WaitGroup
 		for i := range 32 {
@@ -131,16 +129,12 @@ func TestTooManyDifferentReaders(t *testing.T) {
 	})
 }
 
-type alwaysStuck chan struct{}
-
-func (s alwaysStuck) LogValue() slog.Value { <-s; return slog.StringValue("resolved") }
-
 // A reader that goes away while the answer is made doesn't spoil it for the others.
 func TestReaderThatGoesAway(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := newService(t)
 		release := make(chan struct{})
-		s.start("send", during(time.Hour), core.WithAttrs(slog.Any("x", stuck{release, new(atomic.Int64)})))
+		s := newService(t, hangingTraceID(1, release))
+		s.start("send", during(time.Hour))
 		synctest.Wait()
 		ctx, leave := context.WithCancel(t.Context())
 		var wg sync.WaitGroup

@@ -66,16 +66,17 @@ func unfinished(m *core.Manager) []core.TaskInfo {
 	return tasks
 }
 
-// countNames groups the unfinished tasks by name.
+// countNames groups the unfinished tasks by name, as it is shown.
 func (p *Page) countNames(s *snapshot) map[string]*nameView {
 	names := make(map[string]*nameView)
 	oldest := p.slot(s.at) - slots
 	for i := range s.tasks {
 		t := &s.tasks[i]
-		n := names[t.Name]
+		name := cut(t.Name, maxName)
+		n := names[name]
 		if n == nil { // t is the oldest of its name
-			n = &nameView{Name: cut(t.Name, maxName), OldestSeconds: seconds(t.Age)}
-			names[t.Name] = n
+			n = &nameView{Name: name, OldestSeconds: seconds(t.Age)}
+			names[name] = n
 		}
 		switch {
 		case t.State == "queued" || t.StartedAt.IsZero() && t.State != "running":

@@ -13,18 +13,20 @@ import (
 
 // stackView is where a running task is, as JSON.
 type stackView struct {
-	ID     uint64 `json:"id"`
-	Stack  string `json:"stack"` // "": it has none (any more)
-	Leaked *bool  `json:"leaked,omitempty"`
+	ID      uint64 `json:"id"`
+	Finding string `json:"finding"` // where it is, in a sentence
+	Stack   string `json:"stack"`   // "": it has none (any more)
+	Leaked  *bool  `json:"leaked,omitempty"`
+
+	err error // no stack was taken
 }
 
-// serveStack shows where a running task is. That stops the world for a moment, so a browser may not ask
-// for it on behalf of another site.
+// serveStack shows where a running task is. That stops the world for a moment, so it takes a POST: over plain
+// http a browser does not say for which site it fetches an image.
 func (h *handler) serveStack(w http.ResponseWriter, r *http.Request) {
-	asPost := r.Clone(r.Context())
-	asPost.Method = http.MethodPost
-	if err := h.crossOrigin.Check(asPost); err != nil {
-		fail(w, http.StatusForbidden, err.Error())
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", "POST")
+		fail(w, http.StatusMethodNotAllowed, "a stack takes a POST: curl -X POST …/stack?id=42")
 		return
 	}
 	form, err := formOf(r)
@@ -47,14 +49,21 @@ func (h *handler) answerStack(w http.ResponseWriter, r *http.Request, form form,
 		failAs(w, r, form, http.StatusNotFound, fmt.Sprintf("task %d is not running or queued", id))
 		return
 	}
+	if t.StartedAt().IsZero() {
+		failAs(w, r, form, http.StatusNotFound, fmt.Sprintf("task %d has not begun: it is queued, and has no stack yet", id))
+		return
+	}
 	v, err := h.stacks.get(r.Context(), fmt.Sprint(id, leaks), func() stackView {
 		return h.stackOf(t, leaks)
 	})
+	if err == nil {
+		err = v.err
+	}
 	switch {
 	case err != nil:
 		unavailable(w, err)
 	case v.Stack == "":
-		failAs(w, r, form, http.StatusNotFound, fmt.Sprintf("task %d has no stack: it is queued, or has just ended", id))
+		failAs(w, r, form, http.StatusNotFound, fmt.Sprintf("task %d has no stack: it has just ended", id))
 	case form == formJSON:
 		write(w, r, http.StatusOK, form, encode(form, v))
 	default:
@@ -62,11 +71,14 @@ func (h *handler) answerStack(w http.ResponseWriter, r *http.Request, form form,
 	}
 }
 
-// stackOf returns the stack of t. One stack is taken at a time.
+// stackOf returns the stack of t. One stack is taken at a time, and one a second.
 func (h *handler) stackOf(t *core.Task, leaks bool) stackView {
 	v := stackView{ID: t.ID()}
-	h.oneStack.Lock() // no user code is called below
-	defer h.oneStack.Unlock()
+	if v.err = h.tracebacks.wait(); v.err != nil {
+		return v
+	}
+	h.tracebacks.one.Lock() // no user code is called below
+	defer h.tracebacks.one.Unlock()
 	if leaks {
 		// It marks the goroutines, whose stacks then say that they are leaked.
 		if err := leakProfile().WriteTo(io.Discard, 0); err != nil {
@@ -74,6 +86,7 @@ func (h *handler) stackOf(t *core.Task, leaks bool) stackView {
 		}
 	}
 	v.Stack, _ = t.Stack()
+	v.Finding = finding(v.Stack)
 	if leaks {
 		header, _, _ := strings.Cut(v.Stack, "\n")
 		v.Leaked = new(strings.Contains(header, "(leaked)"))
@@ -86,7 +99,7 @@ func (h *handler) stackOf(t *core.Task, leaks bool) stackView {
 func leakProfile() *pprof.Profile { return pprof.Lookup("goroutineleak") }
 
 func (v stackView) text() []byte {
-	text := v.Stack + "\n"
+	text := v.Finding + "\n\n" + v.Stack + "\n"
 	if v.Leaked != nil && *v.Leaked {
 		text = "blocked for ever: nothing that is running can wake this goroutine\n\n" + text
 	}

@@ -34,8 +34,16 @@ func textOf(attrs []slog.Attr) pairs {
 	if len(attrs) == 0 {
 		return nil
 	}
+	return collect(attrs, "")
+}
+
+// plainTextOf returns attributes as text of their own, with note in place of those whose text takes methods
+// of the user's. It calls no user code.
+func plainTextOf(attrs []slog.Attr, note string) pairs { return collect(attrs, note) }
+
+func collect(attrs []slog.Attr, note string) pairs {
 	c := collectors.Get().(*collector)
-	c.text, c.ends = c.text[:0], c.ends[:0]
+	c.text, c.ends, c.note = c.text[:0], c.ends[:0], note
 	for _, a := range attrs {
 		c.add("", a)
 	}
@@ -47,7 +55,8 @@ func textOf(attrs []slog.Attr) pairs {
 // A collector collects the text of attributes in one piece, so that it is one allocation.
 type collector struct {
 	text []byte
-	ends []int // of each key and each value
+	ends []int  // of each key and each value
+	note string // stands for values whose text takes methods of the user's; "": these are called
 }
 
 // collectors are pooled. A collector in a local variable could grow the stack of the task, which is
@@ -69,6 +78,9 @@ func (c *collector) pairs() pairs {
 // add adds an attribute, or the members of a group. Attributes beyond the limits are left out.
 func (c *collector) add(prefix string, a slog.Attr) {
 	v := a.Value
+	if c.note != "" && isUsers(v) {
+		v = slog.StringValue(c.note)
+	}
 	if v.Kind() == slog.KindLogValuer {
 		v = v.Resolve() // recovers panics
 	}

@@ -96,10 +96,11 @@ func (p *Page) view(s *snapshot, q query) *pageView {
 		Kept: keptView{p.recent, p.keep.Seconds()}, SlotSeconds: slotWidth.Seconds(),
 		Total: s.total, Names: s.names, NamesCut: s.namesCut, Ended: make(map[string]listView),
 	}
-	shown, matching := q.running(s)
+	ask := p.resolver.begin()
+	shown, matching := q.running(s, ask)
 	v.Running = listView{Total: len(s.tasks), Matching: matching, Tasks: []taskView{}}
 	for _, t := range shown {
-		v.Running.Tasks = append(v.Running.Tasks, p.runningView(t))
+		v.Running.Tasks = append(v.Running.Tasks, p.runningView(t, ask))
 	}
 	for o := range outcome(outcomes) {
 		v.Ended[o.String()] = p.endedList(s.at, o, q)
@@ -126,10 +127,10 @@ func (p *Page) endedList(now time.Time, o outcome, q query) listView {
 }
 
 // runningView shows a task that has not ended, without its lines. It calls user code.
-func (p *Page) runningView(t *core.TaskInfo) taskView {
+func (p *Page) runningView(t *core.TaskInfo, ask *asking) taskView {
 	v := taskView{
 		ID: t.ID, Name: cut(t.Name, maxName), State: stateOf(t), AgeSeconds: seconds(t.Age), Timeout: timeoutOf(t.Timeout),
-		Context: textOf(t.Attrs), Done: t.Done, Overdue: t.Overdue, QueueSeconds: seconds(t.Age), CreatedAt: t.CreatedAt,
+		Context: ask.textOf(t), Done: t.Done, Overdue: t.Overdue, QueueSeconds: seconds(t.Age), CreatedAt: t.CreatedAt,
 	}
 	if !t.StartedAt.IsZero() {
 		wait := t.StartedAt.Sub(t.CreatedAt)

@@ -31,19 +31,19 @@ func TestTheTaskThatHangsIsFound(t *testing.T) {
 			}
 		}
 	}
-	get := func(target string) string {
+	ask := func(method, target string) string {
 		w := httptest.NewRecorder()
-		page.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/debug/tasks/"+target, nil))
+		page.ServeHTTP(w, httptest.NewRequest(method, "/debug/tasks/"+target, nil))
 		return w.Body.String()
 	}
 	require.Eventually(t, func() bool {
-		_ = json.Unmarshal([]byte(get("?format=json&name=reserve_stock")), &found)
+		_ = json.Unmarshal([]byte(ask(http.MethodGet, "?format=json&name=reserve_stock")), &found)
 		return len(found.Running.Tasks) == 1
 	}, 20*time.Second, 10*time.Millisecond)
 	task := found.Running.Tasks[0]
 	require.Equal(t, "o-10010", task.Context["order_id"])
 	require.Eventually(t, func() bool { // it may not have come that far
-		stack := get(fmt.Sprintf("stack?id=%d&format=json", task.ID))
+		stack := ask(http.MethodPost, fmt.Sprintf("stack?id=%d&format=json", task.ID))
 		return strings.Contains(stack, "(*shop).reserve") && strings.Contains(stack, "sync.Mutex.Lock")
 	}, 20*time.Second, 10*time.Millisecond)
 

@@ -142,8 +142,10 @@ func Example_refused() {
 }
 
 func Example_page() {
+	defer slog.SetDefault(slog.Default())
 	mux := http.NewServeMux()
 	page := taskz.New(taskz.WithTraceID(otelmw.TraceID), taskz.WithTraceURL("http://localhost:16686/trace/{trace_id}"))
+	slog.SetDefault(slog.New(page.LogHandler(slog.NewJSONHandler(os.Stderr, nil)))) // the last lines of each task
 	tasks := core.New(core.WithMiddleware(otelmw.New(), page.Middleware()))
 	mux.Handle("/debug/tasks/", page.Handler(tasks)) // on the mux that has pprof: it shows attributes and stacks
 

@@ -1,4 +1,6 @@
 // Cancelling: it is asked for, in words that say what is cancelled, before anything is sent.
+import { setText, flat } from './dom.js';
+
 const dialog = document.getElementById('ask');
 const yes = document.getElementById('ask-yes');
 const no = document.getElementById('ask-no');
@@ -23,9 +25,9 @@ dialog.addEventListener('close', () => {
 // askToCancel asks, and cancels if the answer is yes. It returns a sentence on what came of it, or "".
 export function askToCancel({ title, text, label, form }) {
   answer(false);
-  document.getElementById('ask-title').textContent = title;
-  document.getElementById('ask-text').textContent = text;
-  yes.textContent = label;
+  setText(document.getElementById('ask-title'), flat(title));
+  setText(document.getElementById('ask-text'), flat(text));
+  setText(yes, flat(label));
   dialog.showModal();
   return new Promise((resolve) => {
     pending = { form, resolve };

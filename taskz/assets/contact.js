@@ -28,7 +28,7 @@ export function follow(url, show) {
     const asked = url();
     const answer = await get(asked);
     running = false;
-    lost = answer.error ? lost || { since: new Date(), error: answer.error } : null;
+    lost = answer.error ? { since: lost?.since || new Date(), ...answer } : null;
     if (!lost && !paused) draw(answer, asked);
     if (ended) {
       live.hidden = pauseButton.hidden = true;
@@ -67,11 +67,11 @@ async function get(url) {
     const response = await fetch(url, { signal: AbortSignal.timeout(patience), headers: { Accept: 'application/json' } });
     const text = await response.text();
     if (!response.headers.get('Content-Type')?.startsWith('application/json')) {
-      return { error: new Error(`${response.status}: ${text.slice(0, 200)}`) };
+      return { error: new Error(`${response.status}: ${text.trim().slice(0, 200)}`), kind: response.status === 503 ? 'slow' : 'error' };
     }
     return { data: JSON.parse(text), status: response.status };
   } catch (error) {
-    return { error };
+    return { error, kind: error.name === 'TimeoutError' ? 'slow' : 'lost' };
   }
 }
 
@@ -79,15 +79,17 @@ async function get(url) {
 function report({ paused, lost }) {
   pauseButton.setAttribute('aria-pressed', String(paused));
   pauseButton.textContent = paused ? 'Resume' : 'Pause';
-  const state = lost ? 'lost' : paused ? 'paused' : 'on';
+  const state = lost ? lost.kind : paused ? 'paused' : 'on';
   if (live.dataset.state !== state) {
     live.dataset.state = state;
-    live.replaceChildren(el('span', { class: 'dot', 'aria-hidden': 'true' }), { lost: 'no contact', paused: 'paused', on: 'live' }[state]);
+    live.replaceChildren(el('span', { class: 'dot', 'aria-hidden': 'true' }), { lost: 'no contact', slow: 'slow', error: 'error', paused: 'paused', on: 'live' }[state]);
   }
-  document.body.classList.toggle('stale', state === 'lost');
-  if (lost) say(`No contact with the service since ${clock(lost.since)} (${lost.error.message}). What you see is what was known then.`, 'lost');
-  else if (banner.dataset.kind === 'lost') say('', '');
+  document.body.classList.toggle('stale', Boolean(lost));
+  if (lost) say(`${sentences[lost.kind]} since ${clock(lost.since)} (${lost.error.message}). What you see is what was known then.`, lost.kind);
+  else if (isLost()) say('', '');
 }
+
+const sentences = { lost: 'No contact with the service', slow: 'The service is there, and does not answer in time', error: 'The service answers with an error' };
 
 // say shows a sentence above everything, or none. More is shown after it, and not read aloud each time it changes.
 export function say(sentence, kind, more = '') {
@@ -97,5 +99,5 @@ export function say(sentence, kind, more = '') {
   banner.dataset.kind = kind;
 }
 
-// isLost reports whether the banner says that there is no contact.
-export const isLost = () => banner.dataset.kind === 'lost';
+// isLost reports whether the banner says that there is no contact, or no answer.
+export const isLost = () => banner.dataset.kind in sentences;

@@ -18,8 +18,15 @@ export function set(node, props) {
 
 // setText changes the text only if it differs, so that a selection survives.
 export function setText(node, text) {
-  if (node.textContent !== String(text)) node.textContent = text;
+  const shown = legible(text);
+  if (node.textContent !== shown) node.textContent = shown;
 }
+
+// legible replaces characters that change how the text around them is shown, such as U+202E.
+export const legible = (text) => String(text).replace(/[\p{Cf}]|(?![\n\t])\p{Cc}/gu, '\uFFFD');
+
+// flat makes one line of a text.
+export const flat = (text) => String(text).replace(/[\n\t]/g, ' ');
 
 const svgSpace = 'http://www.w3.org/2000/svg';
 
@@ -106,7 +113,7 @@ export function setChip(node, state) {
 export function attributes(context) {
   const list = el('span', { class: 'attrs' });
   for (const [key, value] of Object.entries(context)) {
-    list.append(el('span', { class: 'attr' }, el('span', { class: 'key', text: `${key}=` }), el('bdi', { text: value })), ' ');
+    list.append(el('span', { class: 'attr' }, el('span', { class: 'key', text: flat(`${key}=`) }), el('bdi', { text: flat(value) })), ' ');
   }
   return list;
 }
@@ -115,7 +122,7 @@ export function traceLink(task) {
   if (!task.trace_id) return null;
   if (!task.trace_url) return el('code', { class: 'trace', title: 'trace id', text: task.trace_id });
   return el('a', { class: 'trace', href: task.trace_url, title: task.trace_id, rel: 'noreferrer', target: '_blank' }, 'trace',
-    el('span', { class: 'unseen', text: ` of ${task.name} ${task.id}, in a new tab` }));
+    el('span', { class: 'unseen', text: flat(` of ${task.name} ${task.id}, in a new tab`) }));
 }
 
 // timeBar shows how much of the timeout has passed.

@@ -1,5 +1,5 @@
 // What ended: a table for each outcome, of which one is shown.
-import { el, setText, attributes, traceLink, duration, count, word, shape } from './dom.js';
+import { el, setText, flat, attributes, traceLink, duration, count, word, shape } from './dom.js';
 import { steady } from './rows.js';
 
 const order = ['failed', 'timed_out', 'cancelled', 'rejected', 'abandoned', 'completed'];
@@ -80,12 +80,12 @@ function move(e, tabs) {
 
 function make(task) {
   const ago = el('span', { class: 'number' });
-  const name = el('bdi', { text: task.name });
+  const name = el('bdi', { text: flat(task.name) });
   const what = task.id ? el('a', { href: String(task.id) }, name, el('span', { class: 'id', text: ` #${task.id}` })) : name;
   const node = el('tr', { 'data-id': task.id },
     el('th', { scope: 'row', class: 'what' }, what), el('td', { 'data-label': 'Ended' }, ago),
     el('td', { 'data-label': 'Ran' }, el('span', { class: 'number', text: duration(task.run_seconds) })),
-    el('td', { 'data-label': 'Error', class: 'error' }, el('bdi', { text: task.error || '' })),
+    el('td', { 'data-label': 'Error', class: 'error' }, el('bdi', { text: flat(task.error || '') })),
     el('td', { 'data-label': 'For', class: 'for' }, attributes(task.context)),
     el('td', { 'data-label': 'Trace', class: 'trace-cell' }, traceLink(task)));
   return { node, ago };

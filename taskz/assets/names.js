@@ -1,6 +1,6 @@
 // The tasks by name, and each name over time.
-import { el, setText, count, duration, plural } from './dom.js';
-import { outcomePlot, linePlot, bad } from './plot.js';
+import { el, setText, flat, count, duration, plural } from './dom.js';
+import { outcomePlot, linePlot, bad, accuracy } from './plot.js';
 import { steady } from './rows.js';
 
 const slots = 40;
@@ -11,7 +11,7 @@ export function namesTable(ask) {
   const body = el('tbody', { id: 'names' });
   const note = el('p', { class: 'note' });
   const table = el('table', { class: 'names' }, el('caption', { class: 'unseen', text: 'Tasks by name' }),
-    el('thead', {}, el('tr', {}, ...heads.map((text) => el('th', { scope: 'col', text })))), body);
+    el('thead', {}, el('tr', {}, ...heads.map((text) => el('th', { scope: 'col', text, title: text.includes('p50') && accuracy })))), body);
   const root = el('section', { 'aria-labelledby': 'names-title' },
     el('div', { class: 'heading' }, el('h2', { id: 'names-title', text: 'By name' }), note), el('div', { class: 'wide' }, table));
   let data = null;
@@ -34,7 +34,7 @@ function make(n, ask) {
   cells[3].append(plot.root);
   cells[5].append(times.root);
   const node = el('tr', { 'data-name': n.name },
-    el('th', { scope: 'row' }, el('button', { type: 'button', class: 'link', title: 'Show the tasks of this name', onclick: () => ask({ name: n.name }) }, el('bdi', { text: n.name }))),
+    el('th', { scope: 'row' }, el('button', { type: 'button', class: 'link', title: 'Show the tasks of this name', onclick: () => ask({ name: n.name }) }, el('bdi', { text: flat(n.name) }))),
     ...cells);
   return { node, cells, plot, times };
 }

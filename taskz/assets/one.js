@@ -1,5 +1,5 @@
 // The page of one task.
-import { el, setText, chip, duration, clock, moment, timeBar, setTimeBar, traceLink, plural } from './dom.js';
+import { el, setText, flat, legible, chip, duration, clock, moment, timeBar, setTimeBar, traceLink, plural } from './dom.js';
 import { follow, say, isLost } from './contact.js';
 import { askToCancel } from './ask.js';
 import { stackView, findings } from './stack.js';
@@ -7,18 +7,23 @@ import { stackView, findings } from './stack.js';
 export function showOne(main, id) {
   let view = null;
   let refresh = () => {};
-  refresh = follow(() => `${id}?format=json`, (task, status) => {
+  let instance = new URLSearchParams(location.search).get('instance') || '';
+  refresh = follow(() => `${id}?${new URLSearchParams({ format: 'json', instance })}`, (task, status) => {
+    if (view && status === 404) {
+      say('This task is not known any more. What you see is what was known last.', 'gone', sentence(task.error));
+      return true;
+    }
     if (status === 404) {
       main.replaceChildren(el('section', { class: 'missing' }, el('h2', { text: `Task ${id} is not known` }), el('p', { text: sentence(task.error) }),
         el('p', {}, el('a', { href: './', text: 'All tasks' }))));
-      view = null;
       return true;
     }
     if (!view) {
+      instance = task.instance; // after a restart the id is that of another task
       view = taskView(task, () => refresh());
       main.replaceChildren(view.root);
     }
-    document.title = `${task.name} #${task.id} – ${task.title}`;
+    document.title = legible(`${task.name} #${task.id} – ${task.title}`);
     setText(document.getElementById('home'), task.title);
     if (!isLost()) say('', '');
     view.update(task);
@@ -51,7 +56,7 @@ function taskView(first, refresh) {
   }, 'Cancel this task…');
   const root = el('article', { class: 'one' },
     el('p', { class: 'back' }, el('a', { href: './', text: '← All tasks' })),
-    el('div', { class: 'heading' }, el('h2', {}, el('bdi', { text: first.name }), el('span', { class: 'id', text: ` #${first.id}` })), state, cancel),
+    el('div', { class: 'heading' }, el('h2', {}, el('bdi', { text: flat(first.name) }), el('span', { class: 'id', text: ` #${first.id}` })), state, cancel),
     said, bar, facts,
     el('section', { 'aria-labelledby': 'for-title' }, el('h3', { id: 'for-title', text: 'For' }), attrs),
     problem, where.root, lines);
@@ -90,10 +95,10 @@ function setFacts(list, pairs) {
   const names = pairs.map(([name]) => name).join('\n');
   if (list.dataset.names !== names) {
     list.dataset.names = names;
-    list.replaceChildren(...pairs.map(([name, value]) => el('div', {}, el('dt', { text: name }), el('dd', {}, typeof value === 'string' ? el('bdi', { text: value }) : value))));
+    list.replaceChildren(...pairs.map(([name, value]) => el('div', {}, el('dt', { text: flat(name) }), el('dd', {}, typeof value === 'string' ? el('bdi', { text: flat(value) }) : value))));
     return;
   }
-  pairs.forEach(([, value], i) => typeof value === 'string' && setText(list.children[i].lastChild.firstChild, value));
+  pairs.forEach(([, value], i) => typeof value === 'string' && setText(list.children[i].lastChild.firstChild, flat(value)));
 }
 
 function showProblem(root, task) {
@@ -113,7 +118,7 @@ function showLines(root, task) {
   root.hidden = all.length === 0;
   const earlier = task.lines_dropped ? el('p', { class: 'note', text: `${plural(task.lines_dropped, 'earlier line is', 'earlier lines are')} not kept.` }) : '';
   root.replaceChildren(el('h3', { text: 'What it logged' }), earlier, el('ol', { class: 'log' }, ...all.map((l) => el('li', {},
-    el('time', { datetime: l.at, text: clock(l.at) }), el('span', { class: `level ${l.level.toLowerCase().replace(/\W.*/, '')}`, text: l.level }), el('bdi', { text: l.text })))));
+    el('time', { datetime: l.at, text: clock(l.at) }), el('span', { class: `level ${l.level.toLowerCase().replace(/\W.*/, '')}`, text: l.level }), el('bdi', { text: flat(l.text) })))));
 }
 
 // whereSection shows where a running task is, when asked.
@@ -126,7 +131,7 @@ function whereSection(current) {
   const fetchStack = async (more) => {
     setText(note, 'Looking …');
     try {
-      const response = await fetch(`stack?id=${current().id}&format=json${more}`);
+      const response = await fetch(`stack?id=${current().id}&format=json${more}`, { method: 'POST' });
       const text = await response.text();
       const answer = text.startsWith('{') ? JSON.parse(text) : { error: text };
       setText(note, answer.stack ? `As it was at ${clock(new Date())}.` : '');

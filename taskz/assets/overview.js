@@ -1,6 +1,6 @@
 // The figures at the top, and what happened in the last minutes.
 import { el, setText, count, duration, plural, shape } from './dom.js';
-import { outcomePlot, linePlot, bad } from './plot.js';
+import { outcomePlot, linePlot, bad, accuracy } from './plot.js';
 
 const slots = 40;
 
@@ -14,7 +14,7 @@ export function overview(ask) {
     shape('overdue'), el('p', {}), el('button', { type: 'button', onclick: () => ask({ state: 'overdue', q: '', name: '' }), text: 'Show' }));
   const ended = outcomePlot(slots, 64, 'Tasks that ended in the last ten minutes');
   const times = linePlot(slots, 64, 'Duration and wait in the last ten minutes', ['run_p95', 'wait_p95']);
-  const run = el('p', { class: 'note' });
+  const run = el('p', { class: 'note', title: accuracy });
   const root = el('section', { class: 'overview', 'aria-label': 'Overview' },
     el('div', { class: 'figures' },
       el('dl', { class: 'now' }, ...Object.values(now).map((f) => f.root)),

@@ -4,6 +4,9 @@ import { svg, word, clock, duration, count } from './dom.js';
 const step = 6; // the width of a slot
 const gap = 1;
 
+// accuracy says how exact the quantiles are.
+export const accuracy = 'p50 and p95 are read from a histogram, and up to a fifth too low or too high. The maximum is exact.';
+
 export const bad = ['failed', 'timed_out', 'cancelled', 'rejected'];
 
 // outcomePlot shows what ended in each slot: completed upwards, everything else downwards.

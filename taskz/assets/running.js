@@ -1,5 +1,5 @@
 // What runs and waits now.
-import { el, setText, chip, setChip, attributes, traceLink, timeBar, setTimeBar, duration, count, plural } from './dom.js';
+import { el, setText, flat, chip, setChip, attributes, traceLink, timeBar, setTimeBar, duration, count, plural } from './dom.js';
 import { steady } from './rows.js';
 
 const columns = [['name', 'Task'], ['state', 'State'], ['age', 'Age'], ['timeout', 'Timeout'], ['', 'For'], ['', 'Trace']];
@@ -64,7 +64,7 @@ function make(task) {
   const timeout = el('span', { class: 'number' });
   const state = el('td', { 'data-label': 'State' }, chip(task.state));
   const node = el('tr', { 'data-id': task.id },
-    el('th', { scope: 'row', class: 'what' }, el('a', { href: String(task.id) }, el('bdi', { text: task.name }), el('span', { class: 'id', text: ` #${task.id}` }))),
+    el('th', { scope: 'row', class: 'what' }, el('a', { href: String(task.id) }, el('bdi', { text: flat(task.name) }), el('span', { class: 'id', text: ` #${task.id}` }))),
     state, el('td', { 'data-label': 'Age' }, age), el('td', { 'data-label': 'Timeout', class: 'timeout' }, el('span', { class: 'inline' }, bar, timeout)),
     el('td', { 'data-label': 'For', class: 'for' }, attributes(task.context)),
     el('td', { 'data-label': 'Trace', class: 'trace-cell' }, traceLink(task)));

@@ -129,6 +129,22 @@ func TestCancelAfterARestart(t *testing.T) {
 	require.Equal(t, core.Pending, task.Outcome())
 }
 
+// After a restart the page of a task doesn't turn into that of another with the same id.
+func TestTaskAfterARestart(t *testing.T) {
+	s, b := newService(t), newTab(t)
+	s.start("send_receipt", "o-1", obey)
+	b.open(s.url + "1")
+	b.awaitText("o-1")
+	after := newService(t)
+	after.start("index_document", "o-2", obey)
+	s.http.Config.Handler = after.http.Config.Handler
+	b.awaitText("This task is not known any more.")
+	b.awaitText("a restart")
+	b.awaitText("o-1")
+	b.do(chromedp.Navigate(s.url + "1?instance=another"))
+	b.awaitText("Task 1 is not known")
+}
+
 func TestReadOnlyPage(t *testing.T) {
 	s, b := newService(t), newTab(t)
 	s.start("send_receipt", "o-1", obey)
