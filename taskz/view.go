@@ -146,7 +146,7 @@ func (p *Page) runningView(t *core.TaskInfo, ask *asking) taskView {
 // endedView shows a record.
 func (p *Page) endedView(now time.Time, r *record) taskView {
 	v := taskView{
-		ID: r.id, Name: r.name, State: r.outcome.String(), AgeSeconds: seconds(now.Sub(r.created)), Timeout: timeoutOf(r.timeout),
+		ID: r.id, Name: r.name, State: r.outcome.String(), AgeSeconds: seconds(max(now.Sub(r.created), 0)), Timeout: timeoutOf(r.timeout),
 		Context: r.attrs, Done: r.outcome != abandoned, QueueSeconds: seconds(r.wait()), CreatedAt: r.created, EndedAt: &r.ended,
 		Cause: r.cause, Error: r.err, Stack: r.stack, TraceID: r.traceID, TraceURL: p.traceLink(r.traceID),
 	}
