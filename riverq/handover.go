@@ -57,15 +57,18 @@ func (h *handover) onSpawn(ctx context.Context, t *core.Task) context.Context {
 	return ctx
 }
 
-// wrap is the Wrap hook.
+// wrap is the Wrap hook. After the insert, a retry outside does not run the task again: it is the job's now.
 func (h *handover) wrap(next core.Handler) core.Handler {
 	return func(ctx context.Context, t *core.Task) error {
-		err := next(ctx, t)
-		if t.OutcomeOf(err) != core.Cancelled || t.CauseOf(err) != "shutdown" {
-			return err
-		}
 		c := claimOf(ctx, t)
 		if c == nil {
+			return next(ctx, t)
+		}
+		if c.inserted.Load() {
+			return core.ErrHandedOver
+		}
+		err := next(ctx, t)
+		if t.OutcomeOf(err) != core.Cancelled || t.CauseOf(err) != "shutdown" {
 			return err
 		}
 		if failed := h.insert(ctx, t, c); failed != nil {
@@ -95,12 +98,8 @@ func (h *handover) onRefused(ctx context.Context, t *core.Task) {
 	h.log().DebugContext(ctx, "refused background task handed over", slog.String("name", t.Name()))
 }
 
-// insert inserts t as a job, with its trace. ctx is that of its run, and cancelled. It does so once, even if a
-// retry outside calls again.
+// insert inserts t as a job, with its trace. ctx is that of its run, and cancelled.
 func (h *handover) insert(ctx context.Context, t *core.Task, c *claim) error {
-	if c.inserted.Load() {
-		return nil
-	}
 	opts := &river.InsertOpts{Metadata: h.inject(ctx, t, nil)}
 	err := h.batcher.insert(river.InsertManyParams{Args: c.args, InsertOpts: opts}, h.insertTimeout)
 	c.inserted.Store(err == nil)

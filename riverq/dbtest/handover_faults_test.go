@@ -129,7 +129,7 @@ func TestHandoverPanics(t *testing.T) {
 	})
 }
 
-// A retry outside may call again, after the task was handed over.
+// A retry outside may call again, after the task was handed over. The job runs it, so the task does not.
 func TestHandoverOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inserts := 0
@@ -141,10 +141,19 @@ func TestHandoverOnce(t *testing.T) {
 			}
 		})
 		m := core.New(core.WithLogger(quiet), core.WithMiddleware(stubborn, riverq.Handover(client)))
-		task := riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
+		runs := 0
+		task := riverq.Go(t.Context(), m, mailArgs{"o-1"}, func(ctx context.Context, args mailArgs) error {
+			if runs++; runs > 1 {
+				return nil
+			}
+			return sleepy(ctx, args)
+		})
+		synctest.Wait()
 		require.NoError(t, m.Close())
 		require.ErrorIs(t, task.Err(), core.ErrHandedOver)
+		assert.Equal(t, core.Cancelled, task.Outcome())
 		assert.Equal(t, 1, inserts)
+		assert.Equal(t, 1, runs)
 	})
 }
 
