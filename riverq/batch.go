@@ -2,11 +2,14 @@ package riverq
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
+
+	"github.com/afterspan/afterspan/core"
 )
 
 // An Inserter inserts jobs: a [river.Client].
@@ -69,17 +72,13 @@ func (b *batcher) insertWaiting() {
 	}
 }
 
-// take takes requests out of the queue. They count as failed until they are inserted, whatever the
-// client does.
+// take takes requests out of the queue.
 func (b *batcher) take() []*request {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := min(len(b.waiting), maxBatch)
 	batch := b.waiting[:n:n]
 	b.waiting = b.waiting[n:]
-	for _, r := range batch {
-		r.done, r.err = true, errNotInserted
-	}
 	return batch
 }
 
@@ -91,12 +90,30 @@ func (b *batcher) insertAll(ctx context.Context, batch []*request) (inserted boo
 	}
 	err := ctx.Err()
 	if err == nil {
-		_, err = b.client.InsertMany(ctx, jobs)
+		err = b.call(ctx, jobs)
 	}
 	for _, r := range batch {
-		r.err = err
+		r.done, r.err = true, err
 	}
 	return err == nil
+}
+
+// call calls the client on a goroutine of its own, so that a panic or runtime.Goexit of arguments or
+// hooks does not end the task that inserts for all.
+func (b *batcher) call(ctx context.Context, jobs []river.InsertManyParams) error {
+	err := errNotInserted // kept if the client calls runtime.Goexit
+	returned := make(chan struct{})
+	go func() {
+		defer close(returned)
+		defer func() {
+			if v := recover(); v != nil { // as text: the panic is not the task's
+				err = errors.New("afterspan: the insert panicked: " + (&core.PanicError{Value: v}).Error())
+			}
+		}()
+		_, err = b.client.InsertMany(ctx, jobs)
+	}()
+	<-returned
+	return err
 }
 
 type handoverKey struct{}
