@@ -82,18 +82,18 @@ func (b *batcher) insertWaiting() {
 }
 
 // insertPart inserts part of a batch that could not be inserted. It halves the batch until it has found
-// one job that cannot be inserted. The jobs that were not tried meanwhile wait for the next batch.
+// one job that cannot be inserted. The jobs that were not tried meanwhile wait for the next batch. Jobs that may
+// be in the database are not tried again.
 func (b *batcher) insertPart(ctx context.Context, batch []*request) {
-	for len(batch) > 1 {
+	for len(batch) > 1 && !mayHaveInserted(batch[0].err) {
 		first, second := batch[:len(batch)/2], batch[len(batch)/2:]
-		if b.insertAll(ctx, first) {
-			batch = second
-		} else {
+		if !b.insertAll(ctx, first) {
 			b.putBack(second)
 			batch = first
+			continue
 		}
-		if len(batch) == 1 {
-			b.insertAll(ctx, batch)
+		if batch = second; len(batch) == 1 {
+			b.insertAll(ctx, batch) // the fault may be over
 		}
 	}
 }

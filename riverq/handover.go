@@ -21,8 +21,9 @@ import (
 // count as lost: [core.ShutdownStats].HandedOver counts it. The job carries the task's trace and attributes:
 // its span links to the same spawner.
 //
-// If the insert fails, the task is lost, its error says why, and the shutdown names it. If the answer from
-// the database is lost, the job may exist all the same. A task that was interrupted runs again from its
+// One insert takes many jobs. If it fails because of one of them, the others are inserted all the same. If the
+// network fails, or time runs out, it is not repeated: its tasks count as lost, although their jobs may be
+// there. A lost task's error says why, and the shutdown names it. A task that was interrupted runs again from its
 // beginning: like that of every job, its work must be safe to do twice.
 //
 // Handover does nothing for a task that ignores its context: it is named as remaining at the end of

@@ -2,7 +2,12 @@ package dbtest
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
+	"fmt"
+	"io"
+	"net"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,4 +131,32 @@ func TestHandoverOfNothingButBadOnes(t *testing.T) {
 		assert.Equal(t, 1_000, stats.CancelledTasks)
 		assert.Less(t, calls, 1_500)
 	})
+}
+
+// An insert whose answer was lost may have been committed. It is not repeated.
+func TestHandoverAfterALostAnswer(t *testing.T) {
+	for _, lost := range []error{
+		&net.OpError{Op: "read", Err: syscall.ECONNRESET}, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, driver.ErrBadConn,
+		context.Canceled, context.DeadlineExceeded,
+	} {
+		t.Run(fmt.Sprintf("%T %v", lost, lost), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				calls, tried := 0, map[int]int{}
+				stats, _ := handOverMany(t, 1000, func(ctx context.Context, jobs []river.InsertManyParams) error {
+					for _, job := range jobs {
+						tried[job.Args.(numbered).N]++
+					}
+					if calls++; calls == 3 {
+						return fmt.Errorf("commit: %w", lost)
+					}
+					return wait(ctx, time.Millisecond)
+				})
+				assert.Less(t, stats.HandedOver, 1000, "they count as lost")
+				assert.Len(t, tried, 1000)
+				for n, times := range tried {
+					assert.Equal(t, 1, times, "job %d", n)
+				}
+			})
+		})
+	}
 }
