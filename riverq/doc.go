@@ -51,7 +51,8 @@
 // # Inserts
 //
 // A batch of up to 100 jobs has a span for each job, a larger one a span for each kind: see
-// [WithBatchSpawns]. A job whose metadata already has a traceparent keeps it and gets no span.
+// [WithBatchSpawns]. A job whose metadata already has a valid traceparent keeps it and gets no span,
+// only the attributes.
 //
 // River calls its middlewares within the transaction. So the span "spawn KIND" says only that the job was
 // written, with the outcome pending. If InsertTx is rolled back, or the commit fails, the span is
@@ -82,10 +83,11 @@
 //
 // # With otelriver
 //
-// Use one of the two for traces. If both are installed, each makes a span of each attempt, and with
-// EnableTracePropagation it is otelriver's trace that a job carries: inside the plugin it overwrites the
-// plugin's, and outside it the plugin finds a trace already. otelriver's metrics do no harm beside this
-// package.
+// Use one of the two for traces; otelriver's metrics do no harm beside this package. If both are installed, each
+// makes a span of each attempt. With EnableTracePropagation a job carries otelriver's trace: outside the
+// plugin it is there first, and inside the plugin it overwrites the plugin's. So the spans of the
+// attempts link to river.insert_many. The attributes are there in both cases. A job of [Handover] then links to the
+// insert at the shutdown, a trace of its own, and only afterspan.origin.trace_id leads to the request.
 //
 // [River]: https://riverqueue.com
 package riverq

@@ -10,6 +10,7 @@ import (
 	"github.com/tidwall/gjson"
 	"github.com/tidwall/sjson"
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/afterspan/afterspan/core"
 	"github.com/afterspan/afterspan/otelmw"
@@ -18,10 +19,7 @@ import (
 // The metadata of a job is a JSON object of its row. At its top level are traceparent, tracestate and
 // baggage, where other software that knows W3C Trace Context looks for them, and the fields that only otelmw
 // reads. The attributes are in an object of our own.
-const (
-	traceparentKey = "traceparent"
-	attrsPath      = "afterspan.attrs"
-)
+const attrsPath = "afterspan.attrs"
 
 // maxAttrs limits the attributes in the metadata, in bytes of JSON.
 const maxAttrs = 8 << 10
@@ -77,11 +75,41 @@ func (o *options) inject(ctx context.Context, t *core.Task, metadata []byte) []b
 	if o.baggage {
 		propagation.Baggage{}.Inject(ctx, c)
 	}
-	if attrs := encodeAttrs(t); attrs != "" {
-		if changed, err := sjson.SetRawBytes(c.json, attrsPath, []byte(attrs)); err == nil {
-			c.json = changed
-		}
+	c.setAttrs(t)
+	return c.json
+}
+
+// setAttrs stores the attributes of t.
+func (c *carrier) setAttrs(t *core.Task) {
+	attrs := encodeAttrs(t)
+	if attrs == "" {
+		return
 	}
+	if changed, err := sjson.SetRawBytes(c.json, attrsPath, []byte(attrs)); err == nil {
+		c.json = changed
+	}
+}
+
+// hasTrace reports whether the metadata has a valid trace, whoever put it there.
+func hasTrace(metadata []byte) bool {
+	c := &carrier{metadata}
+	if !c.isObject() {
+		return false
+	}
+	ctx := propagation.TraceContext{}.Extract(context.Background(), c)
+	return trace.SpanContextFromContext(ctx).IsValid()
+}
+
+// addAttrsOf returns metadata with the attributes that a task started with ctx would have, unless it has
+// attributes already.
+func addAttrsOf(ctx context.Context, metadata []byte) []byte {
+	if gjson.GetBytes(metadata, attrsPath).Exists() {
+		return metadata
+	}
+	t := core.NewTask("")
+	_, _ = core.NewChain().Spawn(ctx, t) // no hooks: it only gives t the attributes
+	c := &carrier{metadata}
+	c.setAttrs(t)
 	return c.json
 }
 

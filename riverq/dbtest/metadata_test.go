@@ -3,6 +3,7 @@ package dbtest
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"math"
 	"strings"
@@ -42,6 +43,47 @@ func TestMetadataOfTheUser(t *testing.T) {
 		assert.Equal(t, map[string]any{"traceparent": traced}, metadataOf(t, c, inserted.Job.ID))
 		tel.awaitSpans(t, "spawn send_mail", 1)
 	})
+}
+
+// A job whose trace is there already has the attributes of the insert all the same, but no second set of them.
+func TestAttributesOfAJobWithATrace(t *testing.T) {
+	const traced = `"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"`
+	for metadata, want := range map[string]string{
+		`{` + traced + `}`: `{` + traced + `,"afterspan":{"attrs":{"order_id":"o-1"}}}`,
+		`{` + traced + `,"afterspan":{"attrs":{"a":1}}}`: `{` + traced + `,"afterspan":{"attrs":{"a":1}}}`,
+	} {
+		tel := newTelemetry(t)
+		ctx := core.ContextWithAttrs(t.Context(), slog.String("order_id", "o-1"))
+		got, _ := insertWith(t, ctx, riverq.New(riverq.WithMiddleware(tel.middleware())), metadata)
+		assert.JSONEq(t, want, got)
+		assert.Empty(t, tel.recorder.Started())
+	}
+}
+
+// Something that is no trace does not keep the job from having one.
+func TestMetadataWithAnInvalidTrace(t *testing.T) {
+	for _, metadata := range []string{
+		`{"traceparent":""}`, `{"traceparent":null}`, `{"traceparent":"zz"}`, `{"traceparent":{"a":1}}`,
+		`{"traceparent":"00-00000000000000000000000000000000-b7ad6b7169203331-01"}`,
+	} {
+		tel := newTelemetry(t)
+		ctx, request := tel.start(t.Context(), "request")
+		got, err := insertWith(t, ctx, riverq.New(riverq.WithMiddleware(tel.middleware())), metadata)
+		request.End()
+		require.NoError(t, err)
+		spawn := tel.span(t, "spawn send_mail").SpanContext()
+		var stored struct{ Traceparent string }
+		require.NoError(t, json.Unmarshal([]byte(got), &stored))
+		assert.Equal(t, fmt.Sprintf("00-%s-%s-01", spawn.TraceID(), spawn.SpanID()), stored.Traceparent, metadata)
+	}
+}
+
+// insertWith calls the plugin as River does at the insert of one job. It returns the metadata of the job.
+func insertWith(t *testing.T, ctx context.Context, plugin *riverq.Plugin, metadata string) (string, error) {
+	t.Helper()
+	jobs := []*rivertype.JobInsertParams{{Kind: "send_mail", Metadata: []byte(metadata)}}
+	_, err := plugin.InsertMany(ctx, jobs, func(context.Context) ([]*rivertype.JobInsertResult, error) { return nil, nil })
+	return string(jobs[0].Metadata), err
 }
 
 // Metadata that is no object is the user's mistake: River and the database tell of it.
@@ -196,10 +238,36 @@ func TestBesideOtelriver(t *testing.T) {
 		for _, plugins := range [][]rivertype.Plugin{{theirs, ours}, {ours, theirs}} {
 			tel.recorder.Reset()
 			c := insertOnly(t, db, plugins...)
-			inserted, err := c.Insert(tel.request(t), mailArgs{"o-1"}, nil)
+			ctx := core.ContextWithAttrs(tel.request(t), slog.String("order_id", "o-1"))
+			inserted, err := c.Insert(ctx, mailArgs{"o-1"}, nil)
 			require.NoError(t, err)
 			id := tel.span(t, "river.insert_many").SpanContext().SpanID().String()
-			assert.Contains(t, metadataOf(t, c, inserted.Job.ID)["traceparent"], id)
+			metadata := metadataOf(t, c, inserted.Job.ID)
+			assert.Contains(t, metadata["traceparent"], id)
+			assert.Equal(t, map[string]any{"attrs": map[string]any{"order_id": "o-1"}}, metadata["afterspan"])
 		}
+	})
+}
+
+// A job that was handed over through otelriver links to the insert, a trace of its own. The request is its
+// origin, and no span of the request counts as its spawner.
+func TestHandoverBesideOtelriver(t *testing.T) {
+	onEach(t, func(t *testing.T, db database) {
+		tel, done := newTelemetry(t), newTelemetry(t)
+		theirs := otelriver.NewMiddleware(&otelriver.MiddlewareConfig{
+			EnableTracePropagation: true, TracerProvider: tel.provider,
+		})
+		m := newTasks(t, core.WithMiddleware(tel.middleware(), riverq.Handover(insertOnly(t, db, theirs))))
+		ctx, request := tel.start(t.Context(), "request")
+		riverq.Go(ctx, m, mailArgs{"o-1"}, sleepy)
+		request.End()
+		_, err := shutdownNow(m)
+		require.NoError(t, err)
+		startWorker(t, db, riverq.New(riverq.WithMiddleware(done.middleware())), succeed)
+		insert, job := tel.span(t, "river.insert_many").SpanContext(), done.span(t, "send_mail")
+		assertLinked(t, job, insert)
+		assert.Equal(t, insert.TraceID().String(), value(job, "afterspan.spawner.trace_id"))
+		assert.Equal(t, insert.SpanID().String(), value(job, "afterspan.spawner.span_id"))
+		assert.Equal(t, request.SpanContext().TraceID().String(), value(job, "afterspan.origin.trace_id"))
 	})
 }
