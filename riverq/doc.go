@@ -17,7 +17,7 @@
 // with a span of its own, which links to the insert.
 //
 // The task has the kind of the job as its name, the job's ID, and River's number of the attempt. Its
-// attributes are those of the insert and a group river:
+// attributes are those of the insert and a group river, which stands for any other of that name:
 //
 //	river.queue, river.priority, river.max_attempts
 //	river.since_insert   seconds; the queue time counts from the time for which the job was scheduled

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,8 +22,12 @@ import (
 // reads. The attributes are in an object of our own.
 const attrsPath = "afterspan.attrs"
 
-// maxAttrs limits the attributes in the metadata, in bytes of JSON.
-const maxAttrs = 8 << 10
+// maxAttrs limits the attributes in the metadata, in bytes of JSON. When they are read they may be larger:
+// PostgreSQL puts spaces between the values.
+const (
+	maxAttrs     = 8 << 10
+	maxAttrsRead = 2 * maxAttrs
+)
 
 // A carrier is the metadata of one job. It implements [propagation.TextMapCarrier].
 type carrier struct {
@@ -123,7 +128,7 @@ func (o *options) extract(ctx context.Context, metadata []byte) context.Context 
 	if o.baggage {
 		ctx = propagation.Baggage{}.Extract(ctx, c)
 	}
-	if attrs := decodeAttrs(gjson.GetBytes(metadata, attrsPath)); len(attrs) > 0 {
+	if attrs := storedAttrs(metadata); len(attrs) > 0 {
 		ctx = core.ContextWithAttrs(ctx, attrs...)
 	}
 	return ctx
@@ -150,6 +155,18 @@ func encodeAttrs(t *core.Task) string {
 		return ""
 	}
 	return "{" + kept.String()[1:] + "}"
+}
+
+// storedAttrs returns the attributes in the metadata. If they are too large, a user of River wrote them, and there
+// are none. A group river is left out, because the job has its own.
+func storedAttrs(metadata []byte) []slog.Attr {
+	stored := gjson.GetBytes(metadata, attrsPath)
+	if len(stored.Raw) > maxAttrsRead {
+		return nil
+	}
+	return slices.DeleteFunc(decodeAttrs(stored), func(a slog.Attr) bool {
+		return a.Key == riverGroup || strings.HasPrefix(a.Key, riverGroup+".")
+	})
 }
 
 // decodeAttrs returns the attributes that encodeAttrs wrote.

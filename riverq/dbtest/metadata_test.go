@@ -172,6 +172,43 @@ func must(b []byte, err error) []byte {
 	return b
 }
 
+// Attributes that somebody wrote into the metadata do not push those about the job out of the span, nor
+// stand for them. Very many are ignored.
+func TestForgedAttributes(t *testing.T) {
+	many := func(n int) string {
+		var b strings.Builder
+		b.WriteString(`{"afterspan":{"attrs":{"river":{"queue":"forged"},"river.queue":"forged","order_id":"o-1"`)
+		for i := range n {
+			fmt.Fprintf(&b, `,"k%d":"v"`, i)
+		}
+		return b.String() + `}}}`
+	}
+	for n, order := range map[int]any{0: "o-1", 200: "o-1", 10_000: nil} {
+		tel := newTelemetry(t)
+		plugin := riverq.New(riverq.WithMiddleware(tel.middleware()))
+		job := &rivertype.JobRow{ID: 1, Kind: "send_mail", Queue: "mails", Metadata: []byte(many(n))}
+		require.NoError(t, plugin.Work(t.Context(), job, func(context.Context) error { return nil }))
+		span := tel.span(t, "send_mail")
+		assert.Equal(t, "mails", value(span, "river.queue"))
+		assert.Equal(t, order, value(span, "order_id"))
+	}
+}
+
+// PostgreSQL stores attributes with spaces. Those that were small enough to store are read.
+func TestAttributesUpToTheLimit(t *testing.T) {
+	onEach(t, func(t *testing.T, db database) {
+		tel := newTelemetry(t)
+		list := make([]int, 4000)
+		ctx := core.ContextWithAttrs(t.Context(), slog.String("order_id", "o-1"), slog.Any("list", list))
+		c := startWorker(t, db, riverq.New(riverq.WithMiddleware(tel.middleware())), succeed)
+		_, err := c.Insert(ctx, mailArgs{"o-1"}, nil)
+		require.NoError(t, err)
+		span := tel.span(t, "send_mail")
+		assert.Equal(t, "o-1", value(span, "order_id"))
+		assert.NotNil(t, value(span, "list"))
+	})
+}
+
 // Baggage travels if it is allowed to on both sides.
 func TestBaggage(t *testing.T) {
 	onEach(t, func(t *testing.T, db database) {
