@@ -120,6 +120,7 @@ func addAttrsOf(ctx context.Context, metadata []byte) []byte {
 
 // extract returns ctx with what inject stored.
 func (o *options) extract(ctx context.Context, metadata []byte) context.Context {
+	ctx = withoutEndedSpan(ctx)
 	c := &carrier{metadata}
 	if !c.isObject() {
 		return ctx
@@ -155,6 +156,18 @@ func encodeAttrs(t *core.Task) string {
 		return ""
 	}
 	return "{" + kept.String()[1:] + "}"
+}
+
+// withoutEndedSpan returns ctx without its span if that has ended: it is a span of the context given to Start,
+// of which a job without a trace is no part. A span that a middleware outside, such as otelriver's, began for
+// the job still records, or is not sampled.
+func withoutEndedSpan(ctx context.Context) context.Context {
+	span := trace.SpanFromContext(ctx)
+	sc := span.SpanContext()
+	if !sc.IsSampled() || sc.IsRemote() || span.IsRecording() {
+		return ctx
+	}
+	return trace.ContextWithSpanContext(ctx, trace.SpanContext{})
 }
 
 // storedAttrs returns the attributes in the metadata. If they are too large, a user of River wrote them, and there
