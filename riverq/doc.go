@@ -38,7 +38,9 @@
 //	the context's error when the client stops    cancelled, with the cause shutdown
 //	river.JobCancel                              cancelled
 //	any error after River's timeout              timed_out
-//	any other error, panic or runtime.Goexit     failed; River retries the job, or discards it
+//	any other error, or a panic                  failed; River retries the job, or discards it
+//	runtime.Goexit                               failed, but River does not notice: the job is running for it
+//	                                             until it is rescued, and Stop waits for it
 //
 // If the context given to Start is cancelled, River sees an error and counts the attempt. Stop with
 // SoftStopTimeout, or StopAndCancel, puts the job back instead. In both cases the outcome is cancelled.
@@ -60,7 +62,11 @@
 //
 // If the insert fails, the span has the outcome rejected, and the caller gets the error. A unique job that is
 // skipped as a duplicate is no refusal: the span of the caller gets an event "job skipped as duplicate" with
-// the id of the existing job. A periodic job has no spawner, so its span links to nothing.
+// the id of the existing job.
+//
+// River inserts periodic jobs with the context given to Start, and runs all jobs with it. Give it a context
+// without attributes and without a span: then the span of a periodic job links to nothing. A
+// job without a trace does not link to a span of that context which has ended.
 //
 // # From task to job
 //
