@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 
 	"github.com/riverqueue/river"
 
@@ -33,7 +34,7 @@ import (
 // The client only inserts. It needs no queues and no workers, and must be usable until the manager has
 // shut down. If it has a [Plugin], the plugin leaves these jobs alone.
 func Handover(client Inserter, opts ...Option) core.Middleware {
-	if client == nil {
+	if v := reflect.ValueOf(client); client == nil || v.Kind() == reflect.Pointer && v.IsNil() {
 		panic("afterspan: riverq.Handover: client is nil")
 	}
 	h := &handover{

@@ -259,6 +259,7 @@ func TestWorkFunc(t *testing.T) {
 
 func TestMisuse(t *testing.T) {
 	assert.Panics(t, func() { riverq.Handover(nil) })
+	assert.Panics(t, func() { riverq.Handover((*counter)(nil)) }, "as of a client that could not be made")
 	assert.Panics(t, func() { riverq.Handover(inserterFunc(nil), riverq.WithMiddleware()) })
 	assert.Panics(t, func() { riverq.New(riverq.WithRefused()) })
 	assert.NotPanics(t, func() { riverq.New(nil, riverq.WithBaggage()) })
