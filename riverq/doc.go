@@ -46,7 +46,8 @@
 // SoftStopTimeout, or StopAndCancel, puts the job back instead. In both cases the outcome is cancelled.
 //
 // A snooze, and a stop that puts the job back, lower River's attempt: the next attempt has the same
-// number. If a middleware wraps an error of River, River still finds it. The plugin repeats a panic
+// number. If a middleware of the chain refuses an attempt, as a circuit breaker does, the outcome is rejected;
+// River counts a failed attempt. If a middleware wraps an error of River, River still finds it. The plugin repeats a panic
 // after the chain has seen it, so River records it and calls HandlePanic. The stack trace that River
 // stores then begins at the plugin; the original stack is in the log and in the span.
 //
@@ -77,7 +78,8 @@
 //	_, err := client.Insert(ctx, ReceiptArgs{OrderID: id}, nil)
 //
 // [Handover] is between the two: a task started with Go runs in this process, and is inserted as a job
-// only if a shutdown cancels it. So a deploy loses nothing, and a task costs no transaction.
+// only if a shutdown cancels it. So a deploy loses nothing that the database takes within
+// [WithInsertTimeout], and a task costs no transaction.
 //
 // # The death of a process
 //

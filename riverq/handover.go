@@ -31,6 +31,10 @@ import (
 // the shutdown. It does nothing for one that panicked or timed out either. It also makes a job of a task
 // with [core.UntilShutdown]: do not start loops with Go.
 //
+// The queue, the priority and the attempts of the job come from the InsertOpts method of args, or else
+// from the client. Values of the task's context are not kept: River's hooks and middlewares of inserts do
+// not see them, and neither does the worker. The order of a [core.Keyed] is not kept either.
+//
 // The client only inserts. It needs no queues and no workers, and must be usable until the manager has
 // shut down. If it has a [Plugin], the plugin leaves these jobs alone.
 func Handover(client Inserter, opts ...Option) core.Middleware {
