@@ -2,6 +2,7 @@ package otelmw
 
 import (
 	"context"
+	"strings"
 
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
@@ -12,13 +13,13 @@ import (
 // Our own fields, in addition to those of W3C Trace Context.
 const (
 	originField  = "afterspan-origin"  // the id of the trace that started the first of a chain of tasks
-	spawnerField = "afterspan-spawner" // the id of the spawner's span, where traceparent has that of "spawn NAME"
+	spawnerField = "afterspan-spawner" // the spawner's trace and span, where traceparent has "spawn NAME"
 )
 
 // Inject writes into carrier what the spans of t need if it runs in another process. traceparent and
 // tracestate (https://www.w3.org/TR/trace-context/) identify the span that they link to, or with [Child]
 // their parent. afterspan-origin and afterspan-spawner are the values of afterspan.origin.trace_id and
-// afterspan.spawner.span_id.
+// afterspan.spawner.span_id, this one after the trace's id and a hyphen.
 //
 // ctx is what the Spawn hooks of t returned, see [core.Chain.Spawn], or the context of its run. If t
 // went through no middleware of this package, the current span of ctx is the one to link to. Inject
@@ -30,7 +31,7 @@ func Inject(ctx context.Context, t *core.Task, carrier propagation.TextMapCarrie
 	if s, ok := ctx.Value(spawnKey{}).(*spawn); ok {
 		origin = s.origin
 		if s.task == t && s.spawner.IsValid() {
-			sc, spawner = s.target(), s.spanID
+			sc, spawner = s.target(), s.traceID+"-"+s.spanID
 		}
 	}
 	if sc.IsValid() {
@@ -57,7 +58,8 @@ func (s *spawn) target() trace.SpanContext {
 
 // Extract returns a copy of ctx with what [Inject] wrote into carrier, for [core.Chain.Run] of a task
 // of another process. The span in carrier replaces the current one of ctx. Fields that are missing or not
-// valid are ignored.
+// valid are ignored. So is afterspan-spawner if it is of another trace than traceparent: then somebody else
+// has overwritten traceparent since. afterspan-origin may be of another trace.
 func Extract(ctx context.Context, carrier propagation.TextMapCarrier) context.Context {
 	sc := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), carrier))
 	if sc.IsValid() {
@@ -69,8 +71,16 @@ func Extract(ctx context.Context, carrier propagation.TextMapCarrier) context.Co
 	} else if sc.IsValid() {
 		s.origin = sc.TraceID().String()
 	}
-	if id, err := trace.SpanIDFromHex(carrier.Get(spawnerField)); err == nil && sc.IsValid() {
-		s.spanID = id.String()
-	}
+	s.spanID = spawnerOf(sc, carrier.Get(spawnerField))
 	return context.WithValue(ctx, spawnKey{}, s)
+}
+
+// spawnerOf returns the id of the spawner's span in field, or "" if it is not of the trace of sc.
+func spawnerOf(sc trace.SpanContext, field string) string {
+	traceID, spanID, _ := strings.Cut(field, "-")
+	id, err := trace.SpanIDFromHex(spanID)
+	if err != nil || !sc.IsValid() || traceID != sc.TraceID().String() {
+		return ""
+	}
+	return id.String()
 }

@@ -239,6 +239,29 @@ func TestExtractLeavesOutWhatIsNotValid(t *testing.T) {
 	}
 }
 
+// The spawner counts only beside the traceparent with which it was written.
+func TestExtractOfASpawner(t *testing.T) {
+	const id, other = "4bf90000000000000000000000000000", "5bf90000000000000000000000000000"
+	for name, tc := range map[string]struct{ field, want string }{
+		"of this trace":    {id + "-0af0670000000000", "0af0670000000000"},
+		"of another trace": {other + "-0af0670000000000", "00f0670000000000"},
+		"without a trace":  {"0af0670000000000", "00f0670000000000"},
+		"not valid":        {id + "-x", "00f0670000000000"},
+		"none":             {"", "00f0670000000000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tel := newTelemetry(t)
+			ctx := otelmw.Extract(t.Context(), propagation.MapCarrier{
+				"traceparent": "00-" + id + "-00f0670000000000-01", "afterspan-spawner": tc.field, "afterspan-origin": other,
+			})
+			require.NoError(t, core.NewChain(tel.middleware()).Run(ctx, core.NewAttempt(core.Attempt{Name: "job"}), succeed))
+			attrs := values(t, tel.span(t, "job").Attributes())
+			assert.Equal(t, tc.want, attrs["afterspan.spawner.span_id"])
+			assert.Equal(t, other, attrs["afterspan.origin.trace_id"], "an origin may be of another trace")
+		})
+	}
+}
+
 // The clock of the machine that stored the job may be ahead.
 func TestQueueTimeIsNeverNegative(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -2,11 +2,15 @@ package riverq
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
+
+	"github.com/afterspan/afterspan/core"
 )
 
 // An Inserter inserts jobs: a [river.Client].
@@ -14,24 +18,29 @@ type Inserter interface {
 	InsertMany(ctx context.Context, jobs []river.InsertManyParams) ([]*rivertype.JobInsertResult, error)
 }
 
-// maxBatch limits the jobs of one insert. An insert that runs out of time inserts none of them.
-const maxBatch = 200
+// How many jobs one insert may have: at first, and after inserts that succeeded. An insert that runs out of
+// time inserts none of them.
+const (
+	firstBatch = 200
+	maxBatch   = 2000
+)
 
 // A batcher inserts jobs that many tasks hand over at once. While one insert is under way, the other tasks
-// wait, and the next insert takes all of them.
+// wait, and the next insert takes as many of them as size allows.
 type batcher struct {
 	client Inserter
 
 	mu      sync.Mutex // guards waiting
-	waiting []*request
+	waiting []*request // oldest first
 
-	// inserting is held by the task that inserts. It guards the results of the requests. It is not a mutex,
-	// because testing/synctest does not treat a goroutine that waits for one as idle.
+	// inserting is held by the task that inserts. It guards size and the results of the requests. It is not
+	// a mutex, because testing/synctest does not treat a goroutine that waits for one as idle.
 	inserting chan struct{}
+	size      int // how many jobs the next insert may have
 }
 
 func newBatcher(client Inserter) *batcher {
-	return &batcher{client: client, inserting: make(chan struct{}, 1)}
+	return &batcher{client: client, inserting: make(chan struct{}, 1), size: firstBatch}
 }
 
 // A request is one job to insert.
@@ -59,28 +68,54 @@ func (b *batcher) insert(job river.InsertManyParams, timeout time.Duration) erro
 // insertWaiting inserts jobs that wait, the oldest first. The caller holds inserting.
 func (b *batcher) insertWaiting() {
 	batch := b.take()
-	ctx, cancel := context.WithDeadline(withHandover(context.Background()), batch[len(batch)-1].deadline)
+	deadline := batch[len(batch)-1].deadline
+	ctx, cancel := context.WithDeadline(withHandover(context.Background()), deadline)
 	defer cancel()
-	if len(batch) > 1 && b.insertAll(ctx, batch) {
-		return
-	}
-	for _, r := range batch { // one that cannot be inserted must not fail the others
-		_ = b.insertAll(ctx, []*request{r})
+	began := time.Now()
+	switch inserted := b.insertAll(ctx, batch); {
+	case !inserted:
+		b.size = max(b.size/2, 1)
+		b.insertPart(ctx, batch)
+	case 2*time.Since(began) < time.Until(deadline): // there is time for one that takes twice as long
+		b.size = min(2*b.size, maxBatch)
 	}
 }
 
-// take takes requests out of the queue. They count as failed until they are inserted, whatever the
-// client does.
+// insertPart inserts part of a batch that could not be inserted. It halves the batch until it has found
+// one job that cannot be inserted. The jobs that were not tried meanwhile wait for the next batch. Jobs that may
+// be in the database are not tried again.
+func (b *batcher) insertPart(ctx context.Context, batch []*request) {
+	for len(batch) > 1 && !mayHaveInserted(batch[0].err) {
+		first, second := batch[:len(batch)/2], batch[len(batch)/2:]
+		if !b.insertAll(ctx, first) {
+			b.putBack(second)
+			batch = first
+			continue
+		}
+		if batch = second; len(batch) == 1 {
+			b.insertAll(ctx, batch) // the fault may be over
+		}
+	}
+}
+
+// take takes the next batch out of the queue.
 func (b *batcher) take() []*request {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n := min(len(b.waiting), maxBatch)
+	n := min(len(b.waiting), b.size)
 	batch := b.waiting[:n:n]
 	b.waiting = b.waiting[n:]
-	for _, r := range batch {
-		r.done, r.err = true, errNotInserted
-	}
 	return batch
+}
+
+// putBack puts requests back to the front of the queue.
+func (b *batcher) putBack(batch []*request) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range batch {
+		r.done = false
+	}
+	b.waiting = slices.Concat(batch, b.waiting)
 }
 
 // insertAll inserts the jobs of the batch, all of them or none.
@@ -91,12 +126,30 @@ func (b *batcher) insertAll(ctx context.Context, batch []*request) (inserted boo
 	}
 	err := ctx.Err()
 	if err == nil {
-		_, err = b.client.InsertMany(ctx, jobs)
+		err = b.call(ctx, jobs)
 	}
 	for _, r := range batch {
-		r.err = err
+		r.done, r.err = true, err
 	}
 	return err == nil
+}
+
+// call calls the client on a goroutine of its own, so that a panic or runtime.Goexit of arguments or
+// hooks does not end the task that inserts for all.
+func (b *batcher) call(ctx context.Context, jobs []river.InsertManyParams) error {
+	err := errNotInserted // kept if the client calls runtime.Goexit
+	returned := make(chan struct{})
+	go func() {
+		defer close(returned)
+		defer func() {
+			if v := recover(); v != nil { // as text: the panic is not the task's
+				err = errors.New("afterspan: the insert panicked: " + (&core.PanicError{Value: v}).Error())
+			}
+		}()
+		_, err = b.client.InsertMany(ctx, jobs)
+	}()
+	<-returned
+	return err
 }
 
 type handoverKey struct{}

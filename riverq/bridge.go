@@ -18,7 +18,7 @@ func Go[T river.JobArgs](
 	ctx context.Context, m *core.Manager, args T, fn func(context.Context, T) error, opts ...core.TaskOption,
 ) *core.Task {
 	ctx = context.WithValue(ctx, claimKey{}, &claim{args: args})
-	run := func(ctx context.Context) error { return fn(ctx, args) }
+	run := func(ctx context.Context) error { return fn(withoutClaim(ctx), args) }
 	return m.Go(ctx, args.Kind(), run, opts...)
 }
 
@@ -34,8 +34,8 @@ func WorkFunc[T river.JobArgs](fn func(context.Context, T) error) river.Worker[T
 	return river.WorkFunc(func(ctx context.Context, job *river.Job[T]) error { return fn(ctx, job.Args) })
 }
 
-// A claim carries the arguments of a task from Go to Handover, in the context. Tasks that the task
-// starts inherit the context, so the first task claims it.
+// A claim carries the arguments of a task from Go to Handover, in the context. fn does not see it. A
+// middleware does, and can start tasks with that context, so the first task claims it.
 type claim struct {
 	args     river.JobArgs
 	task     atomic.Pointer[core.Task]
@@ -43,6 +43,11 @@ type claim struct {
 }
 
 type claimKey struct{}
+
+// withoutClaim hides the claim of ctx, so that tasks of any manager that fn starts do not inherit it.
+func withoutClaim(ctx context.Context) context.Context {
+	return context.WithValue(ctx, claimKey{}, (*claim)(nil))
+}
 
 // claimOf returns the claim of t if Go started it, else nil.
 func claimOf(ctx context.Context, t *core.Task) *claim {

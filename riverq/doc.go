@@ -17,7 +17,7 @@
 // with a span of its own, which links to the insert.
 //
 // The task has the kind of the job as its name, the job's ID, and River's number of the attempt. Its
-// attributes are those of the insert and a group river:
+// attributes are those of the insert and a group river, which stands for any other of that name:
 //
 //	river.queue, river.priority, river.max_attempts
 //	river.since_insert   seconds; the queue time counts from the time for which the job was scheduled
@@ -38,20 +38,24 @@
 //	the context's error when the client stops    cancelled, with the cause shutdown
 //	river.JobCancel                              cancelled
 //	any error after River's timeout              timed_out
-//	any other error, panic or runtime.Goexit     failed; River retries the job, or discards it
+//	any other error, or a panic                  failed; River retries the job, or discards it
+//	runtime.Goexit                               failed, but River does not notice: the job is running for it
+//	                                             until it is rescued, and Stop waits for it
 //
 // If the context given to Start is cancelled, River sees an error and counts the attempt. Stop with
 // SoftStopTimeout, or StopAndCancel, puts the job back instead. In both cases the outcome is cancelled.
 //
 // A snooze, and a stop that puts the job back, lower River's attempt: the next attempt has the same
-// number. If a middleware wraps an error of River, River still finds it. The plugin repeats a panic
+// number. If a middleware of the chain refuses an attempt, as a circuit breaker does, the outcome is rejected;
+// River counts a failed attempt. If a middleware wraps an error of River, River still finds it. The plugin repeats a panic
 // after the chain has seen it, so River records it and calls HandlePanic. The stack trace that River
 // stores then begins at the plugin; the original stack is in the log and in the span.
 //
 // # Inserts
 //
 // A batch of up to 100 jobs has a span for each job, a larger one a span for each kind: see
-// [WithBatchSpawns]. A job whose metadata already has a traceparent keeps it and gets no span.
+// [WithBatchSpawns]. A job whose metadata already has a valid traceparent keeps it and gets no span,
+// only the attributes.
 //
 // River calls its middlewares within the transaction. So the span "spawn KIND" says only that the job was
 // written, with the outcome pending. If InsertTx is rolled back, or the commit fails, the span is
@@ -59,7 +63,11 @@
 //
 // If the insert fails, the span has the outcome rejected, and the caller gets the error. A unique job that is
 // skipped as a duplicate is no refusal: the span of the caller gets an event "job skipped as duplicate" with
-// the id of the existing job. A periodic job has no spawner, so its span links to nothing.
+// the id of the existing job.
+//
+// River inserts periodic jobs with the context given to Start, and runs all jobs with it. Give it a context
+// without attributes and without a span: then the span of a periodic job links to nothing. A
+// job without a trace does not link to a span of that context which has ended.
 //
 // # From task to job
 //
@@ -70,7 +78,8 @@
 //	_, err := client.Insert(ctx, ReceiptArgs{OrderID: id}, nil)
 //
 // [Handover] is between the two: a task started with Go runs in this process, and is inserted as a job
-// only if a shutdown cancels it. So a deploy loses nothing, and a task costs no transaction.
+// only if a shutdown cancels it. So a deploy loses nothing that the database takes within
+// [WithInsertTimeout], and a task costs no transaction.
 //
 // # The death of a process
 //
@@ -82,10 +91,11 @@
 //
 // # With otelriver
 //
-// Use one of the two for traces. If both are installed, each makes a span of each attempt, and with
-// EnableTracePropagation it is otelriver's trace that a job carries: inside the plugin it overwrites the
-// plugin's, and outside it the plugin finds a trace already. otelriver's metrics do no harm beside this
-// package.
+// Use one of the two for traces; otelriver's metrics do no harm beside this package. If both are installed, each
+// makes a span of each attempt. With EnableTracePropagation a job carries otelriver's trace: outside the
+// plugin it is there first, and inside the plugin it overwrites the plugin's. So the spans of the
+// attempts link to river.insert_many. The attributes are there in both cases. A job of [Handover] then links to the
+// insert at the shutdown, a trace of its own, and only afterspan.origin.trace_id leads to the request.
 //
 // [River]: https://riverqueue.com
 package riverq

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 
 	"github.com/riverqueue/river"
 
@@ -21,18 +22,23 @@ import (
 // count as lost: [core.ShutdownStats].HandedOver counts it. The job carries the task's trace and attributes:
 // its span links to the same spawner.
 //
-// If the insert fails, the task is lost, its error says why, and the shutdown names it. If the answer from
-// the database is lost, the job may exist all the same. A task that was interrupted runs again from its
+// One insert takes many jobs. If it fails because of one of them, the others are inserted all the same. If the
+// network fails, or time runs out, it is not repeated: its tasks count as lost, although their jobs may be
+// there. A lost task's error says why, and the shutdown names it. A task that was interrupted runs again from its
 // beginning: like that of every job, its work must be safe to do twice.
 //
 // Handover does nothing for a task that ignores its context: it is named as remaining at the end of
 // the shutdown. It does nothing for one that panicked or timed out either. It also makes a job of a task
 // with [core.UntilShutdown]: do not start loops with Go.
 //
+// The queue, the priority and the attempts of the job come from the InsertOpts method of args, or else
+// from the client. Values of the task's context are not kept: River's hooks and middlewares of inserts do
+// not see them, and neither does the worker. The order of a [core.Keyed] is not kept either.
+//
 // The client only inserts. It needs no queues and no workers, and must be usable until the manager has
 // shut down. If it has a [Plugin], the plugin leaves these jobs alone.
 func Handover(client Inserter, opts ...Option) core.Middleware {
-	if client == nil {
+	if v := reflect.ValueOf(client); client == nil || v.Kind() == reflect.Pointer && v.IsNil() {
 		panic("afterspan: riverq.Handover: client is nil")
 	}
 	h := &handover{
@@ -57,15 +63,18 @@ func (h *handover) onSpawn(ctx context.Context, t *core.Task) context.Context {
 	return ctx
 }
 
-// wrap is the Wrap hook.
+// wrap is the Wrap hook. After the insert, a retry outside does not run the task again: it is the job's now.
 func (h *handover) wrap(next core.Handler) core.Handler {
 	return func(ctx context.Context, t *core.Task) error {
-		err := next(ctx, t)
-		if t.OutcomeOf(err) != core.Cancelled || t.CauseOf(err) != "shutdown" {
-			return err
-		}
 		c := claimOf(ctx, t)
 		if c == nil {
+			return next(ctx, t)
+		}
+		if c.inserted.Load() {
+			return core.ErrHandedOver
+		}
+		err := next(ctx, t)
+		if t.OutcomeOf(err) != core.Cancelled || t.CauseOf(err) != "shutdown" {
 			return err
 		}
 		if failed := h.insert(ctx, t, c); failed != nil {
@@ -95,12 +104,8 @@ func (h *handover) onRefused(ctx context.Context, t *core.Task) {
 	h.log().DebugContext(ctx, "refused background task handed over", slog.String("name", t.Name()))
 }
 
-// insert inserts t as a job, with its trace. ctx is that of its run, and cancelled. It does so once, even if a
-// retry outside calls again.
+// insert inserts t as a job, with its trace. ctx is that of its run, and cancelled.
 func (h *handover) insert(ctx context.Context, t *core.Task, c *claim) error {
-	if c.inserted.Load() {
-		return nil
-	}
 	opts := &river.InsertOpts{Metadata: h.inject(ctx, t, nil)}
 	err := h.batcher.insert(river.InsertManyParams{Args: c.args, InsertOpts: opts}, h.insertTimeout)
 	c.inserted.Store(err == nil)

@@ -6,14 +6,13 @@ import (
 	"log/slog"
 
 	"github.com/riverqueue/river/rivertype"
-	"github.com/tidwall/gjson"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/afterspan/afterspan/core"
 )
 
-// errNotInserted is the error of tasks whose insert panicked or called runtime.Goexit.
+// errNotInserted is the error of tasks whose insert called runtime.Goexit, or in a Plugin also panicked.
 var errNotInserted = errors.New("afterspan: the insert did not return")
 
 // A spawn is a task that stands for jobs which are being inserted: one job, or those of one kind in a
@@ -25,7 +24,7 @@ type spawn struct {
 }
 
 // InsertMany implements [rivertype.JobInsertMiddleware]. River calls it for every insert, even of a
-// single job. Jobs that carry a trace already are left as they are.
+// single job. Jobs that carry a trace already get the attributes, but no span and no other trace.
 func (p *Plugin) InsertMany(
 	ctx context.Context,
 	jobs []*rivertype.JobInsertParams,
@@ -63,12 +62,16 @@ func (p *Plugin) spawn(ctx context.Context, jobs []*rivertype.JobInsertParams) [
 }
 
 // group makes a task for each job, or for each kind if there are too many jobs. Jobs that carry a
-// trace get none.
+// trace get none, only the attributes of ctx.
 func (p *Plugin) group(ctx context.Context, jobs []*rivertype.JobInsertParams) (spawns []*spawn) {
 	shares := len(jobs) > p.batchSpawns
 	ofKind := make(map[string]*spawn)
 	for i, job := range jobs {
-		if isHandover(ctx) || hasTrace(job) {
+		if isHandover(ctx) {
+			continue
+		}
+		if hasTrace(job.Metadata) {
+			job.Metadata = addAttrsOf(ctx, job.Metadata)
 			continue
 		}
 		s := ofKind[job.Kind]
@@ -80,10 +83,6 @@ func (p *Plugin) group(ctx context.Context, jobs []*rivertype.JobInsertParams) (
 		s.jobs = append(s.jobs, i)
 	}
 	return spawns
-}
-
-func hasTrace(job *rivertype.JobInsertParams) bool {
-	return gjson.GetBytes(job.Metadata, traceparentKey).Exists()
 }
 
 // settle tells the chain what became of the inserts.

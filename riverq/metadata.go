@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/tidwall/gjson"
 	"github.com/tidwall/sjson"
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/afterspan/afterspan/core"
 	"github.com/afterspan/afterspan/otelmw"
@@ -18,13 +20,14 @@ import (
 // The metadata of a job is a JSON object of its row. At its top level are traceparent, tracestate and
 // baggage, where other software that knows W3C Trace Context looks for them, and the fields that only otelmw
 // reads. The attributes are in an object of our own.
-const (
-	traceparentKey = "traceparent"
-	attrsPath      = "afterspan.attrs"
-)
+const attrsPath = "afterspan.attrs"
 
-// maxAttrs limits the attributes in the metadata, in bytes of JSON.
-const maxAttrs = 8 << 10
+// maxAttrs limits the attributes in the metadata, in bytes of JSON. When they are read they may be larger:
+// PostgreSQL puts spaces between the values.
+const (
+	maxAttrs     = 8 << 10
+	maxAttrsRead = 2 * maxAttrs
+)
 
 // A carrier is the metadata of one job. It implements [propagation.TextMapCarrier].
 type carrier struct {
@@ -77,16 +80,47 @@ func (o *options) inject(ctx context.Context, t *core.Task, metadata []byte) []b
 	if o.baggage {
 		propagation.Baggage{}.Inject(ctx, c)
 	}
-	if attrs := encodeAttrs(t); attrs != "" {
-		if changed, err := sjson.SetRawBytes(c.json, attrsPath, []byte(attrs)); err == nil {
-			c.json = changed
-		}
+	c.setAttrs(t)
+	return c.json
+}
+
+// setAttrs stores the attributes of t.
+func (c *carrier) setAttrs(t *core.Task) {
+	attrs := encodeAttrs(t)
+	if attrs == "" {
+		return
 	}
+	if changed, err := sjson.SetRawBytes(c.json, attrsPath, []byte(attrs)); err == nil {
+		c.json = changed
+	}
+}
+
+// hasTrace reports whether the metadata has a valid trace, whoever put it there.
+func hasTrace(metadata []byte) bool {
+	c := &carrier{metadata}
+	if !c.isObject() {
+		return false
+	}
+	ctx := propagation.TraceContext{}.Extract(context.Background(), c)
+	return trace.SpanContextFromContext(ctx).IsValid()
+}
+
+// addAttrsOf returns metadata with the attributes that a task started with ctx would have, unless it has
+// attributes already.
+func addAttrsOf(ctx context.Context, metadata []byte) []byte {
+	if gjson.GetBytes(metadata, attrsPath).Exists() {
+		return metadata
+	}
+	t := core.NewTask("")
+	_, _ = core.NewChain().Spawn(ctx, t) // no hooks: it only gives t the attributes
+	c := &carrier{metadata}
+	c.setAttrs(t)
 	return c.json
 }
 
 // extract returns ctx with what inject stored.
 func (o *options) extract(ctx context.Context, metadata []byte) context.Context {
+	ctx = withoutEndedSpan(ctx)
 	c := &carrier{metadata}
 	if !c.isObject() {
 		return ctx
@@ -95,7 +129,7 @@ func (o *options) extract(ctx context.Context, metadata []byte) context.Context 
 	if o.baggage {
 		ctx = propagation.Baggage{}.Extract(ctx, c)
 	}
-	if attrs := decodeAttrs(gjson.GetBytes(metadata, attrsPath)); len(attrs) > 0 {
+	if attrs := storedAttrs(metadata); len(attrs) > 0 {
 		ctx = core.ContextWithAttrs(ctx, attrs...)
 	}
 	return ctx
@@ -122,6 +156,30 @@ func encodeAttrs(t *core.Task) string {
 		return ""
 	}
 	return "{" + kept.String()[1:] + "}"
+}
+
+// withoutEndedSpan returns ctx without its span if that has ended: it is a span of the context given to Start,
+// of which a job without a trace is no part. A span that a middleware outside, such as otelriver's, began for
+// the job still records, or is not sampled.
+func withoutEndedSpan(ctx context.Context) context.Context {
+	span := trace.SpanFromContext(ctx)
+	sc := span.SpanContext()
+	if !sc.IsSampled() || sc.IsRemote() || span.IsRecording() {
+		return ctx
+	}
+	return trace.ContextWithSpanContext(ctx, trace.SpanContext{})
+}
+
+// storedAttrs returns the attributes in the metadata. If they are too large, a user of River wrote them, and there
+// are none. A group river is left out, because the job has its own.
+func storedAttrs(metadata []byte) []slog.Attr {
+	stored := gjson.GetBytes(metadata, attrsPath)
+	if len(stored.Raw) > maxAttrsRead {
+		return nil
+	}
+	return slices.DeleteFunc(decodeAttrs(stored), func(a slog.Attr) bool {
+		return a.Key == riverGroup || strings.HasPrefix(a.Key, riverGroup+".")
+	})
 }
 
 // decodeAttrs returns the attributes that encodeAttrs wrote.

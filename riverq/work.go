@@ -72,8 +72,11 @@ func withoutVerdict(err error) error {
 	return err
 }
 
-// newTask returns the task of one attempt at job. It has the attributes of the insert, and those about
-// the job in the group river.
+// riverGroup is the group of attributes about the job.
+const riverGroup = "river"
+
+// newTask returns the task of one attempt at job. It has the attributes about the job in the group river,
+// and those of the insert. The group is the first, so that a limit of the span does not drop it.
 func newTask(job *rivertype.JobRow) *core.Task {
 	about := []any{
 		slog.String("queue", job.Queue),
@@ -87,8 +90,8 @@ func newTask(job *rivertype.JobRow) *core.Task {
 	if rescues := gjson.GetBytes(job.Metadata, "river:rescue_count").Int(); rescues > 0 {
 		about = append(about, slog.Int64("rescues", rescues))
 	}
-	attrs := decodeAttrs(gjson.GetBytes(job.Metadata, attrsPath))
+	attrs := []slog.Attr{slog.Group(riverGroup, about...)}
 	return core.NewAttempt(
 		core.Attempt{Name: job.Kind, ID: uint64(job.ID), Number: job.Attempt, QueuedAt: job.ScheduledAt},
-		core.WithAttrs(append(attrs, slog.Group("river", about...))...))
+		core.WithAttrs(append(attrs, storedAttrs(job.Metadata)...)...))
 }

@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -104,32 +106,40 @@ func TestHandoverTimeout(t *testing.T) {
 	})
 }
 
-// A client that panics loses its batch, and no other. None of the batch counts as inserted.
-func TestHandoverPanics(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		batches := 0
-		client := inserterFunc(func(_ context.Context, jobs []river.InsertManyParams) error {
-			if batches++; batches == 1 {
-				assert.Len(t, jobs, 1)
-				time.Sleep(time.Second) // the others come meanwhile
-				return nil
-			}
-			panic("boom")
+// A client that panics, or ends its goroutine, for one of the jobs loses that task alone, and the error of that
+// task says so.
+func TestHandoverOfOneThatPanics(t *testing.T) {
+	for name, fault := range map[string]func(){"panic": func() { panic("boom") }, "Goexit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := inserterFunc(func(_ context.Context, jobs []river.InsertManyParams) error {
+					time.Sleep(time.Millisecond) // others come meanwhile
+					for _, job := range jobs {
+						if job.Args.(mailArgs).Order == "o-50" {
+							fault()
+						}
+					}
+					return nil
+				})
+				m := core.New(core.WithLogger(quiet), core.WithMiddleware(riverq.Handover(client)))
+				tasks := make([]*core.Task, 100)
+				for i := range tasks {
+					tasks[i] = riverq.Go(t.Context(), m, mailArgs{fmt.Sprint("o-", i)}, sleepy)
+				}
+				stats, err := shutdownNow(m)
+				assert.Equal(t, 99, stats.HandedOver)
+				var lost *core.ShutdownError
+				require.ErrorAs(t, err, &lost)
+				require.Len(t, lost.Cancelled, 1)
+				assert.Equal(t, tasks[50].ID(), lost.Cancelled[0].ID)
+				assert.Equal(t, core.Cancelled, tasks[50].Outcome())
+				assert.ErrorContains(t, tasks[50].Err(), map[string]string{"panic": "boom", "Goexit": "did not return"}[name])
+			})
 		})
-		m := core.New(core.WithLogger(quiet), core.WithMiddleware(riverq.Handover(client)))
-		for range 4 {
-			riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
-		}
-		require.NoError(t, m.Close())
-		stats, _ := m.Shutdown(t.Context())
-		assert.Equal(t, 1, stats.HandedOver)
-		assert.Equal(t, 3, stats.CancelledTasks)
-		assert.Equal(t, 1, stats.FailedTasks, "the one that called the client")
-		assert.Equal(t, 2, batches)
-	})
+	}
 }
 
-// A retry outside may call again, after the task was handed over.
+// A retry outside may call again, after the task was handed over. The job runs it, so the task does not.
 func TestHandoverOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inserts := 0
@@ -141,10 +151,19 @@ func TestHandoverOnce(t *testing.T) {
 			}
 		})
 		m := core.New(core.WithLogger(quiet), core.WithMiddleware(stubborn, riverq.Handover(client)))
-		task := riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
+		runs := 0
+		task := riverq.Go(t.Context(), m, mailArgs{"o-1"}, func(ctx context.Context, args mailArgs) error {
+			if runs++; runs > 1 {
+				return nil
+			}
+			return sleepy(ctx, args)
+		})
+		synctest.Wait()
 		require.NoError(t, m.Close())
 		require.ErrorIs(t, task.Err(), core.ErrHandedOver)
+		assert.Equal(t, core.Cancelled, task.Outcome())
 		assert.Equal(t, 1, inserts)
+		assert.Equal(t, 1, runs)
 	})
 }
 

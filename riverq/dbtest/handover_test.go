@@ -121,28 +121,6 @@ func TestNotHandedOver(t *testing.T) {
 	})
 }
 
-// A task has the context of the task that started it, but not its arguments.
-func TestSubtaskIsNotTheTask(t *testing.T) {
-	onEach(t, func(t *testing.T, db database) {
-		inserts := &counter{Inserter: insertOnly(t, db)}
-		m := newTasks(t, core.WithMiddleware(riverq.Handover(inserts, riverq.WithRefused())))
-		started := make(chan struct{})
-		riverq.Go(t.Context(), m, mailArgs{"outer"}, func(ctx context.Context, args mailArgs) error {
-			m.Go(ctx, "inner", func(ctx context.Context) error { return sleepy(ctx, args) })
-			riverq.Go(ctx, m, mailArgs{"inner, too"}, sleepy)
-			close(started)
-			<-ctx.Done()
-			m.Go(ctx, "inner, refused", func(context.Context) error { return nil })
-			return ctx.Err()
-		})
-		<-started
-		stats, err := shutdownNow(m)
-		require.Error(t, err)
-		assert.Equal(t, 2, stats.HandedOver)
-		assert.EqualValues(t, 2, inserts.jobs.Load())
-	})
-}
-
 // What the manager refuses can be handed over as well. The job links to the span that wanted the task.
 func TestHandoverOfRefused(t *testing.T) {
 	onEach(t, func(t *testing.T, db database) {
@@ -236,6 +214,7 @@ func TestWorkFunc(t *testing.T) {
 
 func TestMisuse(t *testing.T) {
 	assert.Panics(t, func() { riverq.Handover(nil) })
+	assert.Panics(t, func() { riverq.Handover((*counter)(nil)) }, "as of a client that could not be made")
 	assert.Panics(t, func() { riverq.Handover(inserterFunc(nil), riverq.WithMiddleware()) })
 	assert.Panics(t, func() { riverq.New(riverq.WithRefused()) })
 	assert.NotPanics(t, func() { riverq.New(nil, riverq.WithBaggage()) })

@@ -3,6 +3,7 @@ package dbtest
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"math"
 	"strings"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
-	"github.com/riverqueue/rivercontrib/otelriver"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/baggage"
@@ -42,6 +42,47 @@ func TestMetadataOfTheUser(t *testing.T) {
 		assert.Equal(t, map[string]any{"traceparent": traced}, metadataOf(t, c, inserted.Job.ID))
 		tel.awaitSpans(t, "spawn send_mail", 1)
 	})
+}
+
+// A job whose trace is there already has the attributes of the insert all the same, but no second set of them.
+func TestAttributesOfAJobWithATrace(t *testing.T) {
+	const traced = `"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"`
+	for metadata, want := range map[string]string{
+		`{` + traced + `}`: `{` + traced + `,"afterspan":{"attrs":{"order_id":"o-1"}}}`,
+		`{` + traced + `,"afterspan":{"attrs":{"a":1}}}`: `{` + traced + `,"afterspan":{"attrs":{"a":1}}}`,
+	} {
+		tel := newTelemetry(t)
+		ctx := core.ContextWithAttrs(t.Context(), slog.String("order_id", "o-1"))
+		got, _ := insertWith(t, ctx, riverq.New(riverq.WithMiddleware(tel.middleware())), metadata)
+		assert.JSONEq(t, want, got)
+		assert.Empty(t, tel.recorder.Started())
+	}
+}
+
+// Something that is no trace does not keep the job from having one.
+func TestMetadataWithAnInvalidTrace(t *testing.T) {
+	for _, metadata := range []string{
+		`{"traceparent":""}`, `{"traceparent":null}`, `{"traceparent":"zz"}`, `{"traceparent":{"a":1}}`,
+		`{"traceparent":"00-00000000000000000000000000000000-b7ad6b7169203331-01"}`,
+	} {
+		tel := newTelemetry(t)
+		ctx, request := tel.start(t.Context(), "request")
+		got, err := insertWith(t, ctx, riverq.New(riverq.WithMiddleware(tel.middleware())), metadata)
+		request.End()
+		require.NoError(t, err)
+		spawn := tel.span(t, "spawn send_mail").SpanContext()
+		var stored struct{ Traceparent string }
+		require.NoError(t, json.Unmarshal([]byte(got), &stored))
+		assert.Equal(t, fmt.Sprintf("00-%s-%s-01", spawn.TraceID(), spawn.SpanID()), stored.Traceparent, metadata)
+	}
+}
+
+// insertWith calls the plugin as River does at the insert of one job. It returns the metadata of the job.
+func insertWith(t *testing.T, ctx context.Context, plugin *riverq.Plugin, metadata string) (string, error) {
+	t.Helper()
+	jobs := []*rivertype.JobInsertParams{{Kind: "send_mail", Metadata: []byte(metadata)}}
+	_, err := plugin.InsertMany(ctx, jobs, func(context.Context) ([]*rivertype.JobInsertResult, error) { return nil, nil })
+	return string(jobs[0].Metadata), err
 }
 
 // Metadata that is no object is the user's mistake: River and the database tell of it.
@@ -130,6 +171,43 @@ func must(b []byte, err error) []byte {
 	return b
 }
 
+// Attributes that somebody wrote into the metadata do not push those about the job out of the span, nor
+// stand for them. Very many are ignored.
+func TestForgedAttributes(t *testing.T) {
+	many := func(n int) string {
+		var b strings.Builder
+		b.WriteString(`{"afterspan":{"attrs":{"river":{"queue":"forged"},"river.queue":"forged","order_id":"o-1"`)
+		for i := range n {
+			fmt.Fprintf(&b, `,"k%d":"v"`, i)
+		}
+		return b.String() + `}}}`
+	}
+	for n, order := range map[int]any{0: "o-1", 200: "o-1", 10_000: nil} {
+		tel := newTelemetry(t)
+		plugin := riverq.New(riverq.WithMiddleware(tel.middleware()))
+		job := &rivertype.JobRow{ID: 1, Kind: "send_mail", Queue: "mails", Metadata: []byte(many(n))}
+		require.NoError(t, plugin.Work(t.Context(), job, func(context.Context) error { return nil }))
+		span := tel.span(t, "send_mail")
+		assert.Equal(t, "mails", value(span, "river.queue"))
+		assert.Equal(t, order, value(span, "order_id"))
+	}
+}
+
+// PostgreSQL stores attributes with spaces. Those that were small enough to store are read.
+func TestAttributesUpToTheLimit(t *testing.T) {
+	onEach(t, func(t *testing.T, db database) {
+		tel := newTelemetry(t)
+		list := make([]int, 4000)
+		ctx := core.ContextWithAttrs(t.Context(), slog.String("order_id", "o-1"), slog.Any("list", list))
+		c := startWorker(t, db, riverq.New(riverq.WithMiddleware(tel.middleware())), succeed)
+		_, err := c.Insert(ctx, mailArgs{"o-1"}, nil)
+		require.NoError(t, err)
+		span := tel.span(t, "send_mail")
+		assert.Equal(t, "o-1", value(span, "order_id"))
+		assert.NotNil(t, value(span, "list"))
+	})
+}
+
 // Baggage travels if it is allowed to on both sides.
 func TestBaggage(t *testing.T) {
 	onEach(t, func(t *testing.T, db database) {
@@ -151,55 +229,6 @@ func TestBaggage(t *testing.T) {
 				}
 				require.NoError(t, c.StopAndCancel(t.Context()))
 			})
-		}
-	})
-}
-
-// Each of the two understands the metadata of the other.
-func TestOtelriver(t *testing.T) {
-	onEach(t, func(t *testing.T, db database) {
-		tel := newTelemetry(t)
-		theirs := otelriver.NewMiddleware(&otelriver.MiddlewareConfig{
-			EnableTracePropagation: true, TracerProvider: tel.provider, DurationUnit: "s",
-		})
-		ours := riverq.New(riverq.WithMiddleware(tel.middleware()))
-		for name, test := range map[string]struct {
-			insert, work  rivertype.Plugin
-			spawn, worked string
-		}{
-			"they insert, we work": {theirs, ours, "river.insert_many", "send_mail"},
-			"we insert, they work": {ours, theirs, "spawn send_mail", "river.work"},
-		} {
-			t.Run(name, func(t *testing.T) {
-				tel.recorder.Reset()
-				_, err := insertOnly(t, db, test.insert).Insert(tel.request(t), mailArgs{"o-1"}, nil)
-				require.NoError(t, err)
-				config := newConfig(test.work)
-				river.AddWorker(config.Workers, river.WorkFunc(succeed))
-				c := startClient(t, db, config)
-				spawn, worked := tel.span(t, test.spawn), tel.span(t, test.worked)
-				assertLinked(t, worked, spawn.SpanContext())
-				require.NoError(t, c.StopAndCancel(t.Context()))
-			})
-		}
-	})
-}
-
-// Where both are installed, a job carries otelriver's trace.
-func TestBesideOtelriver(t *testing.T) {
-	tel := newTelemetry(t)
-	theirs := otelriver.NewMiddleware(&otelriver.MiddlewareConfig{
-		EnableTracePropagation: true, TracerProvider: tel.provider,
-	})
-	ours := riverq.New(riverq.WithMiddleware(tel.middleware()))
-	onEach(t, func(t *testing.T, db database) {
-		for _, plugins := range [][]rivertype.Plugin{{theirs, ours}, {ours, theirs}} {
-			tel.recorder.Reset()
-			c := insertOnly(t, db, plugins...)
-			inserted, err := c.Insert(tel.request(t), mailArgs{"o-1"}, nil)
-			require.NoError(t, err)
-			id := tel.span(t, "river.insert_many").SpanContext().SpanID().String()
-			assert.Contains(t, metadataOf(t, c, inserted.Job.ID)["traceparent"], id)
 		}
 	})
 }

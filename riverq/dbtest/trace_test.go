@@ -11,6 +11,8 @@ import (
 	"github.com/riverqueue/river/rivertype"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/afterspan/afterspan/core"
 	"github.com/afterspan/afterspan/riverq"
@@ -99,6 +101,41 @@ func TestJobOfAJob(t *testing.T) {
 		assertLinked(t, text, spawn.SpanContext())
 		assert.Equal(t, request.SpanContext().TraceID().String(), value(text, "afterspan.origin.trace_id"))
 		assert.Equal(t, "o-1", value(text, "order_id"))
+	})
+}
+
+// A job without a trace is no part of the trace in which the client was started. It is part of one that a
+// middleware outside began for it.
+func TestJobWithoutATrace(t *testing.T) {
+	work := func(t *testing.T, ctx context.Context, tel *telemetry) sdktrace.ReadOnlySpan {
+		plugin := riverq.New(riverq.WithMiddleware(tel.middleware()))
+		job := &rivertype.JobRow{ID: 1, Kind: "send_mail", Metadata: []byte(`{}`)}
+		require.NoError(t, plugin.Work(ctx, job, func(context.Context) error { return nil }))
+		return tel.span(t, "send_mail")
+	}
+	t.Run("span of Start", func(t *testing.T) {
+		tel := newTelemetry(t)
+		ctx, startup := tel.start(t.Context(), "startup")
+		startup.End()
+		assert.Empty(t, work(t, ctx, tel).Links())
+	})
+	t.Run("span of a middleware", func(t *testing.T) {
+		tel := newTelemetry(t)
+		ctx, outer := tel.start(t.Context(), "river.work")
+		defer outer.End()
+		assertLinked(t, work(t, ctx, tel), outer.SpanContext())
+	})
+	t.Run("unsampled span of a middleware", func(t *testing.T) {
+		tel := newTelemetry(t)
+		never := sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample()))
+		ctx, outer := never.Tracer("test").Start(t.Context(), "river.work")
+		defer outer.End()
+		assertLinked(t, work(t, ctx, tel), outer.SpanContext())
+	})
+	t.Run("trace from elsewhere", func(t *testing.T) {
+		tel := newTelemetry(t)
+		_, span := tel.start(t.Context(), "far away")
+		assertLinked(t, work(t, trace.ContextWithRemoteSpanContext(t.Context(), span.SpanContext()), tel), span.SpanContext())
 	})
 }
 

@@ -1,0 +1,89 @@
+package dbtest
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterspan/afterspan/core"
+	"github.com/afterspan/afterspan/riverq"
+)
+
+// A lossyConn loses the answer to the next commit, once armed, and the connection with it.
+type lossyConn struct {
+	net.Conn
+	armed *atomic.Bool
+	lost  bool
+}
+
+func (c *lossyConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.lost = err == nil && bytes.Contains(b, []byte("commit")) && c.armed.CompareAndSwap(true, false)
+	return n, err
+}
+
+func (c *lossyConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b) // the server has committed
+	if c.lost {
+		return 0, io.EOF
+	}
+	return n, err
+}
+
+// PostgreSQL has committed a batch, but the client does not learn of it: no job is there twice.
+func TestHandoverWhoseCommitIsNotAnswered(t *testing.T) {
+	onEach(t, func(t *testing.T, db database) {
+		pg, ok := db.(*postgresDatabase)
+		if !ok {
+			t.Skip("no connection to lose")
+		}
+		const tasks = 100
+		armed := new(atomic.Bool)
+		lossy, largest := lossyClient(t, pg, armed), 0
+		inserts := inserterFunc(func(ctx context.Context, jobs []river.InsertManyParams) error {
+			armed.Store(len(jobs) > 1 && largest <= 1) // the first batch of several jobs
+			largest = max(largest, len(jobs))
+			_, err := lossy.InsertMany(ctx, jobs)
+			return err
+		})
+		m := newTasks(t, core.WithMiddleware(riverq.Handover(inserts)), core.WithLimit(1, -1))
+		for range tasks {
+			riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
+		}
+		stats, err := shutdownNow(m)
+		var lost *core.ShutdownError
+		require.ErrorAs(t, err, &lost)
+		assert.Less(t, stats.HandedOver, tasks-1, "those of the batch count as lost")
+		n, err := db.queryInt(t.Context(), "SELECT count(*) FROM "+db.table("river_job"))
+		require.NoError(t, err)
+		assert.Equal(t, tasks, n)
+	})
+}
+
+// lossyClient returns a client whose connections are lossy.
+func lossyClient(t *testing.T, pg *postgresDatabase, armed *atomic.Bool) client {
+	t.Helper()
+	config, err := pgxpool.ParseConfig(pg.address)
+	require.NoError(t, err)
+	config.ConnConfig.TLSConfig, config.ConnConfig.Fallbacks = nil, nil // to see the commit
+	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, network, address)
+		return &lossyConn{Conn: conn, armed: armed}, err
+	}
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	c, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: quiet, Schema: pg.schema})
+	require.NoError(t, err)
+	return c
+}
