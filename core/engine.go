@@ -71,7 +71,7 @@ func (c *Chain) Refused(ctx context.Context, t *Task, err error) {
 // cancels of its own lets fn return an error that matches [ErrTimeout], [ErrCancelled] or [ErrShutdown],
 // or ends ctx with one of them as its cause.
 //
-// Run panics if t belongs to a Manager, or was refused or given to Run before.
+// Run panics if ctx or fn is nil, and if t belongs to a Manager, or was refused or given to Run before.
 func (c *Chain) Run(ctx context.Context, t *Task, fn Func) error {
 	t.adopt(ctx, fn)
 	end := ending{err: ErrGoexit, outcome: Failed} // kept if the chain does not return
@@ -87,6 +87,10 @@ func (t *Task) adopt(ctx context.Context, fn Func) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
+	case ctx == nil:
+		panic("afterspan: Chain.Run: ctx is nil")
+	case fn == nil:
+		panic("afterspan: Chain.Run: fn is nil")
 	case t.manager != nil:
 		panic("afterspan: Chain.Run: the task belongs to a Manager")
 	case t.run != nil || t.isDone:

@@ -224,6 +224,10 @@ func TestChainRunsATaskOnce(t *testing.T) {
 	} {
 		require.Panics(t, func() { _ = core.NewChain().Run(t.Context(), task, succeed) }, name)
 	}
+	unused := core.NewTask("job")
+	require.PanicsWithValue(t, "afterspan: Chain.Run: ctx is nil", func() { _ = core.NewChain().Run(nil, unused, succeed) }) //nolint:staticcheck // that is what is tested
+	require.PanicsWithValue(t, "afterspan: Chain.Run: fn is nil", func() { _ = core.NewChain().Run(t.Context(), unused, nil) })
+	require.NoError(t, core.NewChain().Run(t.Context(), unused, succeed), "a wrong call spoils nothing")
 }
 
 type mark string

@@ -92,7 +92,7 @@ func compose(chain []Middleware, call Handler) Handler {
 		}
 		h := mw.Wrap(next)
 		if h == nil {
-			panic(fmt.Sprintf("afterspan: New: Wrap of middleware %d returned a nil Handler", i))
+			panic(fmt.Sprintf("afterspan: Wrap of middleware %d returned a nil Handler", i))
 		}
 		next = guard(h)
 	}
