@@ -14,9 +14,10 @@ type account struct {
 func (m *Manager) account(began time.Time, first bool, ctxErr error) account {
 	m.mu.Lock()
 	now := time.Now()
-	lost, left := m.lost(now), m.left(now)
+	lost, handedOver := m.lost(now)
+	left := m.left(now)
 	a := account{m.shutdownStats(len(left)), lost, left, m.isIdle(), ctxErr}
-	a.stats.HandedOver = m.handedOver()
+	a.stats.HandedOver = handedOver
 	m.mu.Unlock()
 	sortByID(lost)
 	sortByID(left)
@@ -56,31 +57,19 @@ func (m *Manager) shutdownStats(left int) ShutdownStats {
 	}
 }
 
-// lost returns the tasks that the shutdown cancelled and that did not complete. m.mu is held.
-func (m *Manager) lost(now time.Time) []sighting {
-	lost := make([]sighting, 0, len(m.shutdown.cancelled))
+// lost returns the tasks that the shutdown cancelled and that did not complete, and how many others
+// were handed over. m.mu is held.
+func (m *Manager) lost(now time.Time) (lost []sighting, handedOver int) {
+	lost = make([]sighting, 0, len(m.shutdown.cancelled))
 	for _, t := range m.shutdown.cancelled {
-		if s := t.seen(now); s.lost {
+		switch s := t.seen(now); {
+		case s.lost:
 			lost = append(lost, s)
+		case s.handedOver:
+			handedOver++
 		}
 	}
-	return lost
-}
-
-// handedOver returns how many of the tasks that the shutdown cancelled were handed over. m.mu is held.
-func (m *Manager) handedOver() (n int) {
-	for _, t := range m.shutdown.cancelled {
-		if t.isHandedOver() {
-			n++
-		}
-	}
-	return n
-}
-
-func (t *Task) isHandedOver() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.handedOver
+	return lost, handedOver
 }
 
 // left returns the tasks that did not stop, other than those in lost. m.mu is held.
@@ -93,8 +82,9 @@ func (m *Manager) left(now time.Time) (left []sighting) {
 	return left
 }
 
-// isLost reports whether t is work that the shutdown lost: t was cancelled by it, and skips its
-// Func or did not complete after that, and no middleware saved its work. t.mu is held, and manager.mu if there is one.
+// isLost reports whether t is work that the shutdown lost: t was cancelled by it, skips its Func or
+// did not complete after that, and no middleware saved its work. t.mu is held, and manager.mu if
+// there is one.
 func (t *Task) isLost() bool {
 	switch {
 	case !t.byShutdown:
@@ -109,8 +99,8 @@ func (t *Task) isLost() bool {
 // maxNamed limits how many cancelled tasks are logged by name, and how many that did not stop.
 const maxNamed = 20
 
-// cancelled returns how many of the lost tasks have the outcome cancelled, or will have. Others, such
-// as one that panicked because of the cancel, have a line of their own.
+// cancelled returns how many of the lost tasks have the outcome cancelled, or will have. Others,
+// such as one that panicked because of the cancel, have a line of their own.
 func (a account) cancelled() (n int) {
 	for _, s := range a.lost {
 		if !s.done || s.state == Cancelled.String() {

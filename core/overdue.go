@@ -1,17 +1,13 @@
 package core
 
 import (
-	"fmt"
-	"regexp"
-	"runtime"
-	"strings"
 	"time"
 
 	"github.com/afterspan/afterspan/core/internal/sched"
 )
 
-// overdueAfter is how long after its cancel or timeout a running task is overdue. It is then counted,
-// and logged once.
+// overdueAfter is how long after its cancel or timeout a running task is overdue. It is then
+// counted, and logged once.
 const overdueAfter = 5 * time.Second
 
 // watch is the timer of a manager that looks for overdue tasks. A timeout or a cancel sets it.
@@ -137,38 +133,3 @@ func latestOf(a, b time.Time) time.Time {
 	}
 	return b
 }
-
-// A goroutine has no public id, so the stack of a task that does not stop is found in a traceback
-// of all goroutines: runTask has the Task as its argument, and a traceback shows arguments. If a
-// future Go shows them otherwise, the log line has no stack and TestStackOfAnOverdueTaskIsItsOwn
-// fails.
-
-// taskFrame matches the frame of runTask in a traceback. It captures the second argument, the
-// address of the Task.
-var taskFrame = regexp.MustCompile(`/core\.\(\*Manager\)\.runTask\([^,]+, (0x[0-9a-f]+)\)`)
-
-// goroutineStacks returns the stacks of the tasks of this process, by stackKey. To take them stops
-// all goroutines, so it returns nil if there are more than 5,000.
-func goroutineStacks() map[string]string {
-	const (
-		maxGoroutines = 5000
-		maxBytes      = 4 << 20
-		maxBytesOfOne = 4 << 10
-	)
-	if runtime.NumGoroutine() > maxGoroutines {
-		return nil
-	}
-	buf := make([]byte, maxBytes)
-	buf = buf[:runtime.Stack(buf, true)]
-
-	stacks := make(map[string]string)
-	for stack := range strings.SplitSeq(string(buf), "\n\n") {
-		if frame := taskFrame.FindStringSubmatch(stack); frame != nil {
-			stacks[frame[1]] = stack[:min(len(stack), maxBytesOfOne)]
-		}
-	}
-	return stacks
-}
-
-// stackKey returns the key of t's stack in what goroutineStacks returns.
-func stackKey(t *Task) string { return fmt.Sprintf("%p", t) }

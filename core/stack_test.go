@@ -13,7 +13,7 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// A stack on demand is that of the task, among any number of others.
+// Stack finds the goroutine of the task among thousands of others.
 func TestStackOfATask(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newManager(core.WithLimit(8000, 1))
