@@ -1,5 +1,6 @@
 // Hang is a program with 10,000 background tasks, and the page that shows them. One of the tasks
-// hangs, and nobody said which: find out where it is, and for which order. From the root of the repository:
+// hangs, and nobody said which: find out where it is, and for which order. From the root of the
+// repository:
 //
 //	go run ./examples/hang
 //
@@ -38,7 +39,8 @@ func main() {
 	}
 }
 
-// serve serves the page until ctx is done, and then shuts the tasks down. The page is there until the end.
+// serve serves the page until ctx is done, and then shuts the tasks down. The page is there until
+// the end.
 func serve(ctx context.Context, addr string, n int) error {
 	tasks, handler := newTasks()
 	mux := http.NewServeMux()

@@ -24,7 +24,8 @@ type stock struct {
 	free int
 }
 
-// open starts n tasks that take long, one that hangs among them, and then short ones until ctx is done.
+// open starts n tasks that take long, one that hangs among them, and then short ones until ctx is
+// done.
 func (s *shop) open(ctx context.Context, n int) {
 	s.stock.mu.Lock()
 	hanging := n / 3

@@ -42,7 +42,7 @@ func runAgent(ctx context.Context, p publisher.Publisher, think time.Duration) (
 	err := a.invoke(ctx)
 
 	ctx = context.WithoutCancel(ctx)
-	_, shutdownErr := tasks.Shutdown(ctx) // delivers what is left; the error names events that it had to cancel
+	_, shutdownErr := tasks.Shutdown(ctx) // delivers the events that are left; the error names those that it cancelled
 	if stats := tasks.Stats(); stats.Completed < stats.Created {
 		shutdownErr = errors.Join(shutdownErr, fmt.Errorf("not all events were delivered: %+v", stats))
 	}

@@ -1,5 +1,6 @@
-// Quickstart is a shop: an HTTP service that takes an order, answers at once, and leaves the rest to
-// background tasks. One of them times out and one panics, as tasks do. From the root of the repository:
+// Quickstart is a shop: an HTTP service that takes an order, answers at once, and leaves the rest
+// to background tasks. One of them times out and one panics, as tasks do. From the root of the
+// repository:
 //
 //	go run ./examples/quickstart
 //
@@ -52,8 +53,8 @@ func run(ctx context.Context, addr string, out io.Writer) error {
 	}
 	tp := sdktrace.NewTracerProvider(sdktrace.WithBatcher(view.Exporter))
 
-	// One manager for the whole program. otelmw traces every task, and links it with its request. The
-	// page remembers what became of it.
+	// One manager for the whole program. otelmw traces every task, and links it with its request.
+	// The page remembers what became of it.
 	page := taskz.New(taskz.WithTraceID(otelmw.TraceID))
 	tasks := core.New(
 		core.WithMiddleware(otelmw.New(otelmw.WithTracerProvider(tp)), page.Middleware()),
@@ -85,8 +86,8 @@ func run(ctx context.Context, addr string, out io.Writer) error {
 		<-ctx.Done()
 	}
 
-	// The end of a program: no new requests, then the tasks, then the last spans. Each has a time of its
-	// own. The error of the tasks names those that did not get finished.
+	// The end of a program: no new requests, then the tasks, then the last spans. Each has a time
+	// of its own. The error names the tasks that did not finish.
 	stats, err := shutdown(ctx, server, tasks, tp)
 	if err != nil {
 		return err

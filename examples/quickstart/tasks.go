@@ -67,8 +67,8 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "order %s, %d tasks are running", o.ID, s.tasks.Stats().Running)
 }
 
-// startTasks starts what the customer need not wait for. The handles may be dropped: what becomes of a
-// task is traced, logged and counted.
+// startTasks starts what the customer need not wait for. The handles may be dropped: what becomes
+// of a task is traced, logged and counted.
 func (s *shop) startTasks(ctx context.Context, o order) {
 	ctx = core.ContextWithAttrs(ctx, slog.String("order_id", o.ID)) // on the span and in the log of each task
 	s.tasks.Go(ctx, "write_invoice", func(ctx context.Context) error { return s.writeInvoice(ctx, o) })
@@ -102,7 +102,8 @@ func (s *shop) writeInvoice(ctx context.Context, o order) error {
 	return os.WriteFile(s.file("invoice", o.ID), []byte(text), 0o600)
 }
 
-// updateAccount adds the order to the customer's account. WithKey keeps two orders from doing so at once.
+// updateAccount adds the order to the customer's account. WithKey keeps two orders from doing so at
+// once.
 func (s *shop) updateAccount(_ context.Context, o order) error {
 	file, err := os.OpenFile(s.file("account", o.Customer), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -126,8 +127,8 @@ func (s *shop) sendReceipt(ctx context.Context, o order) error {
 	return response.Body.Close()
 }
 
-// awardPoints has a bug on purpose: the last item has no next one. After a plain go statement the panic
-// would have ended the program.
+// awardPoints has a bug on purpose: the last item has no next one. After a plain go statement the
+// panic would have ended the program.
 func awardPoints(o order) error {
 	for i := range o.Items {
 		if o.Items[i] == o.Items[i+1] {

@@ -38,7 +38,8 @@ type database struct {
 	created bool
 }
 
-// createDatabase opens the database that DATABASE_URL names, or makes a file, and River's tables in it.
+// createDatabase opens the database that DATABASE_URL names, or makes a file, and River's tables in
+// it.
 func createDatabase(ctx context.Context) (*database, error) {
 	url := os.Getenv("DATABASE_URL")
 	dir := ""
@@ -70,7 +71,8 @@ func openDatabase(ctx context.Context, url string) (*database, error) {
 		pool, err := pgxpool.New(ctx, url)
 		return &database{url: url, pool: pool}, err
 	}
-	// Several processes share the file: readers do not hold up the writer, and writers wait for each other.
+	// Several processes share the file: readers do not hold up the writer, and writers wait for
+	// each other.
 	options := "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(10000)&_txlock=immediate"
 	file, err := sql.Open("sqlite", "file:"+path+options)
 	if err != nil {

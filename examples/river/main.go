@@ -1,6 +1,6 @@
 // River is a service whose background work outlives its processes. An API inserts jobs and starts
-// tasks, two workers do the jobs, and one of the workers is killed with -9 in the middle. From the root
-// of the repository:
+// tasks, two workers do the jobs, and one of the workers is killed with -9 in the middle. From the
+// root of the repository:
 //
 //	go run ./examples/river                                            # SQLite: no server needed
 //	DATABASE_URL=postgres://localhost/test go run ./examples/river     # a schema of its own in PostgreSQL
@@ -36,9 +36,9 @@ type api struct {
 	tasks  *core.Manager
 }
 
-// order is the handler of a request. The receipt must be sent, whatever happens to this process: it is a
-// job. The cache can be warmed by this process: it is a task, and becomes a job only if the process
-// has to stop.
+// order is the handler of a request. The receipt must be sent, whatever happens to this process: it
+// is a job. The cache can be warmed by this process: it is a task, and becomes a job only if the
+// process has to stop.
 func (a *api) order(ctx context.Context, id string) error {
 	ctx, span := a.tracer.Start(ctx, "POST /orders")
 	defer span.End()

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// run is the first process, or with an argument one of those that it starts.
+// run is the parent process or, with an argument, one of its children.
 func run(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	switch strings.Join(args, " ") {
 	case "api":

@@ -13,8 +13,8 @@ import (
 )
 
 // Main calls run with the arguments of the command line. SIGINT and SIGTERM end its context, and a
-// second signal ends the process. Main prints an error of run with the name of the program, and then
-// exits with code 1. [flag.ErrHelp] is no error.
+// second signal ends the process. Main prints an error of run with the name of the program, and
+// then exits with code 1. [flag.ErrHelp] is no error.
 func Main(name string, run func(ctx context.Context, args []string, stdout, stderr io.Writer) error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/afterspan/afterspan/core"
 	"github.com/afterspan/afterspan/core/coretest"
+	"github.com/afterspan/afterspan/examples/internal/tracelog"
 )
 
 func TestTraceHandler(t *testing.T) {
@@ -19,7 +20,7 @@ func TestTraceHandler(t *testing.T) {
 		TraceID: trace.TraceID{0: 0xab, 15: 1}, SpanID: trace.SpanID{0: 0xcd, 7: 1},
 	}))
 	var out bytes.Buffer
-	log := slog.New(traceHandler{newScreenHandler(&out)}).With("thread_id", "thread-1")
+	log := slog.New(tracelog.Handler{Handler: newScreenHandler(&out)}).With("thread_id", "thread-1")
 	log.InfoContext(t.Context(), "outside of a span")
 	log.InfoContext(ctx, "within one")
 	log.WithGroup("task").InfoContext(ctx, "grouped")

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// logsText returns what was logged, fitted to the screen.
+// logsText returns the log, wrapped to the width of the screen.
 func logsText(logs string) string {
 	var out strings.Builder
 	out.WriteString("The logs. A line about a task has the ids of that task's own span.\n")

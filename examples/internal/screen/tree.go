@@ -14,8 +14,8 @@ type forest struct {
 	roots    []span // those whose parent is not there
 }
 
-// newForest puts spans in the order of their start. A task counts from its spawn: whichever ran first, they
-// come as in the code that spawned them.
+// newForest puts spans in the order of their start. A task counts from its spawn: whichever ran
+// first, they come as in the code that spawned them.
 func newForest(spans []span) forest {
 	f := forest{spans: make(map[spanID]span), children: make(map[spanID][]span)}
 	for _, s := range spans {
@@ -61,8 +61,8 @@ func (f forest) tables() (request, tasks table) {
 	return request, tasks
 }
 
-// appendRows appends the row of a span, and those of all beneath it: branch stands before its own name, and
-// indent before those of its children.
+// appendRows appends the row of a span, and those of all beneath it: branch stands before its own
+// name, and indent before those of its children.
 func (f forest) appendRows(t table, s span, branch, indent string) table {
 	t = append(t, f.row(s, branch))
 	children := f.children[s.SpanContext]
@@ -76,8 +76,8 @@ func (f forest) appendRows(t table, s span, branch, indent string) table {
 	return t
 }
 
-// tracesText returns the trace of the request, then those of its background tasks. The time at which a
-// span ended counts from the start of the request.
+// tracesText returns the trace of the request, then those of its background tasks. The time at
+// which a span ended counts from the start of the request.
 func tracesText(spans []span) string {
 	request, tasks := newForest(spans).tables()
 	if len(request) == 0 {
