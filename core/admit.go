@@ -15,8 +15,8 @@ func (m *Manager) admit(ctx context.Context, t *Task) error {
 		return nil
 	}
 	// The first try took the caller for a stranger who does not wait. During a drain a running task
-	// may start others, and a stranger may wait for room, so try again. ctx may be user code: ask it
-	// without m.mu.
+	// may start others, and a stranger may wait for room, so try again. ctx may be user code: ask
+	// it without m.mu.
 	own, caller := m.callersOf(ctx)
 	ctxErr := ctx.Err()
 	mayWait := (m.blocking || t.options.blocking) && !own
@@ -79,8 +79,8 @@ func (m *Manager) advance(changed []*sched.Item[*Task]) {
 	}
 }
 
-// startIfReady hands t to a worker, if it is prepared and the scheduler lets it run: with a slot or,
-// cancelled in the queue, without. m.mu is held.
+// startIfReady hands t to a worker, if it is prepared and the scheduler lets it run: with a slot
+// or, cancelled in the queue, without. m.mu is held.
 func (m *Manager) startIfReady(t *Task) {
 	state := t.item.State()
 	if t.ready && (state == sched.Running || state == sched.Skipping) {

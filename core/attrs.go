@@ -13,9 +13,9 @@ import (
 //
 // A [slog.LogValuer] is resolved by each reader, so a secret that redacts itself stays hidden, also
 // in a group. One inside a struct, a map or a slice is not asked, as in slog's own handlers. Go
-// copies the slice of attributes, but maps, slices and pointers in it are shared: do not change them
-// after Go, as long as the Task is in use. A map that is written while a log line reads it ends the
-// process.
+// copies the slice of attributes, but maps, slices and pointers in it are shared: do not change
+// them after Go, as long as the Task is in use. A map that is written while a log line reads it
+// ends the process.
 func WithAttrs(attrs ...slog.Attr) TaskOption {
 	return func(o *taskOptions) { o.attrs = append(o.attrs, attrs...) }
 }
@@ -36,8 +36,8 @@ func attrsFrom(ctx context.Context) (attrs []slog.Attr) {
 	return attrs
 }
 
-// lastOfEachKey returns attrs without those that have a later attribute with the same key. Groups
-// without a name are kept: slog inlines them.
+// lastOfEachKey drops every attribute that a later one with the same key replaces. Groups without a
+// name are kept: slog inlines them.
 func lastOfEachKey(attrs []slog.Attr) []slog.Attr {
 	if !hasDuplicates(attrs) {
 		return attrs
@@ -55,8 +55,8 @@ func lastOfEachKey(attrs []slog.Attr) []slog.Attr {
 	return kept
 }
 
-// hasDuplicates reports whether two of attrs may have the same key. It does not compare more than a few,
-// because each is compared with all others.
+// hasDuplicates reports whether two of attrs may have the same key. It does not compare more than a
+// few, because each is compared with all others.
 func hasDuplicates(attrs []slog.Attr) bool {
 	const few = 16
 	if len(attrs) > few {

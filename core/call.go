@@ -30,8 +30,8 @@ func callFunc(ctx context.Context, t *Task) (err error) {
 	return err
 }
 
-// enter records a call of the Func with ctx. If the Func must not be called, it returns the error to
-// return instead.
+// enter records a call of the Func with ctx. If the Func must not be called, it returns the error
+// to return instead.
 func (t *Task) enter(ctx context.Context) (*run, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -64,8 +64,8 @@ func (r *run) leave(err error) {
 	}
 }
 
-// closeCalls forbids further calls, because the chain has returned. It returns the evidence to judge
-// by, and the context for the log.
+// closeCalls forbids further calls, because the chain has returned. It returns the evidence to
+// judge by, and the context for the log.
 func (t *Task) closeCalls() (evidence, context.Context) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

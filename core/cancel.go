@@ -37,11 +37,11 @@ func (t *Task) cancel(cause error, by canceller) {
 	t.cancelContext()
 }
 
-// CancelAll cancels all running and queued tasks with [ErrCancelled] as the cause, and does not wait
-// for them. The manager still accepts tasks.
+// CancelAll cancels all running and queued tasks with [ErrCancelled] as the cause, and does not
+// wait for them. The manager still accepts tasks.
 func (m *Manager) CancelAll() {
-	// All are marked in one critical section, so no queued task starts in the slot of a task that was
-	// just cancelled.
+	// All are marked in one critical section, so no queued task starts in the slot of a task that
+	// was just cancelled.
 	m.mu.Lock()
 	tasks := m.unfinished()
 	for _, t := range tasks {

@@ -44,8 +44,8 @@ func (c *runContext) made() *stdContext {
 	return nil
 }
 
-// standard returns the standard context, and makes it if there is none. It holds no lock, because it
-// may call user code: of two that are made at once, one is thrown away.
+// standard returns the standard context, and makes it if there is none. It holds no lock, because
+// it may call user code: of two that are made at once, one is thrown away.
 func (c *runContext) standard() *stdContext {
 	for {
 		before := c.std.Load()

@@ -19,15 +19,15 @@
 // [Manager.Go] returns a [Task], a handle: use it to wait for the task, cancel it, or read its
 // outcome. You may ignore it: errors, panics and refusals are logged.
 //
-// [Manager.Close] cancels running and queued tasks. [Manager.Shutdown] first lets them finish, for as
-// long as a deploy allows.
+// [Manager.Close] cancels running and queued tasks. [Manager.Shutdown] first lets them finish, for
+// as long as a deploy allows.
 //
 // A [Group] starts tasks that belong together and waits for them. A [Keyed] runs the tasks of one
 // key in order. [WithLimit] bounds how many tasks run and how many are queued.
 //
-// The files example_patterns_test.go and example_service_test.go have patterns: a fan-out with results, a
-// loop, delayed work, a webhook sender with retries, a 202 with a handle, a limit for each tenant, an
-// audit log, and several managers in one shutdown.
+// The files example_patterns_test.go and example_service_test.go have patterns: a fan-out with
+// results, a loop, delayed work, a webhook sender with retries, a 202 with a handle, a limit for
+// each tenant, an audit log, and several managers in one shutdown.
 //
 // # Middleware
 //
@@ -36,8 +36,8 @@
 //
 //	core.New(core.WithMiddleware(otelmw.New(), retry))
 //
-// A [Middleware] has hooks for the start of a task (before Go returns), for its run and its end, and
-// for tasks that were refused or abandoned. [MiddlewareFunc] makes one that only wraps the run.
+// A [Middleware] has hooks for the start of a task (before Go returns), for its run and its end,
+// and for tasks that were refused or abandoned. [MiddlewareFunc] makes one that only wraps the run.
 //
 // # Concurrency
 //
@@ -45,9 +45,9 @@
 // LogValue methods run, so they may call the manager. But do not call [Manager.Wait], Shutdown or
 // Close from a task, a hook or a log handler: the call would wait for itself.
 //
-// A manager starts goroutines only to run tasks and, for a short time, to log, to cancel contexts or
-// to call Abandoned hooks. After a task, its goroutine runs the next ready task, or exits if there
-// is none.
+// A manager starts goroutines only to run tasks and, for a short time, to log, to cancel contexts
+// or to call Abandoned hooks. After a task, its goroutine runs the next ready task, or exits if
+// there is none.
 //
 // Go cannot kill a goroutine: a Func that ignores its context keeps running. Five seconds after the
 // cancel or the timeout, the manager logs the task once, with its stack if possible, and counts it
@@ -95,8 +95,8 @@
 //
 // # Testing
 //
-// Package coretest has a manager for tests, and a Recorder of started and refused tasks. In a bubble
-// of [testing/synctest] timeouts are exact. [NewTask] makes a task for testing a middleware.
+// Package coretest has a manager for tests, and a Recorder of started and refused tasks. In a
+// bubble of [testing/synctest] timeouts are exact. [NewTask] makes a task for testing a middleware.
 //
 // # Other engines
 //

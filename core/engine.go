@@ -12,12 +12,12 @@ import (
 // for example. The engine decides when and where a task runs. The chain gives it the hooks.
 //
 // To store a task, the engine calls Spawn, stores the task with what a middleware put into the
-// returned context (its trace, for example), and calls Enqueued, or Refused if it could not store it.
-// To run it, in the same process or another one, the engine makes a new Task for each
-// attempt with [NewAttempt] and calls Run.
+// returned context (its trace, for example), and calls Enqueued, or Refused if it could not store
+// it. To run it, in the same process or another one, the engine makes a new Task for each attempt
+// with [NewAttempt] and calls Run.
 //
-// Its methods are safe for concurrent use. A panic in a hook other than Spawn is recovered and logged
-// to [slog.Default].
+// Its methods are safe for concurrent use. A panic in a hook other than Spawn is recovered and
+// logged to [slog.Default].
 type Chain struct {
 	config
 	handler Handler
@@ -30,9 +30,9 @@ func NewChain(mw ...Middleware) *Chain {
 	return c
 }
 
-// Spawn gives t the attributes of [ContextWithAttrs] in ctx, which come before its own, and calls the
-// Spawn hooks. It returns their context, which has the values of ctx but not its cancellation. If a
-// hook panics, err is a [*PanicError], and the engine calls Refused with it.
+// Spawn gives t the attributes of [ContextWithAttrs] in ctx, which come before its own, and calls
+// the Spawn hooks. It returns their context, which has the values of ctx but not its cancellation.
+// If a hook panics, err is a [*PanicError], and the engine calls Refused with it.
 //
 // Call Spawn at most once for a task, and before any other method of Chain.
 func (c *Chain) Spawn(ctx context.Context, t *Task) (spawned context.Context, err error) {
@@ -42,16 +42,16 @@ func (c *Chain) Spawn(ctx context.Context, t *Task) (spawned context.Context, er
 	return r.values, r.skip
 }
 
-// Enqueued gives t the ID under which the engine has stored it, 0 if it has none, and calls the Enqueued
-// hooks. The attempts are tasks of their own, with the same ID. ctx is what Spawn returned. Do not call
-// it for a task that Run gets: that one ends here.
+// Enqueued gives t the ID under which the engine has stored it, 0 if it has none, and calls the
+// Enqueued hooks. The attempts are tasks of their own, with the same ID. ctx is what Spawn
+// returned. Do not call it for a task that Run gets: that one ends here.
 func (c *Chain) Enqueued(ctx context.Context, t *Task, id uint64) {
 	t.id = id
 	c.callHooks(ctx, "Enqueued", c.enqueueds, t)
 }
 
-// Refused ends t as [Rejected] and calls the Refused hooks: the engine could not store it, because of
-// err. t's error matches err and [ErrRejected]. ctx is what Spawn returned or, if Spawn was not
+// Refused ends t as [Rejected] and calls the Refused hooks: the engine could not store it, because
+// of err. t's error matches err and [ErrRejected]. ctx is what Spawn returned or, if Spawn was not
 // called, the context of the caller.
 func (c *Chain) Refused(ctx context.Context, t *Task, err error) {
 	if !is(err, ErrRejected) {
@@ -62,16 +62,17 @@ func (c *Chain) Refused(ctx context.Context, t *Task, err error) {
 	c.callHooks(ctx, "Refused", c.refuseds, t)
 }
 
-// Run runs the chain around fn for t, made by NewTask or [NewAttempt], on the caller's goroutine. Then
-// it decides the outcome, calls the Ended hooks, closes t.Done and returns t's error. A panic becomes an
-// error, a [*PanicError]; [runtime.Goexit] ends t and the caller's goroutine.
+// Run runs the chain around fn for t, made by NewTask or [NewAttempt], on the caller's goroutine.
+// Then it decides the outcome, calls the Ended hooks, closes t.Done and returns t's error. A panic
+// becomes an error, a [*PanicError]; [runtime.Goexit] ends t and the caller's goroutine.
 //
-// The task's context has the values of ctx and ends with it. A timeout of t and [Task.Cancel] end it as
-// they do in a Manager, and the outcome is judged in the same way. An engine that has timeouts and
-// cancels of its own lets fn return an error that matches [ErrTimeout], [ErrCancelled] or [ErrShutdown],
-// or ends ctx with one of them as its cause.
+// The task's context has the values of ctx and ends with it. A timeout of t and [Task.Cancel] end
+// it as they do in a Manager, and the outcome is judged in the same way. An engine that has
+// timeouts and cancels of its own lets fn return an error that matches [ErrTimeout], [ErrCancelled]
+// or [ErrShutdown], or ends ctx with one of them as its cause.
 //
-// Run panics if ctx or fn is nil, and if t belongs to a Manager, or was refused or given to Run before.
+// Run panics if ctx or fn is nil, and if t belongs to a Manager, or was refused or given to Run
+// before.
 func (c *Chain) Run(ctx context.Context, t *Task, fn Func) error {
 	t.adopt(ctx, fn)
 	end := ending{err: ErrGoexit, outcome: Failed} // kept if the chain does not return
@@ -99,8 +100,8 @@ func (t *Task) adopt(ctx context.Context, fn Func) {
 	t.run = &run{runContext: runContext{values: ctx, cancellable: true}, task: t, fn: fn}
 }
 
-// endRun decides the outcome of t, whose chain is over, and ends it. It waits for calls of fn that a
-// middleware left behind.
+// endRun decides the outcome of t, whose chain is over, and ends it. It waits for calls of fn that
+// a middleware left behind.
 func (c *Chain) endRun(t *Task, end *ending) {
 	defer t.close() // deferred, because a hook may call runtime.Goexit
 	defer t.run.end()
@@ -125,8 +126,8 @@ type Attempt struct {
 	QueuedAt time.Time // the earliest time at which it could have started; zero: now
 }
 
-// NewAttempt returns a task for [Chain.Run]. Its CreatedAt is a.QueuedAt, so that the time it waited
-// counts as time in the queue. [WithKey], [Attached] and [UntilShutdown] have no effect.
+// NewAttempt returns a task for [Chain.Run]. Its CreatedAt is a.QueuedAt, so that the time it
+// waited counts as time in the queue. [WithKey], [Attached] and [UntilShutdown] have no effect.
 func NewAttempt(a Attempt, opts ...TaskOption) *Task {
 	t := NewTask(a.Name, opts...)
 	t.id = a.ID

@@ -32,12 +32,12 @@ var (
 )
 
 // ErrHandedOver is matched by the error of a task whose work a middleware gave to something that
-// outlives the process, such as a job queue. If a shutdown had cancelled the task, it does not count
-// as lost.
+// outlives the process, such as a job queue. If a shutdown had cancelled the task, it does not
+// count as lost.
 var ErrHandedOver = errors.New("afterspan: task handed over")
 
-// ErrGoexit is the error of a task that [runtime.Goexit] ended, as t.FailNow of package testing does.
-// The deferred calls of the middlewares have run.
+// ErrGoexit is the error of a task that [runtime.Goexit] ended, as t.FailNow of package testing
+// does. The deferred calls of the middlewares have run.
 var ErrGoexit = errors.New("afterspan: task called runtime.Goexit")
 
 // errGroupCancelled is the cause after Group.Cancel.

@@ -6,8 +6,8 @@ import (
 )
 
 // A Group starts tasks that belong together, such as those of one request, in a manager that others
-// use as well. Make one with [Manager.Group]. Its methods are safe for concurrent use; a task of the
-// group may start further ones.
+// use as well. Make one with [Manager.Group]. Its methods are safe for concurrent use; a task of
+// the group may start further ones.
 type Group struct {
 	manager *Manager
 	ctx     context.Context

@@ -149,8 +149,9 @@ func (t *Task) logContext() context.Context {
 	return t.innermost()
 }
 
-// innermost returns the context of the latest call of the Func. If there was none it returns that of
-// the run, and before the run begins an empty one, because the run's may still change. t.mu is held.
+// innermost returns the context of the latest call of the Func. Without a call it returns the run's
+// context, and before the run begins an empty one, because the run's may still change. t.mu is
+// held.
 func (t *Task) innermost() context.Context {
 	switch r := t.run; {
 	case r == nil:

@@ -116,9 +116,9 @@ func (m *Manager) Stats() Stats {
 }
 
 // Wait waits until no task is running or queued, and the manager's goroutines that log, cancel
-// contexts or call hooks have ended. Then it returns nil. If ctx is done first it returns
-// ctx's error. It cancels no task, and returns no task's error. Do not call Wait from inside a task,
-// a hook or a log handler: it would wait for itself.
+// contexts or call hooks have ended. Then it returns nil. If ctx is done first it returns ctx's
+// error. It cancels no task, and returns no task's error. Do not call Wait from inside a task, a
+// hook or a log handler: it would wait for itself.
 func (m *Manager) Wait(ctx context.Context) error {
 	m.mu.Lock()
 	if m.isIdle() {
@@ -139,7 +139,8 @@ func (m *Manager) Wait(ctx context.Context) error {
 }
 
 // isIdle reports whether nothing is left to wait for: no unfinished task, no helper and, once a
-// shutdown has begun, no timer that is set and no worker that has not taken a task yet. m.mu is held.
+// shutdown has begun, no timer that is set and no worker that has not taken a task yet. m.mu is
+// held.
 func (m *Manager) isIdle() bool {
 	return m.sched.Idle() && m.helpers == 0 &&
 		(!m.sched.Draining() || m.watch.at.IsZero() && m.workers.starting == 0 && !m.refusals.isFiring())
@@ -178,8 +179,8 @@ func (m *Manager) helped() {
 	m.wakeIfIdle()
 }
 
-// SetLimit changes the limit of [WithLimit]. If the new limit has room, queued tasks start at once. A
-// lower limit stops no task; it takes effect as tasks end.
+// SetLimit changes the limit of [WithLimit]. If the new limit has room, queued tasks start at once.
+// A lower limit stops no task; it takes effect as tasks end.
 func (m *Manager) SetLimit(running, queued int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -197,8 +198,8 @@ func (m *Manager) unfinished() []*Task {
 
 type managerKey struct{}
 
-// NewContext returns a copy of ctx that carries m, for [FromContext] to find. A server can attach its
-// manager to each request, where constructors cannot take it.
+// NewContext returns a copy of ctx that carries m, for [FromContext] to find. A server can attach
+// its manager to each request, where constructors cannot take it.
 func NewContext(ctx context.Context, m *Manager) context.Context {
 	return context.WithValue(ctx, managerKey{}, m)
 }

@@ -18,12 +18,12 @@ type Func = func(ctx context.Context) error
 // slot and its Outcome is Pending.
 type Handler func(ctx context.Context, t *Task) error
 
-// A Middleware is a set of hooks around every task. Any of them may be nil. One Middleware serves all
-// tasks of a manager, so its hooks must be safe for concurrent use. Pass data of one task from Spawn
-// to Wrap as a value of the context.
+// A Middleware is a set of hooks around every task. Any of them may be nil. One Middleware serves
+// all tasks of a manager, so its hooks must be safe for concurrent use. Pass data of one task from
+// Spawn to Wrap as a value of the context.
 //
-// A panic in Spawn or in a Handler is recovered, and the task fails with a [*PanicError]. A panic in
-// another hook is recovered and logged at ERROR.
+// A panic in Spawn or in a Handler is recovered, and the task fails with a [*PanicError]. A panic
+// in another hook is recovered and logged at ERROR.
 type Middleware struct {
 	// Spawn is called once for each accepted task, before Go returns, so that the spawner's span
 	// still records.
@@ -38,20 +38,20 @@ type Middleware struct {
 	Spawn func(ctx context.Context, t *Task) context.Context
 
 	// Wrap is called once, by [New]. Its Handler is called once for each accepted task, unless a
-	// middleware outside it calls next several times (a retry) or not at all (a circuit breaker). To
-	// refuse a task, return an error that matches [ErrRejected] without calling next.
+	// middleware outside it calls next several times (a retry) or not at all (a circuit breaker).
+	// To refuse a task, return an error that matches [ErrRejected] without calling next.
 	//
 	// If an inner Handler or the Func panics, next returns a [*PanicError]. If one of them calls
 	// [runtime.Goexit], next does not return, and only deferred calls run.
 	Wrap func(next Handler) Handler
 
-	// Refused is called, before Go returns, for a task that the manager refused. t is done, and t.Err
-	// says why. ctx is the one given to Go.
+	// Refused is called, before Go returns, for a task that the manager refused. t is done, and
+	// t.Err says why. ctx is the one given to Go.
 	Refused func(ctx context.Context, t *Task)
 
 	// Ended is called once for each accepted task, on the task's goroutine: after its chain, when
-	// t.Outcome and t.Err are decided, and before Done is closed. ctx is the context of the last call
-	// of the Func or, if there was none, of the run. It may be cancelled.
+	// t.Outcome and t.Err are decided, and before Done is closed. ctx is the context of the last
+	// call of the Func or, if there was none, of the run. It may be cancelled.
 	Ended func(ctx context.Context, t *Task)
 
 	// Abandoned is called for each task that is still running when a Shutdown or Close runs out of
@@ -59,13 +59,14 @@ type Middleware struct {
 	// called once for a task, however often Shutdown or Close is called, and not for a task
 	// cancelled in the queue.
 	//
-	// The hooks run one after another, for at most 20 ms together. ctx has the values of the run, or
-	// none if the run has not begun. It is done after the 20 ms, and then no further hook is called.
+	// The hooks run one after another, for at most 20 ms together. ctx has the values of the run,
+	// or none if the run has not begun. It is done after the 20 ms, and then no further hook is
+	// called.
 	Abandoned func(ctx context.Context, t *Task)
 
-	// Enqueued is called for a task that an engine other than Manager has stored, to run it later and
-	// maybe in another process: see [Chain.Enqueued]. No other hook is called for t after that. ctx is
-	// what the Spawns returned. A Manager never calls it.
+	// Enqueued is called for a task that an engine other than Manager has stored, to run it later
+	// and maybe in another process: see [Chain.Enqueued]. No other hook is called for t after that.
+	// ctx is what the Spawns returned. A Manager never calls it.
 	Enqueued func(ctx context.Context, t *Task)
 }
 

@@ -83,12 +83,12 @@ func WithCancelGrace(d time.Duration) Option {
 	return func(c *config) { c.cancelGrace = max(d, 0) }
 }
 
-// WithLimit limits how many tasks run at a time, and how many more may be queued. A queued task holds
-// no goroutine. Queued tasks start in order; a task [WithKey] takes its place in that order when its
-// turn comes.
+// WithLimit limits how many tasks run at a time, and how many more may be queued. A queued task
+// holds no goroutine. Queued tasks start in order; a task [WithKey] takes its place in that order
+// when its turn comes.
 //
-// running <= 0 means no limit, the default. queued is 0 for no queue and < 0 for an unlimited one. A
-// task without room is refused with [ErrFull]. With [WithBlocking], Go waits for room instead.
+// running <= 0 means no limit, the default. queued is 0 for no queue and < 0 for an unlimited one.
+// A task without room is refused with [ErrFull]. With [WithBlocking], Go waits for room instead.
 //
 // A task that starts another task in the same manager and waits for it keeps its slot meanwhile. If
 // such tasks hold all slots, no inner task starts until an outer one times out or is cancelled.
@@ -98,8 +98,9 @@ func WithLimit(running, queued int) Option {
 	return func(c *config) { c.maxRunning, c.maxQueued = running, queued }
 }
 
-// WithBlocking makes [Manager.Go] wait for room until its ctx is done. If ctx is done first, the task
-// is refused with an error that matches both [ErrFull] and ctx's error. The default is not to wait.
+// WithBlocking makes [Manager.Go] wait for room until its ctx is done. If ctx is done first, the
+// task is refused with an error that matches both [ErrFull] and ctx's error. The default is not to
+// wait.
 //
 // Go never waits if ctx comes from a task of the same manager, directly or through other tasks,
 // even if that task has ended: Go could wait for room that a task above it holds. The new task is
@@ -150,9 +151,9 @@ func WithTimeout(d time.Duration) TaskOption {
 	return func(o *taskOptions) { o.timeout = max(d, 0) }
 }
 
-// UntilShutdown cancels the task, with [ErrShutdown] as the cause, when a shutdown begins instead of
-// after the drain. Use it for loops and pollers, which never end by themselves. Such a task does not
-// count as lost: if only such tasks were cancelled, the status of the shutdown is "completed".
+// UntilShutdown cancels the task, with [ErrShutdown] as the cause, when a shutdown begins instead
+// of after the drain. Use it for loops and pollers, which never end by themselves. Such a task does
+// not count as lost: if only such tasks were cancelled, the status of the shutdown is "completed".
 func UntilShutdown() TaskOption {
 	return func(o *taskOptions) { o.untilShutdown = true }
 }
@@ -186,9 +187,10 @@ type Keyed struct {
 	Blocking bool
 }
 
-// WithKey queues the task behind earlier unfinished tasks with the same key of the same k. It starts
-// once fewer than k.Running of them (one, if that is 0 or less) have a slot or wait for one, and the
-// manager has a slot. The last WithKey counts. Without WithKey a task has no key. A nil k panics.
+// WithKey queues the task behind earlier unfinished tasks with the same key of the same k. It
+// starts once fewer than k.Running of them (one, if that is 0 or less) have a slot or wait for one,
+// and the manager has a slot. The last WithKey counts. Without WithKey a task has no key. A nil k
+// panics.
 func WithKey(k *Keyed, key string) TaskOption {
 	if k == nil {
 		panic("afterspan: WithKey: the Keyed is nil")

@@ -47,8 +47,8 @@ func (o Outcome) String() string {
 //
 // The error of a context that a middleware derived is an ordinary error.
 //
-// For a task of no manager (see [NewTask], [NewAttempt]), an error that matches [ErrTimeout] is also
-// TimedOut, and one that matches [ErrCancelled] or [ErrShutdown] is Cancelled.
+// For a task of no manager (see [NewTask], [NewAttempt]), an error that matches [ErrTimeout] is
+// also TimedOut, and one that matches [ErrCancelled] or [ErrShutdown] is Cancelled.
 func (t *Task) OutcomeOf(err error) Outcome {
 	t.mu.Lock()
 	seen := t.evidence()
@@ -141,8 +141,8 @@ func (t *Task) stateFor(seen evidence, err error) (mayReject bool, cause error) 
 	return !calls.called, cause
 }
 
-// cancelledBy returns what cancelled the run's context: ErrTimeout, ErrCancelled, ErrShutdown or the
-// cause of the context that the task is attached to. It returns nil if nothing did, or only a
+// cancelledBy returns what cancelled the run's context: ErrTimeout, ErrCancelled, ErrShutdown or
+// the cause of the context that the task is attached to. It returns nil if nothing did, or only a
 // context that a Spawn returned.
 func (r *run) cancelledBy() error {
 	std := r.made()
@@ -170,9 +170,9 @@ func (t *Task) cancelCause() error {
 	return t.cause
 }
 
-// isSince reports whether err comes from the end of the context, with that cause, after the Func had
-// returned fnErr. If fnErr looks like a context error itself, as a network timeout does, err counts
-// only if it does not wrap fnErr, or if it contains cause and fnErr does not.
+// isSince reports whether err comes from the end of the context, with that cause, after the Func
+// had returned fnErr. If fnErr looks like a context error itself, as a network timeout does, err
+// counts only if it does not wrap fnErr, or if it contains cause and fnErr does not.
 func isSince(err, fnErr, cause error) bool {
 	switch {
 	case !isOwn(err, cause):
@@ -201,8 +201,8 @@ func isSame(err, fnErr error) bool {
 	return !reflect.ValueOf(fnErr).Comparable() || is(err, fnErr)
 }
 
-// causeNamed returns why a task that does not run was cancelled: by Cancel, or by the cause that err
-// matches.
+// causeNamed returns why a task that does not run was cancelled: by Cancel, or by the cause that
+// err matches.
 func (t *Task) causeNamed(err error) error {
 	if cause := t.cancelCause(); cause != nil {
 		return cause

@@ -22,7 +22,8 @@ type PanicError struct {
 // itself, or that another goroutine writes, could end the process.
 func (e *PanicError) Error() string { return "panic: " + panicText(e.Value) }
 
-// panicText never panics. It never follows a value into maps, slices, structs or pointers by itself.
+// panicText never panics. It never follows a value into maps, slices, structs or pointers by
+// itself.
 func panicText(value any) (text string) {
 	defer func() {
 		if recover() != nil { // a method of the user's

@@ -77,8 +77,8 @@ func (m *Manager) logSuppressed(suppressed uint64) {
 	})
 }
 
-// flushOnTimer logs how many refusals were suppressed, on the goroutine of a timer. A shutdown waits
-// for it.
+// flushOnTimer logs how many refusals were suppressed, on the goroutine of a timer. A shutdown
+// waits for it.
 func (m *Manager) flushOnTimer() {
 	m.mu.Lock()
 	m.helpers++

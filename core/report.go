@@ -14,8 +14,8 @@ import (
 // initial + spawned = completed + failed + cancelled + timed_out + rejected + remaining.
 type ShutdownStats struct {
 	// Status is "timeout" if tasks remain, "cancelled" if the shutdown cancelled tasks (other than
-	// those UntilShutdown) that did not complete and were not handed over, else "completed". It is "already_shutdown" for
-	// every call but the first.
+	// those UntilShutdown) that did not complete and were not handed over, else "completed". It is
+	// "already_shutdown" for every call but the first.
 	Status string `json:"status"`
 
 	InitialTasks   int           `json:"initial_tasks"` // running or queued when the shutdown began
@@ -164,8 +164,8 @@ func (s ShutdownStats) attrs() []slog.Attr {
 // logTime limits the lines about tasks that have not ended.
 const logTime = time.Second
 
-// logLeftOver logs tasks that have not ended: up to maxNamed, and for logTime at most. It does so on a
-// goroutine of its own, because a LogValue may wait for what the task does not give back.
+// logLeftOver logs tasks that have not ended: up to maxNamed, and for logTime at most. It does so
+// on a goroutine of its own, because a LogValue may wait for what the task does not give back.
 func (m *Manager) logLeftOver(a account) {
 	left := a.left
 	for _, s := range a.lost {

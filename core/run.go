@@ -55,8 +55,8 @@ func (r *run) Value(key any) any {
 // String keeps fmt from reading fields that another goroutine may write.
 func (r *run) String() string { return fmt.Sprintf("core.Task(%v)", r.task) }
 
-// runTask runs t to its end on a worker's goroutine. It returns the next task for that goroutine, or
-// nil.
+// runTask runs t to its end on a worker's goroutine. It returns the next task for that goroutine,
+// or nil.
 //
 // endTask gets the address of t, so that t is in memory and a traceback shows it; see taskFrame.
 func (m *Manager) runTask(t *Task) (next *Task) {
@@ -155,7 +155,8 @@ func (m *Manager) decide(t *Task, end *ending) {
 	m.conclude(t, end)
 }
 
-// conclude decides the outcome and logs it. It calls user code: the error's methods and log handlers.
+// conclude decides the outcome and logs it. It calls user code: the error's methods and log
+// handlers.
 func (m *Manager) conclude(t *Task, end *ending) {
 	seen, ctx := t.closeCalls()
 	end.ctx = ctx

@@ -41,8 +41,8 @@ const abandonTime = 20 * time.Millisecond
 // A later call only waits, until its own ctx is done, and returns the figures at that time.
 //
 // Shut the manager down before the tracer provider, or the last spans are lost. Give the provider a
-// timeout of its own: a task that does not stop uses up all of ctx. Do not call Shutdown from inside
-// a task, a hook or a log handler: it would wait for itself.
+// timeout of its own: a task that does not stop uses up all of ctx. Do not call Shutdown from
+// inside a task, a hook or a log handler: it would wait for itself.
 func (m *Manager) Shutdown(ctx context.Context) (ShutdownStats, error) {
 	if ctx == nil {
 		panic("afterspan: Shutdown: ctx is nil")
@@ -57,7 +57,8 @@ func (m *Manager) Shutdown(ctx context.Context) (ShutdownStats, error) {
 // Close cancels all running and queued tasks and waits for them, at most for the time of
 // [WithShutdownTimeout]. It cuts short a Shutdown that is draining. If a task, a hook or a log
 // handler is still running, the error is a [*ShutdownError] that names the tasks. Close may be
-// called again. Do not call it from inside a task, a hook or a log handler: it would wait for itself.
+// called again. Do not call it from inside a task, a hook or a log handler: it would wait for
+// itself.
 func (m *Manager) Close() error {
 	a := m.stop(context.Background(), false)
 	if a.idle {
@@ -66,7 +67,8 @@ func (m *Manager) Close() error {
 	return a.shutdownError().withoutEnded()
 }
 
-// stop is Shutdown and Close. For Shutdown it drains. Then it cancels what is left, and waits for it.
+// stop implements Shutdown and Close: it drains, for Shutdown only, cancels the tasks that are
+// left, and waits for them.
 func (m *Manager) stop(ctx context.Context, drains bool) account {
 	began := time.Now()
 	if _, bounded := ctx.Deadline(); !bounded {
@@ -101,8 +103,8 @@ func (m *Manager) endShutdown() {
 	m.shutdown.calls--
 }
 
-// beginShutdown makes the manager refuse new tasks, and cancels the tasks that are UntilShutdown. It
-// reports whether this is the first Shutdown or Close, and whether a task is unfinished.
+// beginShutdown makes the manager refuse new tasks, and cancels the tasks that are UntilShutdown.
+// It reports whether this is the first Shutdown or Close, and whether a task is unfinished.
 func (m *Manager) beginShutdown(drains bool) (first, work bool) {
 	m.mu.Lock()
 	s := &m.shutdown
@@ -200,8 +202,8 @@ func (m *Manager) givesUp() bool {
 	return m.sched.Closed() && m.shutdown.calls == 1
 }
 
-// takeLostLine reports whether t, which was cancelled for that cause, is logged by name as work that
-// a Shutdown did not let finish. If so it counts the line.
+// takeLostLine reports whether t, which was cancelled for that cause, is logged by name as work
+// that a Shutdown did not let finish. If so it counts the line.
 func (m *Manager) takeLostLine(t *Task, cause error) bool {
 	if cause != ErrShutdown || t.options.untilShutdown || t.isByContext(cause) {
 		return false

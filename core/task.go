@@ -14,7 +14,8 @@ import (
 // A Task is a handle on one piece of background work. Its methods are safe for concurrent use. You
 // may keep it: after the end of the work it does not hold the request's context.
 type Task struct {
-	// Set before the first hook is called, and constant from then on. options.group goes at the end.
+	// Set before the first hook is called, and constant from then on. options.group goes at the
+	// end.
 	id      uint64
 	name    string
 	manager *Manager // nil if made by NewTask or NewAttempt
@@ -30,8 +31,8 @@ type Task struct {
 	byShutdown bool  // the shutdown cancelled it
 	nextReady  *Task // see workers
 
-	// mu guards the fields below. The goroutine that prepares or runs the task reads run without it,
-	// and so does the holder of manager.mu while the task waits for room.
+	// mu guards the fields below. The goroutine that prepares or runs the task reads run without
+	// it, and so does the holder of manager.mu while the task waits for room.
 	mu          sync.Mutex
 	run         *run      // from Go, or Chain.Run, to the end
 	started     time.Time // zero: its run has not begun, or the task is skipped
@@ -50,9 +51,9 @@ type Task struct {
 
 var closedChan = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
-// NewTask returns a task that belongs to no [Manager], for testing a middleware or for an engine (see
-// [Chain]). Its ID is 0. Until [Chain.Run] runs it, it does not start, and Cancel only changes what
-// [Task.OutcomeOf] returns.
+// NewTask returns a task that belongs to no [Manager], for testing a middleware or for an engine
+// (see [Chain]). Its ID is 0. Until [Chain.Run] runs it, it does not start, and Cancel only changes
+// what [Task.OutcomeOf] returns.
 func NewTask(name string, opts ...TaskOption) *Task {
 	return newTask(name, nil, nil, opts)
 }
@@ -71,8 +72,8 @@ func newTask(name string, attrs []slog.Attr, defaults, opts []TaskOption) *Task 
 }
 
 // ID returns the task's number, counted from 1 by its manager in the order of acceptance. It is 0
-// for a task that the manager refused and for one made by [NewTask]. The ID of a task of another engine
-// is the one that [NewAttempt] or [Chain.Enqueued] was given.
+// for a task that the manager refused and for one made by [NewTask]. The ID of a task of another
+// engine is the one that [NewAttempt] or [Chain.Enqueued] was given.
 func (t *Task) ID() uint64 { return t.id }
 
 // Name returns the name given to [Manager.Go], or "background_task" if that was empty.
@@ -89,8 +90,8 @@ func (t *Task) Timeout() time.Duration { return t.options.timeout }
 // time has a monotonic reading.
 func (t *Task) CreatedAt() time.Time { return t.created }
 
-// StartedAt returns when the run began, with a monotonic reading. It is zero before that. It
-// stays zero if the Func was skipped: the task was cancelled in the queue, or the context that it is
+// StartedAt returns when the run began, with a monotonic reading. It is zero before that. It stays
+// zero if the Func was skipped: the task was cancelled in the queue, or the context that it is
 // attached to ended before its run began.
 func (t *Task) StartedAt() time.Time {
 	t.mu.Lock()
@@ -113,9 +114,9 @@ func (t *Task) Done() <-chan struct{} {
 	return t.done
 }
 
-// Err returns the task's error: nil until the outcome is decided, and nil for a completed task. Else
-// it is the error that the chain returned, a [*PanicError] or [ErrGoexit]. The error of a refused
-// task matches [ErrRejected]. That of a task cancelled in the queue is the cause, unless a
+// Err returns the task's error: nil until the outcome is decided, and nil for a completed task.
+// Else it is the error that the chain returned, a [*PanicError] or [ErrGoexit]. The error of a
+// refused task matches [ErrRejected]. That of a task cancelled in the queue is the cause, unless a
 // middleware returned another one.
 func (t *Task) Err() error {
 	t.mu.Lock()

@@ -18,23 +18,24 @@ type Inserter interface {
 	InsertMany(ctx context.Context, jobs []river.InsertManyParams) ([]*rivertype.JobInsertResult, error)
 }
 
-// How many jobs one insert may have: at first, and after inserts that succeeded. An insert that runs out of
-// time inserts none of them.
+// How many jobs one insert may have: at first, and after inserts that succeeded. An insert that
+// runs out of time inserts none of them.
 const (
 	firstBatch = 200
 	maxBatch   = 2000
 )
 
-// A batcher inserts jobs that many tasks hand over at once. While one insert is under way, the other tasks
-// wait, and the next insert takes as many of them as size allows.
+// A batcher inserts jobs that many tasks hand over at once. While one insert is under way, the
+// other tasks wait, and the next insert takes as many of them as size allows.
 type batcher struct {
 	client Inserter
 
 	mu      sync.Mutex // guards waiting
 	waiting []*request // oldest first
 
-	// inserting is held by the task that inserts. It guards size and the results of the requests. It is not
-	// a mutex, because testing/synctest does not treat a goroutine that waits for one as idle.
+	// inserting is held by the task that inserts. It guards size and the results of the requests.
+	// It is not a mutex, because testing/synctest does not treat a goroutine that waits for one as
+	// idle.
 	inserting chan struct{}
 	size      int // how many jobs the next insert may have
 }
@@ -81,9 +82,9 @@ func (b *batcher) insertWaiting() {
 	}
 }
 
-// insertPart inserts part of a batch that could not be inserted. It halves the batch until it has found
-// one job that cannot be inserted. The jobs that were not tried meanwhile wait for the next batch. Jobs that may
-// be in the database are not tried again.
+// insertPart inserts part of a batch that could not be inserted. It halves the batch until it has
+// found one job that cannot be inserted. The jobs that were not tried meanwhile wait for the next
+// batch. Jobs that may be in the database are not tried again.
 func (b *batcher) insertPart(ctx context.Context, batch []*request) {
 	for len(batch) > 1 && !mayHaveInserted(batch[0].err) {
 		first, second := batch[:len(batch)/2], batch[len(batch)/2:]
@@ -134,8 +135,8 @@ func (b *batcher) insertAll(ctx context.Context, batch []*request) (inserted boo
 	return err == nil
 }
 
-// call calls the client on a goroutine of its own, so that a panic or runtime.Goexit of arguments or
-// hooks does not end the task that inserts for all.
+// call calls the client on a goroutine of its own, so that a panic or runtime.Goexit of arguments
+// or hooks does not end the task that inserts for all.
 func (b *batcher) call(ctx context.Context, jobs []river.InsertManyParams) error {
 	err := errNotInserted // kept if the client calls runtime.Goexit
 	returned := make(chan struct{})

@@ -22,8 +22,8 @@ func Go[T river.JobArgs](
 	return m.Go(ctx, args.Kind(), run, opts...)
 }
 
-// WorkFunc returns a worker that calls fn with the arguments of the job. Its timeout and its retries
-// are those of the client. To set them, embed it:
+// WorkFunc returns a worker that calls fn with the arguments of the job. Its timeout and its
+// retries are those of the client. To set them, embed it:
 //
 //	type receiptWorker struct{ river.Worker[ReceiptArgs] }
 //
@@ -34,8 +34,8 @@ func WorkFunc[T river.JobArgs](fn func(context.Context, T) error) river.Worker[T
 	return river.WorkFunc(func(ctx context.Context, job *river.Job[T]) error { return fn(ctx, job.Args) })
 }
 
-// A claim carries the arguments of a task from Go to Handover, in the context. fn does not see it. A
-// middleware does, and can start tasks with that context, so the first task claims it.
+// A claim carries the arguments of a task from Go to Handover, in the context. fn does not see it.
+// A middleware does, and can start tasks with that context, so the first task claims it.
 type claim struct {
 	args     river.JobArgs
 	task     atomic.Pointer[core.Task]
@@ -44,7 +44,8 @@ type claim struct {
 
 type claimKey struct{}
 
-// withoutClaim hides the claim of ctx, so that tasks of any manager that fn starts do not inherit it.
+// withoutClaim hides the claim of ctx, so that tasks of any manager that fn starts do not inherit
+// it.
 func withoutClaim(ctx context.Context) context.Context {
 	return context.WithValue(ctx, claimKey{}, (*claim)(nil))
 }

@@ -12,31 +12,33 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// Handover returns a middleware for a [core.Manager]. It inserts tasks started with [Go] as jobs if a
-// shutdown cancels them, running or queued. Another process then does the work. Put Handover
+// Handover returns a middleware for a [core.Manager]. It inserts tasks started with [Go] as jobs if
+// a shutdown cancels them, running or queued. Another process then does the work. Put Handover
 // inside otelmw, so that the spans say so:
 //
 //	core.New(core.WithMiddleware(otelmw.New(), riverq.Handover(client)))
 //
-// A task that was handed over has the outcome cancelled, and its error matches [core.ErrHandedOver]. It does not
-// count as lost: [core.ShutdownStats].HandedOver counts it. The job carries the task's trace and attributes:
-// its span links to the same spawner.
+// A task that was handed over has the outcome cancelled, and its error matches
+// [core.ErrHandedOver]. It does not count as lost: [core.ShutdownStats].HandedOver counts it. The
+// job carries the task's trace and attributes: its span links to the same spawner.
 //
-// One insert takes many jobs. If it fails because of one of them, the others are inserted all the same. If the
-// network fails, or time runs out, it is not repeated: its tasks count as lost, although their jobs may be
-// there. A lost task's error says why, and the shutdown names it. A task that was interrupted runs again from its
-// beginning: like that of every job, its work must be safe to do twice.
+// One insert takes many jobs. If it fails because of one of them, the others are inserted all the
+// same. If the network fails, or time runs out, it is not repeated: its tasks count as lost,
+// although their jobs may be there. A lost task's error says why, and the shutdown names it. A task
+// that was interrupted runs again from its beginning: like that of every job, its work must be safe
+// to do twice.
 //
 // Handover does nothing for a task that ignores its context: it is named as remaining at the end of
-// the shutdown. It does nothing for one that panicked or timed out either. It also makes a job of a task
-// with [core.UntilShutdown]: do not start loops with Go.
+// the shutdown. It does nothing for one that panicked or timed out either. It also makes a job of a
+// task with [core.UntilShutdown]: do not start loops with Go.
 //
-// The queue, the priority and the attempts of the job come from the InsertOpts method of args, or else
-// from the client. Values of the task's context are not kept: River's hooks and middlewares of inserts do
-// not see them, and neither does the worker. The order of a [core.Keyed] is not kept either.
+// The queue, the priority and the attempts of the job come from the InsertOpts method of args, or
+// else from the client. Values of the task's context are not kept: River's hooks and middlewares of
+// inserts do not see them, and neither does the worker. The order of a [core.Keyed] is not kept
+// either.
 //
-// The client only inserts. It needs no queues and no workers, and must be usable until the manager has
-// shut down. If it has a [Plugin], the plugin leaves these jobs alone.
+// The client only inserts. It needs no queues and no workers, and must be usable until the manager
+// has shut down. If it has a [Plugin], the plugin leaves these jobs alone.
 func Handover(client Inserter, opts ...Option) core.Middleware {
 	if v := reflect.ValueOf(client); client == nil || v.Kind() == reflect.Pointer && v.IsNil() {
 		panic("afterspan: riverq.Handover: client is nil")
@@ -63,7 +65,8 @@ func (h *handover) onSpawn(ctx context.Context, t *core.Task) context.Context {
 	return ctx
 }
 
-// wrap is the Wrap hook. After the insert, a retry outside does not run the task again: it is the job's now.
+// wrap is the Wrap hook. After the insert, a retry outside does not run the task again: it is the
+// job's now.
 func (h *handover) wrap(next core.Handler) core.Handler {
 	return func(ctx context.Context, t *core.Task) error {
 		c := claimOf(ctx, t)

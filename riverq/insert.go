@@ -12,11 +12,12 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// errNotInserted is the error of tasks whose insert called runtime.Goexit, or in a Plugin also panicked.
+// errNotInserted is the error of tasks whose insert called runtime.Goexit, or in a Plugin also
+// panicked.
 var errNotInserted = errors.New("afterspan: the insert did not return")
 
-// A spawn is a task that stands for jobs which are being inserted: one job, or those of one kind in a
-// large batch.
+// A spawn is a task that stands for jobs which are being inserted: one job, or those of one kind in
+// a large batch.
 type spawn struct {
 	task *core.Task
 	ctx  context.Context // what the Spawns returned

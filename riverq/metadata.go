@@ -17,13 +17,13 @@ import (
 	"github.com/afterspan/afterspan/otelmw"
 )
 
-// The metadata of a job is a JSON object of its row. At its top level are traceparent, tracestate and
-// baggage, where other software that knows W3C Trace Context looks for them, and the fields that only otelmw
-// reads. The attributes are in an object of our own.
+// The metadata of a job is a JSON object of its row. At its top level are traceparent, tracestate
+// and baggage, where other software that knows W3C Trace Context looks for them, and the fields
+// that only otelmw reads. The attributes are in an object of our own.
 const attrsPath = "afterspan.attrs"
 
-// maxAttrs limits the attributes in the metadata, in bytes of JSON. When they are read they may be larger:
-// PostgreSQL puts spaces between the values.
+// maxAttrs limits the attributes in the metadata, in bytes of JSON. When they are read they may be
+// larger: PostgreSQL puts spaces between the values.
 const (
 	maxAttrs     = 8 << 10
 	maxAttrsRead = 2 * maxAttrs
@@ -60,14 +60,14 @@ func (c *carrier) Keys() (keys []string) {
 	return keys
 }
 
-// isObject reports whether something can be added to the metadata. If it is not valid JSON, River or
-// the database will say so.
+// isObject reports whether something can be added to the metadata. If it is not valid JSON, River
+// or the database will say so.
 func (c *carrier) isObject() bool {
 	return gjson.ValidBytes(c.json) && gjson.ParseBytes(c.json).IsObject()
 }
 
-// inject returns metadata with the trace of ctx and the attributes of t added. ctx is what the Spawns of t
-// returned. metadata itself is not changed: other jobs may share it.
+// inject returns metadata with the trace of ctx and the attributes of t added. ctx is what the
+// Spawns of t returned. metadata itself is not changed: other jobs may share it.
 func (o *options) inject(ctx context.Context, t *core.Task, metadata []byte) []byte {
 	if len(metadata) == 0 {
 		metadata = []byte("{}")
@@ -105,8 +105,8 @@ func hasTrace(metadata []byte) bool {
 	return trace.SpanContextFromContext(ctx).IsValid()
 }
 
-// addAttrsOf returns metadata with the attributes that a task started with ctx would have, unless it has
-// attributes already.
+// addAttrsOf returns metadata with the attributes that a task started with ctx would have, unless
+// it has attributes already.
 func addAttrsOf(ctx context.Context, metadata []byte) []byte {
 	if gjson.GetBytes(metadata, attrsPath).Exists() {
 		return metadata
@@ -158,9 +158,9 @@ func encodeAttrs(t *core.Task) string {
 	return "{" + kept.String()[1:] + "}"
 }
 
-// withoutEndedSpan returns ctx without its span if that has ended: it is a span of the context given to Start,
-// of which a job without a trace is no part. A span that a middleware outside, such as otelriver's, began for
-// the job still records, or is not sampled.
+// withoutEndedSpan returns ctx without its span if that has ended: it is a span of the context
+// given to Start, of which a job without a trace is no part. A span that a middleware outside, such
+// as otelriver's, began for the job still records, or is not sampled.
 func withoutEndedSpan(ctx context.Context) context.Context {
 	span := trace.SpanFromContext(ctx)
 	sc := span.SpanContext()
@@ -170,8 +170,8 @@ func withoutEndedSpan(ctx context.Context) context.Context {
 	return trace.ContextWithSpanContext(ctx, trace.SpanContext{})
 }
 
-// storedAttrs returns the attributes in the metadata. If they are too large, a user of River wrote them, and there
-// are none. A group river is left out, because the job has its own.
+// storedAttrs returns the attributes in the metadata. If they are too large, a user of River wrote
+// them, and there are none. A group river is left out, because the job has its own.
 func storedAttrs(metadata []byte) []slog.Attr {
 	stored := gjson.GetBytes(metadata, attrsPath)
 	if len(stored.Raw) > maxAttrsRead {

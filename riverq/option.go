@@ -32,9 +32,9 @@ func WithMiddleware(mw ...core.Middleware) Option {
 	}
 }
 
-// WithBatchSpawns sets how many jobs a batch may have for each job to get a Spawn, and so a span, of
-// its own. In a larger batch, all jobs of one kind share a Spawn. The default is 100; 0 or less means that
-// they always share. For New.
+// WithBatchSpawns sets how many jobs a batch may have for each job to get a Spawn, and so a span,
+// of its own. In a larger batch, all jobs of one kind share a Spawn. The default is 100; 0 or less
+// means that they always share. For New.
 func WithBatchSpawns(n int) Option {
 	return func(o *options) {
 		o.note("WithBatchSpawns")
@@ -43,16 +43,17 @@ func WithBatchSpawns(n int) Option {
 }
 
 // WithBaggage lets OpenTelemetry baggage travel with the jobs: it is stored in their metadata, and
-// restored for their run. By default it does not travel, because everybody who may read the database can read
-// it there. For New, where it covers both the insert and the run, and for Handover.
+// restored for their run. By default it does not travel, because everybody who may read the
+// database can read it there. For New, where it covers both the insert and the run, and for
+// Handover.
 func WithBaggage() Option {
 	return func(o *options) { o.baggage = true }
 }
 
-// WithInsertTimeout sets how long an insert by [Handover] may take, counted from the moment at which
-// the task is handed over. The default is 4 s. Keep it below the time that a shutdown has left after it
-// has cancelled the tasks: that is [core.WithCancelGrace], 5 s by default, but at most half of the time
-// that Shutdown is given. For Handover.
+// WithInsertTimeout sets how long an insert by [Handover] may take, counted from the moment at
+// which the task is handed over. The default is 4 s. Keep it below the time that a shutdown has
+// left after it has cancelled the tasks: that is [core.WithCancelGrace], 5 s by default, but at
+// most half of the time that Shutdown is given. For Handover.
 func WithInsertTimeout(d time.Duration) Option {
 	return func(o *options) {
 		o.note("WithInsertTimeout")
@@ -61,9 +62,10 @@ func WithInsertTimeout(d time.Duration) Option {
 }
 
 // WithRefused makes [Handover] also insert tasks that the manager refused because it was full or
-// closed. [Go] then waits for the insert before it returns. It is the same insert that the caller could have
-// made instead: the client's [Plugin] gives the job its trace. The task still counts as refused. Its
-// error is [core.ErrFull] or [core.ErrClosed], and it is logged and counted as such. For Handover.
+// closed. [Go] then waits for the insert before it returns. It is the same insert that the caller
+// could have made instead: the client's [Plugin] gives the job its trace. The task still counts as
+// refused. Its error is [core.ErrFull] or [core.ErrClosed], and it is logged and counted as such.
+// For Handover.
 func WithRefused() Option {
 	return func(o *options) {
 		o.note("WithRefused")
@@ -71,9 +73,9 @@ func WithRefused() Option {
 	}
 }
 
-// WithLogger sets the logger. The plugin logs the stack of a panic, and Handover a refused task that it
-// could not insert, both at ERROR; at DEBUG Handover logs refused tasks that it inserted. The default is
-// [slog.Default] at the time of the line. For New and Handover.
+// WithLogger sets the logger. The plugin logs the stack of a panic, and Handover a refused task
+// that it could not insert, both at ERROR; at DEBUG Handover logs refused tasks that it inserted.
+// The default is [slog.Default] at the time of the line. For New and Handover.
 func WithLogger(l *slog.Logger) Option {
 	return func(o *options) { o.logger = l }
 }

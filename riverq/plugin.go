@@ -7,10 +7,10 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// A Plugin runs a chain of middlewares around the jobs of a River client. Make one with [New], and put
-// it into [river.Config.Plugins]: it is a middleware of River, around inserts and runs, and a hook
-// that sees River's timeout. In Config.Middleware alone, it reports a timeout as a failure; in both, it
-// runs the chain twice.
+// A Plugin runs a chain of middlewares around the jobs of a River client. Make one with [New], and
+// put it into [river.Config.Plugins]: it is a middleware of River, around inserts and runs, and a
+// hook that sees River's timeout. In Config.Middleware alone, it reports a timeout as a failure; in
+// both, it runs the chain twice.
 //
 // One Plugin may serve several clients. Its methods are called by River.
 type Plugin struct {

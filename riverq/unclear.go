@@ -8,16 +8,16 @@ import (
 	"net"
 )
 
-// A connectionError is an error of pgx about a connection. SafeToRetry is not asked: it is true for "conn
-// closed", which is also all that pgx says of a commit whose answer was lost.
+// A connectionError is an error of pgx about a connection. SafeToRetry is not asked: it is true for
+// "conn closed", which is also all that pgx says of a commit whose answer was lost.
 type connectionError interface {
 	error
 	SafeToRetry() bool
 }
 
-// mayHaveInserted reports whether err leaves open what became of an insert: the answer to its commit may
-// be lost. Such an insert must not be repeated. The errors are those that drivers have in common and pgx's; other
-// errors are taken for those of a statement, which was rolled back.
+// mayHaveInserted reports whether err leaves open what became of an insert: the answer to its
+// commit may be lost. Such an insert must not be repeated. The errors are those that drivers have
+// in common and pgx's; other errors are taken for those of a statement, which was rolled back.
 func mayHaveInserted(err error) bool {
 	_, isNetwork := errors.AsType[net.Error](err)
 	_, isConnection := errors.AsType[connectionError](err)

@@ -9,8 +9,8 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// A verdict is the error of a job that was cancelled, snoozed, stopped or timed out, with the cause by which
-// core judges it. In all else it is that error: River must not take it for another.
+// A verdict is the error of a job that was cancelled, snoozed, stopped or timed out, with the cause
+// by which core judges it. In all else it is that error: River must not take it for another.
 type verdict struct {
 	error
 	cause error // core.ErrCancelled, core.ErrShutdown or core.ErrTimeout
@@ -22,8 +22,8 @@ func (v *verdict) Unwrap() error { return v.error }
 // context.Canceled has a meaning for River.
 func (v *verdict) Is(target error) bool { return target == v.cause }
 
-// judge returns err, the error of a job, as a verdict if there is a cause for it. ctx is the one that
-// River gave to Work. The order is River's own.
+// judge returns err, the error of a job, as a verdict if there is a cause for it. ctx is the one
+// that River gave to Work. The order is River's own.
 func (a *attempt) judge(ctx context.Context, err error) error {
 	if err == nil {
 		return nil

@@ -14,8 +14,8 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// An attempt is one run of a job. Its context carries it to the hook WorkEnd. River runs all of it on
-// one goroutine.
+// An attempt is one run of a job. Its context carries it to the hook WorkEnd. River runs all of it
+// on one goroutine.
 type attempt struct {
 	timedOut bool            // River's timeout had passed when the worker returned
 	ctx      context.Context // of the worker's latest call
@@ -56,8 +56,8 @@ func noteSnooze(ctx context.Context, err error) {
 	}
 }
 
-// panicAgain lets River see the panic, so that it records it and calls HandlePanic as it would without the
-// chain. River's stack trace then starts here, so the original stack is logged.
+// panicAgain lets River see the panic, so that it records it and calls HandlePanic as it would
+// without the chain. River's stack trace then starts here, so the original stack is logged.
 func (p *Plugin) panicAgain(ctx context.Context, job *rivertype.JobRow, panicked *core.PanicError) {
 	p.log().ErrorContext(ctx, "job panicked", slog.Int64("job_id", job.ID), slog.String("kind", job.Kind),
 		slog.Any("error", panicked), slog.String("stack", string(panicked.Stack)))
@@ -75,8 +75,9 @@ func withoutVerdict(err error) error {
 // riverGroup is the group of attributes about the job.
 const riverGroup = "river"
 
-// newTask returns the task of one attempt at job. It has the attributes about the job in the group river,
-// and those of the insert. The group is the first, so that a limit of the span does not drop it.
+// newTask returns the task of one attempt at job. It has the attributes about the job in the group
+// river, and those of the insert. The group is the first, so that a limit of the span does not drop
+// it.
 func newTask(job *rivertype.JobRow) *core.Task {
 	about := []any{
 		slog.String("queue", job.Queue),

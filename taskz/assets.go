@@ -29,7 +29,8 @@ func serveAsset(w http.ResponseWriter, r *http.Request) {
 	serveFile(w, r, http.StatusOK, name, assetTypes[path.Ext(name)])
 }
 
-// serveShell serves the HTML, the same for the page and for a task: the script fetches the contents.
+// serveShell serves the HTML, the same for the page and for a task: the script fetches the
+// contents.
 func serveShell(w http.ResponseWriter, r *http.Request) { serveShellAs(w, r, http.StatusOK) }
 
 func serveShellAs(w http.ResponseWriter, r *http.Request, status int) {

@@ -6,8 +6,9 @@ import (
 	"strconv"
 )
 
-// serveCancel cancels one task, or all of a name. The form has to repeat the name of the task, and may
-// repeat the instance of the page, so that a page that was opened before a restart cancels nothing.
+// serveCancel cancels one task, or all of a name. The form has to repeat the name of the task, and
+// may repeat the instance of the page, so that a page that was opened before a restart cancels
+// nothing.
 func (h *handler) serveCancel(w http.ResponseWriter, r *http.Request) {
 	const maxForm = 4 << 10
 	switch {

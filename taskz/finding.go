@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// finding says in a sentence where the goroutine of a stack is: why it waits, since when, and in which call of the
-// program.
+// finding says in a sentence where the goroutine of a stack is: why it waits, since when, and in
+// which call of the program.
 func finding(stack string) string {
 	header, calls, _ := strings.Cut(stack, "\n")
 	reason, since := stateOfGoroutine(header)

@@ -14,9 +14,9 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// Handler returns the handler that shows the tasks of m, whose chain has the middleware of the page.
-// Serve it under a prefix that ends with a slash, for all methods: see the package documentation for
-// the addresses. It panics if m is nil.
+// Handler returns the handler that shows the tasks of m, whose chain has the middleware of the
+// page. Serve it under a prefix that ends with a slash, for all methods: see the package
+// documentation for the addresses. It panics if m is nil.
 func (p *Page) Handler(m *core.Manager) http.Handler {
 	if m == nil {
 		panic("taskz: Handler: the manager is nil")
@@ -75,7 +75,8 @@ func isFolder(r *http.Request) bool {
 	return strings.HasSuffix(asked, "/")
 }
 
-// addSlash redirects to the same address with a slash, so that the relative links of the page are right.
+// addSlash redirects to the same address with a slash, so that the relative links of the page are
+// right.
 func addSlash(w http.ResponseWriter, r *http.Request) {
 	asked, query, _ := strings.Cut(r.RequestURI, "?")
 	target := "./" + path.Base(asked) + "/"
@@ -126,8 +127,8 @@ func (h *handler) servePage(w http.ResponseWriter, r *http.Request) {
 	write(w, r, http.StatusOK, form, body)
 }
 
-// page returns the page that a query asks for, or nil if there is no snapshot in time. Other readers
-// wait for it, so it goes on when ctx is cancelled.
+// page returns the page that a query asks for, or nil if there is no snapshot in time. Other
+// readers wait for it, so it goes on when ctx is cancelled.
 func (h *handler) page(ctx context.Context, form form, q query) []byte {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
@@ -170,8 +171,8 @@ type taskPage struct {
 	HasLeaks  bool   `json:"can_find_leaks"`
 }
 
-// task returns the task with that id. The manager is asked first: an ended task is remembered before
-// the manager forgets it.
+// task returns the task with that id. The manager is asked first: an ended task is remembered
+// before the manager forgets it.
 func (h *handler) task(id uint64) (v taskView, ok bool) {
 	if t, ok := h.tasks.Task(id); ok {
 		info := t.Info()

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A histogram counts durations. A cell spans half an octave, from 1 µs to 19 hours, so a quantile is
-// wrong by a fifth at most.
+// A histogram counts durations. A cell spans half an octave, from 1 µs to 19 hours, so a quantile
+// is wrong by a fifth at most.
 type histogram struct {
 	cells [cells]uint32
 	n     uint32
@@ -33,7 +33,8 @@ func (h *histogram) merge(other *histogram) {
 	h.most = max(h.most, other.most)
 }
 
-// quantile returns the duration that a share q of all durations do not exceed, or 0 if there are none.
+// quantile returns the duration that a share q of all durations do not exceed, or 0 if there are
+// none.
 func (h *histogram) quantile(q float64) time.Duration {
 	rank := uint32(q * float64(h.n))
 	var seen uint32

@@ -8,10 +8,10 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// LogHandler returns a handler that passes records on to next, and remembers the last 16 lines of each
-// task: those logged with the context of the task (slog.InfoContext, not slog.Info), at the levels that next is
-// enabled for. The page shows them with the task. The manager's own lines about a task are not remembered, because the page
-// shows what they say. It panics if next is nil.
+// LogHandler returns a handler that passes records on to next, and remembers the last 16 lines of
+// each task: those logged with the context of the task (slog.InfoContext, not slog.Info), at the
+// levels that next is enabled for. The page shows them with the task. The manager's own lines about
+// a task are not remembered, because the page shows what they say. It panics if next is nil.
 //
 // It keeps 256 bytes of each line, and the lines of at most 2,000 unfinished tasks.
 func (p *Page) LogHandler(next slog.Handler) slog.Handler {

@@ -36,8 +36,8 @@ func (m *memory) addAbandoned(r *record) {
 	m.keep(r, "")
 }
 
-// keep puts r into its ring. known is the name of r's series, which is shared, so that most names are
-// not copied. m.mu is held.
+// keep puts r into its ring. known is the name of r's series, which is shared, so that most names
+// are not copied. m.mu is held.
 func (m *memory) keep(r *record, known string) {
 	if r.name = cut(r.name, maxName); r.name == known {
 		r.name = known
@@ -54,7 +54,8 @@ func (m *memory) recent(o outcome, since time.Time) []record {
 	return m.rings[o].list(since)
 }
 
-// find returns the ended task with that id. If it was abandoned first, the record of its end is returned.
+// find returns the ended task with that id. If it was abandoned first, the record of its end is
+// returned.
 func (m *memory) find(id uint64, since time.Time) (r *record, ok bool) {
 	for o := range outcome(outcomes) {
 		for _, r := range m.recent(o, since) {
@@ -66,7 +67,8 @@ func (m *memory) find(id uint64, since time.Time) (r *record, ok bool) {
 	return nil, false
 }
 
-// A ring has the last records of one outcome. They are values: a task costs no allocation for its record.
+// A ring has the last records of one outcome. They are values: a task costs no allocation for its
+// record.
 type ring struct {
 	most    int
 	records []record

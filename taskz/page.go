@@ -10,8 +10,8 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// A Page remembers what became of the tasks of one manager, and shows it. Create one with [New]. Its
-// methods are safe for concurrent use.
+// A Page remembers what became of the tasks of one manager, and shows it. Create one with [New].
+// Its methods are safe for concurrent use.
 type Page struct {
 	config
 	instance string    // differs between restarts of the process, whose tasks have the same ids
@@ -29,10 +29,10 @@ func New(opts ...Option) *Page {
 	return p
 }
 
-// Middleware returns the middleware that remembers how tasks ended. Put it after the middleware that
-// starts spans, if there is one. It calls LogValue and Error methods of ended tasks, and cuts long
-// text; see the package documentation for the cost. It does so on the goroutine of the task, as a log
-// handler does: a method that blocks holds up the end of its task.
+// Middleware returns the middleware that remembers how tasks ended. Put it after the middleware
+// that starts spans, if there is one. It calls LogValue and Error methods of ended tasks, and cuts
+// long text; see the package documentation for the cost. It does so on the goroutine of the task,
+// as a log handler does: a method that blocks holds up the end of its task.
 func (p *Page) Middleware() core.Middleware {
 	mw := core.Middleware{Refused: p.onRefused, Ended: p.onEnded, Abandoned: p.onAbandoned}
 	if p.traceID != nil {
@@ -41,9 +41,10 @@ func (p *Page) Middleware() core.Middleware {
 	return mw
 }
 
-// TaskPath returns the address of t, relative to that of the page, such as 42?instance=X7Q…: for the Location of
-// a 202, say. Ids count from 1 in every process, so with only the id another process would answer for a task of
-// its own. With the instance, which is different for every Page, it answers 404.
+// TaskPath returns the address of t, relative to that of the page, such as 42?instance=X7Q…: for
+// the Location of a 202, say. Ids count from 1 in every process, so with only the id another
+// process would answer for a task of its own. With the instance, which is different for every Page,
+// it answers 404.
 func (p *Page) TaskPath(t *core.Task) string {
 	return strconv.FormatUint(t.ID(), 10) + "?instance=" + p.instance
 }

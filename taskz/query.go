@@ -61,8 +61,8 @@ func (q *query) key() string {
 	return fmt.Sprintf("%q %q %s %s %v %d", q.words, q.name, q.state, q.sort, q.reverse, q.limit)
 }
 
-// less has a comparison of two tasks for each key that tasks can be sorted by. Equal tasks stay in order of
-// age.
+// less has a comparison of two tasks for each key that tasks can be sorted by. Equal tasks stay in
+// order of age.
 var less = map[string]func(now time.Time, a, b *core.TaskInfo) int{
 	"age":  func(time.Time, *core.TaskInfo, *core.TaskInfo) int { return 0 },
 	"name": func(_ time.Time, a, b *core.TaskInfo) int { return strings.Compare(a.Name, b.Name) },

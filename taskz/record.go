@@ -57,8 +57,8 @@ type record struct {
 	lines   lines
 }
 
-// describe sets all fields but the outcome, the trace and the lines. The task ended at now. It calls user code, so no
-// lock is held.
+// describe sets all fields but the outcome, the trace and the lines. The task ended at now. It
+// calls user code, so no lock is held.
 func (r *record) describe(t *core.Task, now time.Time) {
 	r.id, r.name, r.timeout = t.ID(), t.Name(), t.Timeout()
 	r.created, r.started, r.ended = t.CreatedAt(), t.StartedAt(), now

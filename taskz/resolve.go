@@ -20,9 +20,9 @@ const (
 	notAsked      = "(not asked: other LogValue methods take too long)"
 )
 
-// A resolver makes text of the attributes of tasks that have not ended. A LogValue method may wait for a
-// lock that its task holds, so it is called on a goroutine of its own, which is left behind if it takes
-// too long. The task is not asked again until that goroutine has returned.
+// A resolver makes text of the attributes of tasks that have not ended. A LogValue method may wait
+// for a lock that its task holds, so it is called on a goroutine of its own, which is left behind
+// if it takes too long. The task is not asked again until that goroutine has returned.
 type resolver struct {
 	turn chan struct{} // holds one value while a task is being asked
 
@@ -77,7 +77,8 @@ func (r *resolver) refusal(id uint64) string {
 	}
 }
 
-// ask calls the methods of t's attributes. ok is false if they take too long, or end their goroutine.
+// ask calls the methods of t's attributes. ok is false if they take too long, or end their
+// goroutine.
 func (r *resolver) ask(t *core.TaskInfo) (text pairs, ok bool) {
 	result := make(chan pairs, 1)
 	go r.call(t, result)

@@ -26,8 +26,8 @@ var contentTypes = map[form]string{
 	formText: "text/plain; charset=utf-8",
 }
 
-// formOf returns the form that the parameter format, or else the header Accept, asks for. The default
-// is text.
+// formOf returns the form that the parameter format, or else the header Accept, asks for. The
+// default is text.
 func formOf(r *http.Request) (form, error) {
 	switch f := form(r.URL.Query().Get("format")); f {
 	case formHTML, formJSON, formText:
@@ -39,7 +39,8 @@ func formOf(r *http.Request) (form, error) {
 	}
 }
 
-// accepted returns the form that an Accept header prefers, or the first of several that it prefers equally.
+// accepted returns the form that an Accept header prefers, or the first of several that it prefers
+// equally.
 func accepted(header string) form {
 	best, most := formText, 0.0
 	for part := range strings.SplitSeq(header, ",") {

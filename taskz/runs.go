@@ -7,8 +7,8 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// runs has the contexts of the running tasks, in which their traces are found. It is split by id, because
-// each task writes to it twice.
+// runs has the contexts of the running tasks, in which their traces are found. It is split by id,
+// because each task writes to it twice.
 type runs [16]runShard
 
 type runShard struct {

@@ -80,8 +80,8 @@ func (t *seriesTable) init() {
 	t.other.name = others
 }
 
-// of returns the series of a name. When there are too many names, a name that was idle for ten minutes
-// makes room.
+// of returns the series of a name. When there are too many names, a name that was idle for ten
+// minutes makes room.
 func (t *seriesTable) of(name string, now int64) *series {
 	if s, ok := t.named[name]; ok {
 		return s

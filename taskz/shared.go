@@ -10,8 +10,8 @@ import (
 // errBusy is the error of a reader that comes while too many different answers are being made.
 var errBusy = errors.New("taskz: too many different requests at a time, try again")
 
-// A shared makes an answer once for all readers that ask for the same within a second. The zero value
-// is ready. No lock is held while an answer is made, since that may call user code.
+// A shared makes an answer once for all readers that ask for the same within a second. The zero
+// value is ready. No lock is held while an answer is made, since that may call user code.
 type shared[V any] struct {
 	mu      sync.Mutex
 	answers map[string]*answer[V]
@@ -29,8 +29,8 @@ const (
 	maxAnswers = 32
 )
 
-// get returns the result of produce, or one made for another reader within the last second. It waits for another
-// reader's call of produce until ctx is done.
+// get returns the result of produce, or one made for another reader within the last second. It
+// waits for another reader's call of produce until ctx is done.
 func (s *shared[V]) get(ctx context.Context, key string, produce func() V) (V, error) {
 	a, mine := s.find(key)
 	if a == nil {
@@ -50,8 +50,8 @@ func (s *shared[V]) get(ctx context.Context, key string, produce func() V) (V, e
 	return a.value, nil
 }
 
-// find returns the answer for key, and whether the caller has to make it. The answer is nil if there are
-// too many.
+// find returns the answer for key, and whether the caller has to make it. The answer is nil if
+// there are too many.
 func (s *shared[V]) find(key string) (a *answer[V], mine bool) {
 	now := time.Now()
 	s.mu.Lock()

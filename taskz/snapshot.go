@@ -53,8 +53,9 @@ func (p *Page) snapshot(m *core.Manager) *snapshot {
 	return s
 }
 
-// unfinished describes the running and queued tasks. [core.Manager.Tasks] does so at one instant, and with
-// 100,000 tasks none starts or ends meanwhile, for 13 ms. Here that takes about half as long.
+// unfinished describes the running and queued tasks. [core.Manager.Tasks] does so at one instant,
+// and with 100,000 tasks none starts or ends meanwhile, for 13 ms. Here that takes about half as
+// long.
 func unfinished(m *core.Manager) []core.TaskInfo {
 	handles := m.Handles()
 	tasks := make([]core.TaskInfo, 0, len(handles))
@@ -116,8 +117,8 @@ func (p *Page) addHistory(s *snapshot, names map[string]*nameView) {
 	s.total = total.view()
 }
 
-// cutNames keeps the names with the most overdue and then unfinished tasks. They are sorted, so that a name keeps its
-// place.
+// cutNames keeps the names with the most overdue and then unfinished tasks. They are sorted, so
+// that a name keeps its place.
 func (s *snapshot) cutNames() {
 	if len(s.names) > maxNamesShown {
 		slices.SortFunc(s.names, func(a, b nameView) int {

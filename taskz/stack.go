@@ -21,8 +21,8 @@ type stackView struct {
 	err error // no stack was taken
 }
 
-// serveStack shows where a running task is. That stops the world for a moment, so it takes a POST: over plain
-// http a browser does not say for which site it fetches an image.
+// serveStack shows where a running task is. That stops the world for a moment, so it takes a POST:
+// over plain http a browser does not say for which site it fetches an image.
 func (h *handler) serveStack(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", "POST")
@@ -94,8 +94,8 @@ func (h *handler) stackOf(t *core.Task, leaks bool) stackView {
 	return v
 }
 
-// leakProfile returns the profile that finds goroutines that are blocked for ever, or nil. Go 1.27 has
-// it, and Go 1.26 with GOEXPERIMENT=goroutineleakprofile.
+// leakProfile returns the profile that finds goroutines that are blocked for ever, or nil. Go 1.27
+// has it, and Go 1.26 with GOEXPERIMENT=goroutineleakprofile.
 func leakProfile() *pprof.Profile { return pprof.Lookup("goroutineleak") }
 
 func (v stackView) text() []byte {

@@ -37,8 +37,8 @@ func textOf(attrs []slog.Attr) pairs {
 	return collect(attrs, "")
 }
 
-// plainTextOf returns attributes as text of their own, with note in place of those whose text takes methods
-// of the user's. It calls no user code.
+// plainTextOf returns attributes as text of their own, with note in place of those whose text takes
+// methods of the user's. It calls no user code.
 func plainTextOf(attrs []slog.Attr, note string) pairs { return collect(attrs, note) }
 
 func collect(attrs []slog.Attr, note string) pairs {
@@ -124,8 +124,9 @@ func appendValue(b []byte, v slog.Value) []byte {
 	}
 }
 
-// anyText returns errors, Stringers, basic kinds and slices of these as package fmt prints them, and
-// everything else as JSON: fmt would follow a value that contains itself until the process ends.
+// anyText returns errors, Stringers, basic kinds and slices of these as package fmt prints them,
+// and everything else as JSON: fmt would follow a value that contains itself until the process
+// ends.
 func anyText(v any) (text string) {
 	defer func() {
 		if recover() != nil { // in a method of v's
@@ -177,7 +178,8 @@ func appendCut(b []byte, s string, most int) []byte {
 	return append(b, cut(s, most)...)
 }
 
-// cut returns s, or its first bytes and an ellipsis, as valid UTF-8. The result may share memory with s.
+// cut returns s, or its first bytes and an ellipsis, as valid UTF-8. The result may share memory
+// with s.
 func cut(s string, most int) string {
 	if len(s) > most {
 		end := most

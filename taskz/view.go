@@ -37,8 +37,8 @@ type listView struct {
 	Tasks    []taskView `json:"tasks"` // the matching ones, up to the limit
 }
 
-// taskView is a task as JSON. The first seven fields are those of core.TaskInfo's JSON, except that all
-// attributes are text.
+// taskView is a task as JSON. The first seven fields are those of core.TaskInfo's JSON, except that
+// all attributes are text.
 type taskView struct {
 	ID           uint64     `json:"id"`
 	Name         string     `json:"name"`

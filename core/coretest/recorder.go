@@ -20,8 +20,8 @@ type Recorder struct {
 	tasks []*core.Task
 }
 
-// Middleware returns the middleware that fills the Recorder. Put it first in the chain: if the Spawn
-// of an earlier middleware panics, the task is not recorded.
+// Middleware returns the middleware that fills the Recorder. Put it first in the chain: if the
+// Spawn of an earlier middleware panics, the task is not recorded.
 func (r *Recorder) Middleware() core.Middleware {
 	return core.Middleware{
 		Spawn: func(ctx context.Context, t *core.Task) context.Context {

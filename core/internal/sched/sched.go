@@ -1,8 +1,8 @@
 // Package sched decides which tasks may run: it knows the limit, the queue, the keys, the callers
 // that wait for room, and the phase of a shutdown.
 //
-// It is bookkeeping only. It takes no lock, starts no goroutine and reads no clock, so its tests are
-// tables of calls and answers. The caller guards it with a lock of its own and acts on what the
+// It is bookkeeping only. It takes no lock, starts no goroutine and reads no clock, so its tests
+// are tables of calls and answers. The caller guards it with a lock of its own and acts on what the
 // methods return.
 package sched
 
