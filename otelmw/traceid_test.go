@@ -61,3 +61,23 @@ func TestTraceID(t *testing.T) {
 	}
 	require.Empty(t, otelmw.TraceID(t.Context(), core.NewTask("of no manager")))
 }
+
+// A task that was cancelled in the queue has no span of its own. The current one is its spawner's.
+func TestTraceIDOfATaskWithoutARun(t *testing.T) {
+	tel := newTelemetry(t)
+	ended := map[string]string{}
+	m := newManager(core.WithLimit(1, 1), core.WithMiddleware(tel.middleware(), core.Middleware{
+		Ended: func(ctx context.Context, task *core.Task) { ended[task.Name()] = otelmw.TraceID(ctx, task) },
+	}))
+	ctx, agent := tel.start("agent")
+	defer agent.End()
+	release := make(chan struct{})
+	running := m.Go(ctx, "running", until(release))
+	queued := m.Go(ctx, "queued", succeed)
+	queued.Cancel()
+	require.ErrorIs(t, queued.Wait(t.Context()), core.ErrCancelled)
+	close(release)
+	require.NoError(t, running.Wait(t.Context()))
+	require.Empty(t, ended["queued"])
+	require.NotEmpty(t, ended["running"])
+}
