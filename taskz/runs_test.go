@@ -20,13 +20,13 @@ func TestEndedTaskDoesNotKeepItsRequest(t *testing.T) {
 	noTrace := func(context.Context, *core.Task) string { return "" }
 	page := taskz.New(taskz.WithTraceID(noTrace))
 	m := core.New(core.WithLogger(slog.New(slog.DiscardHandler)), core.WithMiddleware(page.Middleware()))
-	request := new([1 << 20]byte)
-	seen := weak.Make(request)
-	ctx := context.WithValue(t.Context(), requestKey{}, request)
-	require.NoError(t, m.Go(ctx, "send_receipt", succeed).Wait(t.Context()))
+	seen := func() weak.Pointer[[1 << 20]byte] {
+		request := new([1 << 20]byte)
+		ctx := context.WithValue(t.Context(), requestKey{}, request)
+		require.NoError(t, m.Go(ctx, "send_receipt", succeed).Wait(t.Context()))
+		return weak.Make(request)
+	}()
 	require.NoError(t, m.Close())
-	request, ctx = nil, nil
-	_ = ctx
 	for range 100 {
 		runtime.GC()
 		if seen.Value() == nil {
