@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"time"
 
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/fx"
@@ -45,7 +46,11 @@ type server struct {
 func newServer(lc fx.Lifecycle, sd fx.Shutdowner, o options, l *slog.Logger, orders *orders) *server {
 	mux := http.NewServeMux()
 	mux.Handle("POST /orders", orders)
-	s := &server{Server: http.Server{Handler: mux}, addr: o.addr, logger: l, shutdown: sd}
+	s := &server{
+		// Shorter than the server has to stop, since Shutdown waits six seconds for a connection that is not used yet.
+		Server: http.Server{Handler: mux, ReadHeaderTimeout: 2 * time.Second},
+		addr:   o.addr, logger: l, shutdown: sd,
+	}
 	lc.Append(fx.Hook{OnStart: s.start, OnStop: s.stop})
 	return s
 }

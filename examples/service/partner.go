@@ -44,7 +44,7 @@ func startPartner(tel *telemetry) (*partner, error) {
 	p := &partner{
 		url:    "http://" + l.Addr().String() + "/notifications",
 		client: &http.Client{Transport: otelhttp.NewTransport(http.DefaultTransport, options...)},
-		server: &http.Server{Handler: otelhttp.NewHandler(mux, "partner", options...), ReadHeaderTimeout: 5 * time.Second},
+		server: newServer(otelhttp.NewHandler(mux, "partner", options...), 500*time.Millisecond),
 	}
 	go func() { _ = p.server.Serve(l) }()
 	return p, nil

@@ -50,9 +50,16 @@ func newService(o options, tel *telemetry) (_ *service, err error) {
 	if s.partner, err = startPartner(tel); err != nil {
 		return nil, err
 	}
-	s.public = &http.Server{Handler: s.publicHandler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 4 * time.Second}
-	s.ops = &http.Server{Handler: s.opsHandler(), ReadHeaderTimeout: 5 * time.Second}
+	s.public = newServer(s.publicHandler(), 2*time.Second)
+	s.public.ReadTimeout = 4 * time.Second
+	s.ops = newServer(s.opsHandler(), 500*time.Millisecond)
 	return s, nil
+}
+
+// newServer returns a server that closes a connection on which no request has come within headerTimeout. Shutdown
+// would wait six seconds for one, so the time is shorter than the server has to stop.
+func newServer(h http.Handler, headerTimeout time.Duration) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout}
 }
 
 // newPage returns the page of the tasks, which only reads unless a flag says otherwise.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -67,6 +68,21 @@ func (p *process) checkDrain() {
 	status, metrics := p.get("/metrics")
 	assert.Equal(p.t, http.StatusOK, status)
 	assert.Contains(p.t, metrics, "afterspan_manager_tasks")
+}
+
+// A client may open a connection before it needs it: that is no request to wait for.
+func TestStopWithUnusedConnections(t *testing.T) {
+	t.Parallel()
+	p := startService(t, nil)
+	for _, url := range []string{p.public, p.ops} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close() })
+	}
+	p.get("/healthz") // the server has accepted what came before
+	p.order("o-1", "")
+	p.stop()
+	assert.Equal(t, parts, p.stopped())
 }
 
 // A task that takes too long is cancelled in time to end. That is in order, and the log says what is left to do.

@@ -106,7 +106,7 @@ func serve(srv *http.Server, tasks *core.Manager, tp *sdktrace.TracerProvider) e
 		return shutdown(ctx)
 	}
 	return errors.Join(err,
-		within(5*time.Second, srv.Shutdown), // no new requests
+		within(8*time.Second, srv.Shutdown), // no new requests; an unused connection can take six of them
 		within(15*time.Second, func(ctx context.Context) error {
 			_, err := tasks.Shutdown(ctx) // tasks finish, or the error names them
 			return err
