@@ -68,9 +68,9 @@
 // job that is skipped as a duplicate is no refusal: the span of the caller gets an event "job
 // skipped as duplicate" with the id of the existing job.
 //
-// River inserts periodic jobs with the context given to Start, and runs all jobs with it. Give it a
-// context without attributes and without a span: then the span of a periodic job links to nothing.
-// A job without a trace does not link to a span of that context which has ended.
+// A periodic job has no spawner: its span is a root without a link. River inserts periodic jobs with
+// the context given to Start, and runs all jobs with it, so they have the attributes of that
+// context. A job without a trace links to a span of that context, unless that has ended.
 //
 // # From task to job
 //

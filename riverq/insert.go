@@ -48,6 +48,10 @@ func (p *Plugin) InsertMany(
 func (p *Plugin) spawn(ctx context.Context, jobs []*rivertype.JobInsertParams) []*spawn {
 	spawns := p.group(ctx, jobs)
 	for _, s := range spawns {
+		ctx := ctx
+		if isPeriodic(jobs[s.jobs[0]].Metadata) { // so are the other jobs of this insert, which is River's own
+			ctx = withoutSpan(ctx)
+		}
 		spawned, err := p.chain.Spawn(ctx, s.task)
 		s.ctx = spawned
 		if err != nil { // the job is worth more than its trace

@@ -120,11 +120,14 @@ func addAttrsOf(ctx context.Context, metadata []byte) []byte {
 
 // extract returns ctx with what inject stored.
 func (o *options) extract(ctx context.Context, metadata []byte) context.Context {
-	ctx = withoutEndedSpan(ctx)
 	c := &carrier{metadata}
 	if !c.isObject() {
-		return ctx
+		return withoutEndedSpan(ctx)
 	}
+	if isPeriodic(metadata) {
+		ctx = withoutSpan(ctx)
+	}
+	ctx = withoutEndedSpan(ctx)
 	ctx = otelmw.Extract(ctx, c)
 	if o.baggage {
 		ctx = propagation.Baggage{}.Extract(ctx, c)
@@ -167,8 +170,16 @@ func withoutEndedSpan(ctx context.Context) context.Context {
 	if !sc.IsSampled() || sc.IsRemote() || span.IsRecording() {
 		return ctx
 	}
+	return withoutSpan(ctx)
+}
+
+func withoutSpan(ctx context.Context) context.Context {
 	return trace.ContextWithSpanContext(ctx, trace.SpanContext{})
 }
+
+// isPeriodic reports whether River inserts the job by its schedule. It does so with the context
+// given to Start, so a span of that context did not spawn the job.
+func isPeriodic(metadata []byte) bool { return gjson.GetBytes(metadata, "periodic").Bool() }
 
 // storedAttrs returns the attributes in the metadata. If they are too large, a user of River wrote
 // them, and there are none. A group river is left out, because the job has its own.

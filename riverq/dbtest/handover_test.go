@@ -205,7 +205,7 @@ func TestWorkFunc(t *testing.T) {
 
 		config := newConfig()
 		river.AddWorker(config.Workers, riverq.WorkFunc(sendMail))
-		c := startClient(t, db, config)
+		c := startClient(context.Background(), t, db, config)
 		_, err := c.Insert(t.Context(), mailArgs{"job"}, nil)
 		require.NoError(t, err)
 		assert.Equal(t, "job", <-sent)

@@ -121,11 +121,11 @@ type soon struct{}
 func (soon) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(time.Millisecond) }
 
 // startClient starts a client on db, and stops it at the end of the test.
-func startClient(t *testing.T, db database, config *river.Config) client {
+func startClient(ctx context.Context, t *testing.T, db database, config *river.Config) client {
 	t.Helper()
 	c, err := db.client(config)
 	require.NoError(t, err)
-	require.NoError(t, c.Start(context.Background()))
+	require.NoError(t, c.Start(ctx))
 	t.Cleanup(func() { _ = c.StopAndCancel(context.Background()) })
 	return c
 }
@@ -135,7 +135,7 @@ func startWorker(t *testing.T, db database, plugin *riverq.Plugin, work func(con
 	t.Helper()
 	config := newConfig(plugin)
 	river.AddWorker(config.Workers, river.WorkFunc(work))
-	return startClient(t, db, config)
+	return startClient(context.Background(), t, db, config)
 }
 
 // awaitState waits until a job has that state, and returns it.

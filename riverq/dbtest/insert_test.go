@@ -175,7 +175,7 @@ func TestInsertTx(t *testing.T) {
 	})
 }
 
-// A periodic job has no spawner: its span is a root without a link.
+// A periodic job has no spawner: its span is a root without a link, whatever span Start was called in.
 func TestPeriodicJob(t *testing.T) {
 	onEach(t, func(t *testing.T, db database) {
 		tel := newTelemetry(t)
@@ -184,7 +184,9 @@ func TestPeriodicJob(t *testing.T) {
 			func() (river.JobArgs, *river.InsertOpts) { return mailArgs{"o-1"}, nil },
 			&river.PeriodicJobOpts{RunOnStart: true})}
 		river.AddWorker(config.Workers, river.WorkFunc(succeed))
-		startClient(t, db, config)
+		ctx, span := tel.start(context.Background(), "main")
+		defer span.End()
+		startClient(ctx, t, db, config)
 		job := tel.span(t, "send_mail")
 		assert.False(t, job.Parent().IsValid())
 		assert.Empty(t, job.Links())

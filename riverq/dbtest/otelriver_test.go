@@ -1,6 +1,7 @@
 package dbtest
 
 import (
+	"context"
 	"log/slog"
 	"testing"
 
@@ -35,7 +36,7 @@ func TestOtelriver(t *testing.T) {
 				require.NoError(t, err)
 				config := newConfig(test.work)
 				river.AddWorker(config.Workers, river.WorkFunc(succeed))
-				c := startClient(t, db, config)
+				c := startClient(context.Background(), t, db, config)
 				spawn, worked := tel.span(t, test.spawn), tel.span(t, test.worked)
 				assertLinked(t, worked, spawn.SpanContext())
 				require.NoError(t, c.StopAndCancel(t.Context()))

@@ -209,7 +209,7 @@ func TestPanic(t *testing.T) {
 		river.AddWorker(config.Workers, river.WorkFunc(func(context.Context, *river.Job[mailArgs]) error {
 			panic(errMail)
 		}))
-		c := startClient(t, db, config)
+		c := startClient(context.Background(), t, db, config)
 		inserted, err := c.Insert(t.Context(), mailArgs{"o-1"}, nil)
 		require.NoError(t, err)
 		job := awaitState(t, c, inserted.Job.ID, rivertype.JobStateDiscarded)

@@ -91,7 +91,7 @@ func TestJobOfAJob(t *testing.T) {
 			return err
 		}))
 		river.AddWorker(config.Workers, river.WorkFunc(func(context.Context, *river.Job[textArgs]) error { return nil }))
-		c = startClient(t, db, config)
+		c = startClient(context.Background(), t, db, config)
 		ctx, request := tel.start(t.Context(), "request")
 		_, err := c.Insert(core.ContextWithAttrs(ctx, slog.String("order_id", "o-1")), mailArgs{"o-1"}, nil)
 		require.NoError(t, err)
