@@ -79,6 +79,23 @@ func sendReceipt(ctx context.Context) {
 		core.WithTimeout(3*time.Second), core.WithAttrs(slog.String("order_id", orderID)))
 }
 
+func Example_fromAgentflow() {
+	tasks := core.New(core.WithLogger(slog.New(slog.DiscardHandler)))
+	sendReceipt := func(_ context.Context, order string) error { fmt.Println("receipt of", order); return nil }
+	order, ctx := "o-7", context.Background()
+	tasks.Go(ctx, "send_receipt", func(ctx context.Context) error { return sendReceipt(ctx, order) },
+		core.WithTimeout(3*time.Second), core.WithAttrs(slog.String("thread_id", threadID)))
+	func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		stats, err := tasks.Shutdown(ctx)
+		fmt.Println(stats.CompletedTasks, err)
+	}()
+	// Output:
+	// receipt of o-7
+	// 1 <nil>
+}
+
 func Example_new() {
 	// "github.com/afterspan/afterspan/core" and ".../otelmw"
 	tasks := core.New(core.WithMiddleware(otelmw.New())) // once, when the program starts; see Shutdown below
@@ -117,7 +134,7 @@ func serve(srv *http.Server, tasks *core.Manager, tp *sdktrace.TracerProvider) e
 
 func provider(exporter sdktrace.SpanExporter) *sdktrace.TracerProvider {
 	return sdktrace.NewTracerProvider(
-		sdktrace.WithBatcher(exporter),
+		sdktrace.WithBatcher(exporter, sdktrace.WithMaxQueueSize(20_000)),
 		sdktrace.WithSampler(linksampler.New(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(0.1)))),
 	)
 }

@@ -13,22 +13,28 @@ import (
 
 var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
 
-// Every block of Go in the README stands in example_test.go, line by line, and so compiles. Those about
-// River stand in riverq/dbtest, which has a database driver.
+// Every block of Go in these pages stands in example_test.go, line by line, and so compiles. Those
+// about River stand in riverq/dbtest, which has a database driver. A line "…" stands for lines that
+// were left out.
 func TestGoBlocksAreCompiled(t *testing.T) {
-	page, err := os.ReadFile("../../README.md")
-	require.NoError(t, err)
-	code, err := os.ReadFile("example_test.go")
-	require.NoError(t, err)
-	river, err := os.ReadFile("../../riverq/dbtest/readme_test.go")
-	require.NoError(t, err)
-	all := flat(string(code)) + flat(string(river))
-
-	blocks := goBlock.FindAllStringSubmatch(string(page), -1)
-	require.NotEmpty(t, blocks)
-	for _, block := range blocks {
-		assert.Contains(t, all, flat(block[1]), "not in example_test.go:\n%s", block[1])
+	code := flat(read(t, "example_test.go")) + flat(read(t, "../../riverq/dbtest/readme_test.go"))
+	for _, page := range []string{"README.md", "docs/from-agentflow.md", "docs/sampling.md"} {
+		blocks := goBlock.FindAllStringSubmatch(read(t, "../../"+page), -1)
+		require.NotEmpty(t, blocks, page)
+		for _, block := range blocks {
+			for part := range strings.SplitSeq(flat(block[1]), "…\n") {
+				part = strings.TrimSpace(part)
+				assert.True(t, strings.Contains(code, part), "%s has lines that example_test.go has not:\n%s", page, part)
+			}
+		}
 	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	return string(text)
 }
 
 // flat returns code without indentation and blank lines.
