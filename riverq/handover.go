@@ -38,7 +38,9 @@ import (
 // either.
 //
 // The client only inserts. It needs no queues and no workers, and must be usable until the manager
-// has shut down. If it has a [Plugin], the plugin leaves these jobs alone.
+// has shut down. If it has a [Plugin], the plugin leaves these jobs alone. The first insert is that
+// of the first shutdown: to notice a database without River's tables before that, call the client's
+// JobList when the program starts.
 func Handover(client Inserter, opts ...Option) core.Middleware {
 	if v := reflect.ValueOf(client); client == nil || v.Kind() == reflect.Pointer && v.IsNil() {
 		panic("afterspan: riverq.Handover: client is nil")
