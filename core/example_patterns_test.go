@@ -110,7 +110,7 @@ func Example_delayed() {
 	_ = soon.Wait(context.Background())
 	tasks.Go(context.Background(), "remind", remind(24*time.Hour), core.WithAttrs(slog.Int("cart_id", 7)))
 
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
 	_, err := tasks.Shutdown(ctx)
 	if lost, ok := errors.AsType[*core.ShutdownError](err); ok {
@@ -135,7 +135,7 @@ func Example_severalManagers() {
 		return ctx.Err()
 	})
 
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
 	managers := []*core.Manager{mail, exports}
 	errs := make([]error, len(managers))
