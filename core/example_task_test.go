@@ -145,7 +145,7 @@ func ExampleShutdownError() {
 	answer := make(chan struct{})
 	tasks.Go(context.Background(), "call_webhook", func(context.Context) error { <-answer; return nil })
 
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
 	_, err := tasks.Shutdown(ctx)
 	if left, ok := errors.AsType[*core.ShutdownError](err); ok {

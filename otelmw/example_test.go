@@ -132,7 +132,7 @@ func Example_refusal() {
 func Example_abandoned() {
 	traces := newPrinter()
 	tasks := core.New(core.WithMiddleware(otelmw.New(otelmw.WithTracerProvider(traces))),
-		core.WithShutdownTimeout(10*time.Millisecond))
+		core.WithShutdownTimeout(200*time.Millisecond))
 
 	ctx, span := traces.Tracer("agent").Start(context.Background(), "answer")
 	stuck := make(chan struct{})
