@@ -72,7 +72,8 @@ func runAPI(ctx context.Context, out io.Writer) error {
 	)
 	a := &api{tp.Tracer("examples/river"), jobs, tasks}
 	for i := range 4 {
-		if err := a.order(ctx, fmt.Sprintf("o-%d", i+1)); err != nil {
+		request := context.WithoutCancel(ctx) // SIGTERM does not cancel it
+		if err := a.order(request, fmt.Sprintf("o-%d", i+1)); err != nil {
 			return err
 		}
 	}

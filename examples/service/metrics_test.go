@@ -134,7 +134,7 @@ func checkSeries(t *testing.T, name string, m *dto.Metric, want []string) {
 // The series of a metric tell apart what happened: each outcome, and each kind of error.
 func TestSeriesOfEachOutcome(t *testing.T) {
 	t.Parallel()
-	p := startService(t, nil, "-work", "1ms", "-notify-timeout", "20ms")
+	p := startService(t, nil, "-work", "1ms", "-notify-timeout", "1s")
 	for _, what := range []trouble{"", silent, declined, broken} {
 		p.order("o-1", what)
 	}

@@ -77,7 +77,7 @@ func TestTraceGoesOnAtThePartner(t *testing.T) {
 func TestTrouble(t *testing.T) {
 	t.Parallel()
 	r := startReceiver(t)
-	p := startService(t, r, "-work", "1ms", "-notify-timeout", "50ms")
+	p := startService(t, r, "-work", "1ms", "-notify-timeout", "1s")
 	for _, tt := range []struct {
 		what                     trouble
 		task, outcome, errorType string
