@@ -38,13 +38,13 @@ func oddValues() (carried, changed map[string]any) {
 		"invalid UTF-8": map[string]any{"a\xff": "\xff"},
 	}
 	changed = map[string]any{
-		"2^53+1": int64(1<<53 + 1), "-2^53-1": -1<<53 - 1, "max int64": int64(math.MaxInt64), "max uint64": uint64(math.MaxUint64),
-		"uint": uint(1<<53 + 1), "a long duration": time.Duration(1<<53 + 1),
+		"2^53+1": int64(1<<53 + 1), "-2^53-1": int64(-1<<53 - 1), "max int64": int64(math.MaxInt64), "max uint64": uint64(math.MaxUint64),
+		"uint64": uint64(1<<53 + 1), "a long duration": time.Duration(1<<53 + 1),
 		"a large json.Number": json.Number("1e400"), "a negative one": json.Number("-1e309"), "a tiny one": json.Number("1e-400"),
 		"a long json.Number": json.Number("0.12345678901234567890"), "an exact one": json.Number("9007199254740993"),
 		"a big.Int": new(big.Int).Exp(big.NewInt(10), big.NewInt(400), nil), "a big.Int of 60 digits": new(big.Int).Exp(big.NewInt(7), big.NewInt(70), nil),
 		"a very long number": json.Number("0." + strings.Repeat("3", 1000)), "in a struct": struct{ N int64 }{1<<53 + 1},
-		"in a slice": []any{map[string]any{"n": 1<<53 + 1}}, "raw JSON": json.RawMessage(`[{"n":9007199254740993}]`),
+		"in a slice": []any{map[string]any{"n": int64(1<<53 + 1)}}, "raw JSON": json.RawMessage(`[{"n":9007199254740993}]`),
 		"a key twice": json.RawMessage(`{"a":1,"b":{},"a":2}`), "a key twice, escaped": json.RawMessage(`[{"a":1,"\u0061":2}]`),
 		"a key twice after repair": map[string]any{"\xff": 1, "\xfe": 2}, "a struct of it": struct{ M map[string]int }{map[string]int{"\xff": 1, "\xfe": 2}},
 		"too deep": nested(499), "much too deep": nested(9998), "a struct that is too deep": struct{ X any }{nested(498)},
