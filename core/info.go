@@ -170,15 +170,6 @@ func durationsInWords(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// MarshalJSON encodes the tagged fields and oldest_seconds.
-func (s Stats) MarshalJSON() ([]byte, error) {
-	type plain Stats
-	return json.Marshal(struct {
-		plain
-		OldestSeconds float64 `json:"oldest_seconds"`
-	}{plain(s), s.Oldest.Seconds()})
-}
-
 func sortByID(seen []sighting) {
 	slices.SortFunc(seen, func(a, b sighting) int { return int(a.task.id) - int(b.task.id) })
 }
