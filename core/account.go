@@ -96,9 +96,6 @@ func (t *Task) isLost() bool {
 	}
 }
 
-// maxNamed limits how many cancelled tasks are logged by name, and how many that did not stop.
-const maxNamed = 20
-
 // cancelled returns how many of the lost tasks have the outcome cancelled, or will have. Others,
 // such as one that panicked because of the cancel, have a line of their own.
 func (a account) cancelled() (n int) {

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 )
 
@@ -113,4 +114,25 @@ func guard(h Handler) Handler {
 		returned = true
 		return err
 	}
+}
+
+// callHooks calls hooks in order, and recovers their panics. If one calls runtime.Goexit the others
+// are called all the same.
+func (c *config) callHooks(ctx context.Context, what string, hooks []hook, t *Task) {
+	if len(hooks) > 0 {
+		defer c.callHooks(ctx, what, hooks[1:], t)
+		c.callHook(ctx, what, hooks[0], t)
+	}
+}
+
+func (c *config) callHook(ctx context.Context, what string, h hook, t *Task) {
+	defer func() {
+		if v := recover(); v != nil {
+			err := recovered(v, t)
+			c.line(ctx, slog.LevelError, "panic in the "+what+" hook of a middleware", func() []slog.Attr {
+				return append(t.about(), t.errorAttrs(err)...)
+			})
+		}
+	}()
+	h(ctx, t)
 }

@@ -129,6 +129,24 @@ func (m *Manager) logShutdownEnd(ctx context.Context, a account, work bool) {
 	m.line(ctx, levelFor(work), "shutdown of background tasks ended", a.stats.attrs)
 }
 
+// maxNamed limits how many cancelled tasks are logged by name, and how many that did not stop.
+const maxNamed = 20
+
+// takeLostLine reports whether t, which was cancelled for that cause, is logged by name as work
+// that a Shutdown did not let finish. If so it counts the line.
+func (m *Manager) takeLostLine(t *Task, cause error) bool {
+	if cause != ErrShutdown || t.options.untilShutdown || t.isByContext(cause) {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s := &m.shutdown; s.logsLost && s.lostLines < maxNamed {
+		s.lostLines++
+		return true
+	}
+	return false
+}
+
 // takeUnnamed returns how many of the lost tasks were not logged by name. It counts them as logged,
 // so that no later call reports them again.
 func (m *Manager) takeUnnamed(lost int) (unnamed int) {
