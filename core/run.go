@@ -75,7 +75,10 @@ func (t *Task) start() *run {
 	t.mu.Lock()
 	r := t.run
 	if gone != nil {
-		t.skipFor(gone)
+		if t.cause == nil { // the AfterFunc has not run yet
+			t.cause, t.byContext = gone, true
+		}
+		t.skip(t.cause)
 	}
 	early := t.cause
 	r.begun = true
@@ -107,18 +110,6 @@ func (r *run) goneCause() (cause error) {
 		return nil
 	}
 	return context.Cause(r.spawner.ctx)
-}
-
-// skipFor makes t skip its Func because the context given to Go ended before the start. t.mu is
-// held.
-func (t *Task) skipFor(gone error) {
-	if t.cause == nil { // the AfterFunc has not run yet
-		t.cause, t.byContext = gone, true
-	}
-	t.skipped = true
-	if t.run.skip == nil {
-		t.run.skip = t.cause
-	}
 }
 
 // setLabels gives the goroutine the pprof labels of the run's context. Until then it has the labels
