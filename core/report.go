@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"time"
 )
@@ -91,13 +90,6 @@ func (e *ShutdownError) Unwrap() error {
 		return context.DeadlineExceeded
 	}
 	return e.ctxErr
-}
-
-// withoutEnded returns a copy of e without the cancelled tasks that have ended.
-func (e *ShutdownError) withoutEnded() *ShutdownError {
-	c := *e
-	c.Cancelled = slices.DeleteFunc(slices.Clone(e.Cancelled), func(t TaskInfo) bool { return t.Done })
-	return &c
 }
 
 func (m *Manager) logShutdown(ctx context.Context, work, drains bool) {

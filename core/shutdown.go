@@ -64,7 +64,9 @@ func (m *Manager) Close() error {
 	if a.idle {
 		return nil
 	}
-	return a.shutdownError().withoutEnded()
+	// Close was asked to cancel, so only tasks that have not ended are an error.
+	a.lost = slices.DeleteFunc(a.lost, func(s sighting) bool { return s.done })
+	return a.shutdownError()
 }
 
 // stop implements Shutdown and Close: it drains, for Shutdown only, cancels the tasks that are
