@@ -26,9 +26,6 @@ func (t *Task) Cancel() {
 	t.cancel(ErrCancelled, byManager)
 }
 
-// contextEnded cancels t because the context that it is attached to ended with cause.
-func (t *Task) contextEnded(cause error) { t.cancel(cause, byContext) }
-
 func (t *Task) cancel(cause error, by canceller) {
 	m := t.manager
 	m.mu.Lock()

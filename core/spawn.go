@@ -112,7 +112,7 @@ type spawner struct {
 
 // attachTo cancels the task when ctx is done.
 func (r *run) attachTo(ctx context.Context) {
-	detach := context.AfterFunc(ctx, func() { r.task.contextEnded(context.Cause(ctx)) })
+	detach := context.AfterFunc(ctx, func() { r.task.cancel(context.Cause(ctx), byContext) })
 	r.spawner = &spawner{ctx, detach}
 }
 

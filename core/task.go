@@ -179,7 +179,7 @@ func (t *Task) String() string { return fmt.Sprintf("%s#%d", t.name, t.id) }
 func (t *Task) isLive() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return !t.isDone && t.run != nil
+	return t.run != nil
 }
 
 // settle sets the outcome, the error and the cause.
