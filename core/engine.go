@@ -106,9 +106,8 @@ func (c *Chain) endRun(t *Task, end *ending) {
 	defer t.close() // deferred, because a hook may call runtime.Goexit
 	defer t.run.end()
 	seen, ctx := t.closeCalls()
-	outcome, cause := t.judge(seen, end.err)
 	if end.returned {
-		end.outcome, end.cause = outcome, cause
+		end.outcome, end.cause = t.judge(seen, end.err)
 	}
 	if left := seen.calls.outlived; left != nil {
 		t.run.end()

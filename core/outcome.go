@@ -57,15 +57,6 @@ func (t *Task) OutcomeOf(err error) Outcome {
 	return outcome
 }
 
-// An ending describes how a run ended.
-type ending struct {
-	err      error
-	outcome  Outcome
-	cause    error           // of the cancel or timeout that counted
-	ctx      context.Context // to log with
-	returned bool            // the chain returned; if not, runtime.Goexit is ending the goroutine
-}
-
 // CauseOf returns why the task is Cancelled or TimedOut, if it ended with err, in the word that log
 // lines have: "timeout", "cancel", "shutdown", or "context" for the end of the context of an
 // [Attached] task or a [Group]. For every other outcome it returns "". See [Task.OutcomeOf].
@@ -78,6 +69,15 @@ func (t *Task) CauseOf(err error) string {
 		return ""
 	}
 	return t.causeWord(cause)
+}
+
+// An ending describes how a run ended.
+type ending struct {
+	err      error
+	outcome  Outcome
+	cause    error           // of the cancel or timeout that counted
+	ctx      context.Context // to log with
+	returned bool            // the chain returned; if not, runtime.Goexit is ending the goroutine
 }
 
 // evidence is what judge needs to know of a task.

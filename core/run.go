@@ -152,9 +152,8 @@ func (m *Manager) conclude(t *Task, end *ending) {
 	seen, ctx := t.closeCalls()
 	end.ctx = ctx
 	defer m.awaitOutlived(t, seen.calls.outlived)
-	outcome, cause := t.judge(seen, end.err)
 	if end.returned {
-		end.outcome, end.cause = outcome, cause
+		end.outcome, end.cause = t.judge(seen, end.err)
 	}
 	m.logEnd(t, end)
 }
