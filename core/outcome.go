@@ -85,16 +85,20 @@ type evidence struct {
 	outcome Outcome // once it is decided
 	cause   error   // of the first cancel; once the outcome is decided, the cause that counted
 	started bool
-	run     *run // nil: it does not run
+	run     *run // nil if the outcome is decided, or the task was made by NewTask
 	calls   calls
 }
 
 // evidence returns the state as it is now. t.mu is held.
 func (t *Task) evidence() evidence {
-	if t.outcome != Pending || t.run == nil {
+	switch {
+	case t.outcome != Pending:
 		return evidence{outcome: t.outcome, cause: t.endCause}
+	case t.run == nil:
+		return evidence{cause: t.cause}
+	default:
+		return evidence{cause: t.cause, started: !t.started.IsZero(), run: t.run, calls: t.run.calls}
 	}
-	return evidence{cause: t.cause, started: !t.started.IsZero(), run: t.run, calls: t.run.calls}
 }
 
 // judge returns the outcome for err, and the cause of the cancel or timeout that counts.
@@ -120,15 +124,12 @@ func (t *Task) judge(seen evidence, err error) (outcome Outcome, cause error) {
 // stateFor returns whether err may be a refusal, and the cause of the cancel or timeout that counts
 // for it.
 func (t *Task) stateFor(seen evidence, err error) (mayReject bool, cause error) {
-	switch {
-	case seen.outcome != Pending:
+	if seen.outcome != Pending {
 		return seen.outcome == Rejected, seen.cause
-	case seen.run == nil:
-		return true, t.causeNamed(err)
-	case seen.started:
+	}
+	cause = seen.cause
+	if seen.started {
 		cause = seen.run.cancelledBy()
-	default:
-		cause = seen.cause
 	}
 	calls := &seen.calls
 	isLater := calls.cause == nil && cause != nil && isSince(err, calls.err, cause)
@@ -199,15 +200,6 @@ func isOwn(err, cause error) bool {
 // isSame reports whether err wraps fnErr. If fnErr cannot be compared it reports true.
 func isSame(err, fnErr error) bool {
 	return !reflect.ValueOf(fnErr).Comparable() || is(err, fnErr)
-}
-
-// causeNamed returns why a task that does not run was cancelled: by Cancel, or by the cause that
-// err matches.
-func (t *Task) causeNamed(err error) error {
-	if cause := t.cancelCause(); cause != nil {
-		return cause
-	}
-	return causeIn(err)
 }
 
 // causeIn returns the cause of a cancel or timeout that err matches, or nil.
