@@ -136,19 +136,13 @@ func (m *Manager) endTask(running **Task, end *ending, next **Task) {
 	goesOn = end.returned
 }
 
-// decide decides the outcome and logs it. It calls the Ended hooks even if a log handler ends the
-// goroutine.
+// decide decides the outcome and logs it. Then it calls the Ended hooks, even if a log handler calls
+// runtime.Goexit.
 func (m *Manager) decide(t *Task, end *ending) {
 	defer func() {
 		t.settle(end.outcome, end.err, end.cause)
 		m.callHooks(end.ctx, "Ended", m.endeds, t)
 	}()
-	m.conclude(t, end)
-}
-
-// conclude decides the outcome and logs it. It calls user code: the error's methods and log
-// handlers.
-func (m *Manager) conclude(t *Task, end *ending) {
 	seen, ctx := t.closeCalls()
 	end.ctx = ctx
 	defer m.awaitOutlived(t, seen.calls.outlived)
