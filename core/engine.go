@@ -26,7 +26,7 @@ type Chain struct {
 // NewChain returns a chain of mw; the first is the outermost, as for [WithMiddleware].
 func NewChain(mw ...Middleware) *Chain {
 	c := &Chain{config: newConfig([]Option{WithMiddleware(mw...)})}
-	c.handler = compose(c.middleware, callFunc)
+	c.handler = compose(c.middleware)
 	return c
 }
 

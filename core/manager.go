@@ -46,7 +46,7 @@ type Manager struct {
 // New returns a manager. New starts no goroutine.
 func New(opts ...Option) *Manager {
 	m := &Manager{config: newConfig(opts), draining: make(chan struct{})}
-	m.chain = compose(m.middleware, callFunc)
+	m.chain = compose(m.middleware)
 	m.workers.init(m)
 	m.sched.SetLimit(m.maxRunning, m.maxQueued)
 	return m

@@ -84,10 +84,10 @@ func MiddlewareFunc(wrap func(next Handler) Handler) Middleware {
 	return Middleware{Wrap: wrap}
 }
 
-// compose builds the chain: compose([a, b], call) = a(b(call)). Each layer is guarded, so that the
-// layer outside it sees a panic as an error; call guards itself.
-func compose(chain []Middleware, call Handler) Handler {
-	next := call
+// compose builds the chain: compose([a, b]) = a(b(callFunc)). Each layer is guarded, so that the
+// layer outside it sees a panic as an error; callFunc guards itself.
+func compose(chain []Middleware) Handler {
+	next := Handler(callFunc)
 	for i, mw := range slices.Backward(chain) {
 		if mw.Wrap == nil {
 			continue
