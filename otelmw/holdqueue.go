@@ -81,3 +81,12 @@ type endedSpan struct {
 	trace.Span // nil: there is none
 	at         time.Time
 }
+
+// end ends the span at its time, not now. It does nothing if there is no span.
+func (s endedSpan) end() {
+	if s.Span == nil {
+		return
+	}
+	defer contain("the end of a span")
+	s.End(trace.WithTimestamp(s.at))
+}
