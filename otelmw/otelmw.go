@@ -65,9 +65,7 @@ func newMiddleware(opts []Option) *middleware {
 // the Spawns of later middlewares see it, and so does a task that gets no span of its own.
 func (mw *middleware) onSpawn(ctx context.Context, t *core.Task) context.Context {
 	s := mw.newSpawn(ctx, t)
-	if s.isRecorded && mw.tracer != nil {
-		mw.startSpawnSpan(ctx, s)
-	}
+	mw.startSpawnSpan(ctx, s)
 	return context.WithValue(ctx, spawnKey{}, s)
 }
 
