@@ -32,8 +32,8 @@ func (m *Manager) Group(ctx context.Context) *Group {
 	return g
 }
 
-// Go starts fn as a task of the group, as [Manager.Go] does. A refused task cancels
-// the group, as one that returns an error does.
+// Go starts fn as a task of the group, as [Manager.Go] does. A refused task cancels the group, as
+// one that returns an error does.
 func (g *Group) Go(name string, fn Func, opts ...TaskOption) *Task {
 	return g.manager.Go(g.ctx, name, fn, append([]TaskOption{g.join}, opts...)...)
 }

@@ -92,8 +92,7 @@ func WithCancelGrace(d time.Duration) Option {
 //
 // A task that starts another task in the same manager and waits for it keeps its slot meanwhile. If
 // such tasks hold all slots, no inner task starts until an outer one times out or is cancelled.
-// [Task.Wait] logs a warning then. Use a second
-// manager for the inner tasks, or do not wait.
+// [Task.Wait] logs a warning then. Use a second manager for the inner tasks, or do not wait.
 func WithLimit(running, queued int) Option {
 	return func(c *config) { c.maxRunning, c.maxQueued = running, queued }
 }
@@ -119,9 +118,8 @@ func WithTaskDefaults(opts ...TaskOption) Option {
 	return func(c *config) { c.defaults = append(c.defaults, opts...) }
 }
 
-// A TaskOption configures one task. Pass it to [Manager.Go], [Group.Go], [NewTask] or
-// [NewAttempt]. A nil
-// TaskOption does nothing.
+// A TaskOption configures one task. Pass it to [Manager.Go], [Group.Go], [NewTask] or [NewAttempt].
+// A nil TaskOption does nothing.
 type TaskOption func(*taskOptions)
 
 // taskOptions holds what the options of a task set.

@@ -9,8 +9,8 @@ import (
 
 // A run holds what a task needs until it ends. It is also the task's context.
 //
-// The fields before innermost are written before the run begins, and constant after that, but for
-// the atomic std. They are read without a lock, on any goroutine.
+// The fields before innermost are constant once the run has begun, except for the atomic std. They
+// are read without a lock, on any goroutine.
 type run struct {
 	runContext
 	task     *Task

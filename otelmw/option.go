@@ -190,8 +190,8 @@ func WithFilter(f func(ctx context.Context, t *core.Task) bool) Option {
 }
 
 // WithErrorDescription sets the text of an error in a span's status and in the exception event of a
-// panic. Use it if error texts contain what must not get into traces. f is called once for
-// each span that has the error. If f panics the text is empty. The default is the error's own text.
+// panic. Use it if error texts contain what must not get into traces. f is called once for each
+// span that has the error. If f panics the text is empty. The default is the error's own text.
 func WithErrorDescription(f func(err error) string) Option {
 	return func(c *config) {
 		if f != nil {
