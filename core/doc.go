@@ -80,7 +80,8 @@
 //     returns is counted once. (lifecycle_test.go, skip_test.go, fuzz_test.go)
 //  3. Every refusal is logged, or counted by a later line, without code in the caller. After a
 //     shutdown, refusals within a second of the last line are only in Stats. (refusal_test.go, hooks_test.go)
-//  4. A panic in a task, a hook or a log handler does not end the process. (panic_test.go)
+//  4. A panic in a task, a hook or a log handler does not end the process. (panic_test.go,
+//     spawnpanic_test.go)
 //  5. The outcome is decided once, by the state when the Func last returned; [Task.OutcomeOf] names the
 //     one exception. (outcome_test.go, outcome_hostile_test.go)
 //  6. Log lines are as described above. (log_test.go, log_handler_test.go, overdue_test.go)
