@@ -89,7 +89,7 @@
 //     beyond its deadline. (shutdown_test.go, lost_test.go)
 //  8. TaskInfo and Stats marshal to JSON. (info_test.go, stats_test.go)
 //  9. All methods are safe for concurrent use. After Close has returned nil, no task, hook or timer is
-//     left. (race_test.go, worker_test.go)
+//     left. (race_test.go, race_shutdown_test.go, worker_test.go)
 //  10. LogValuers are resolved in log lines and in JSON. (info_test.go)
 //  11. Go copies the attributes, but not what a map, slice or pointer in them refers to. (info_test.go,
 //     attrs_test.go)
