@@ -71,7 +71,7 @@ func (m *Manager) runTask(t *Task) (next *Task) {
 
 // start begins the run. The timeout counts from here.
 func (t *Task) start() *run {
-	gone := t.run.goneCause()
+	gone := t.run.spawner.goneCause()
 	t.mu.Lock()
 	r := t.run
 	if gone != nil {
@@ -98,18 +98,6 @@ func (t *Task) start() *run {
 		r.standard()
 	}
 	return r
-}
-
-// goneCause returns why the context of an attached task ended, or nil.
-func (r *run) goneCause() (cause error) {
-	if r.spawner == nil {
-		return nil
-	}
-	defer contain() // user code
-	if r.spawner.ctx.Err() == nil {
-		return nil
-	}
-	return context.Cause(r.spawner.ctx)
 }
 
 // setLabels gives the goroutine the pprof labels of the run's context. Until then it has the labels

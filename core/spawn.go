@@ -103,23 +103,3 @@ func probe(ctx context.Context) (cancellable bool) {
 	cancel()
 	return true
 }
-
-// A spawner is the context given to Go, of an attached task.
-type spawner struct {
-	ctx    context.Context
-	detach func() bool // ends the wait for the end of ctx
-}
-
-// attachTo cancels the task when ctx is done.
-func (r *run) attachTo(ctx context.Context) {
-	detach := context.AfterFunc(ctx, func() { r.task.cancel(context.Cause(ctx), byContext) })
-	r.spawner = &spawner{ctx, detach}
-}
-
-// leave ends the wait for the end of the context. A nil spawner does nothing.
-func (s *spawner) leave() {
-	if s != nil {
-		defer contain() // user code
-		s.detach()
-	}
-}
