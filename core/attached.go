@@ -20,9 +20,6 @@ func (s *spawner) goneCause() (cause error) {
 		return nil
 	}
 	defer contain() // user code
-	if s.ctx.Err() == nil {
-		return nil
-	}
 	return context.Cause(s.ctx)
 }
 
