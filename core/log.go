@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -8,10 +9,7 @@ import (
 
 // log returns the logger, and whether it is enabled for that level.
 func (c *config) log(ctx context.Context, level slog.Level) (l *slog.Logger, enabled bool) {
-	l = c.logger
-	if l == nil {
-		l = slog.Default()
-	}
+	l = cmp.Or(c.logger, slog.Default())
 	return l, l.Enabled(ctx, level)
 }
 

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -86,10 +87,7 @@ func names(tasks []TaskInfo) string {
 // Unwrap returns the error of the context that bounded the shutdown. If that was not done yet, it
 // returns [context.DeadlineExceeded]: the time to drain was over.
 func (e *ShutdownError) Unwrap() error {
-	if e.ctxErr == nil {
-		return context.DeadlineExceeded
-	}
-	return e.ctxErr
+	return cmp.Or(e.ctxErr, context.DeadlineExceeded)
 }
 
 func (m *Manager) logShutdown(ctx context.Context, work, drains bool) {

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -59,10 +60,7 @@ func NewTask(name string, opts ...TaskOption) *Task {
 }
 
 func newTask(name string, attrs []slog.Attr, defaults, opts []TaskOption) *Task {
-	if name == "" {
-		name = "background_task"
-	}
-	t := &Task{name: name, created: time.Now()}
+	t := &Task{name: cmp.Or(name, "background_task"), created: time.Now()}
 	t.options.attrs = slices.Clip(attrs)
 	t.options.apply(defaults)
 	t.options.apply(opts)
