@@ -103,14 +103,14 @@ func (t *Task) evidence() evidence {
 
 // judge returns the outcome for err, and the cause of the cancel or timeout that counts.
 func (t *Task) judge(seen evidence, err error) (outcome Outcome, cause error) {
-	rejected, cause := t.stateFor(seen, err)
+	mayReject, cause := t.stateFor(seen, err)
 	_, panicked := t.PanicOf(err)
 	switch {
 	case err == nil:
 		return Completed, cause
 	case panicked, is(err, ErrGoexit):
 		return Failed, cause
-	case rejected && is(err, ErrRejected) && (cause == nil || !is(err, cause)):
+	case mayReject && is(err, ErrRejected) && (cause == nil || !is(err, cause)):
 		return Rejected, cause
 	case cause == nil:
 		return Failed, nil

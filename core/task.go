@@ -34,10 +34,12 @@ type Task struct {
 
 	// mu guards the fields below. The goroutine that prepares or runs the task reads run without
 	// it, and so does the holder of manager.mu while the task waits for room.
-	mu          sync.Mutex
-	run         *run      // from Go, or Chain.Run, to the end
-	started     time.Time // zero: its run has not begun, or the task is skipped
-	cause       error     // of the first cancel, or ErrTimeout if the timeout had passed by then; nil: it was not cancelled
+	mu      sync.Mutex
+	run     *run      // from Go, or Chain.Run, to the end
+	started time.Time // zero: its run has not begun, or the task is skipped
+	// cause is that of the first cancel, or ErrTimeout if the timeout had passed by then. It is nil
+	// if the task was not cancelled.
+	cause       error
 	cancelledAt time.Time
 	err         error
 	endCause    error         // the cause that the outcome was judged by
