@@ -105,9 +105,10 @@ func WithLimit(running, queued int) Option {
 // even if that task has ended: Go could wait for room that a task above it holds. The new task is
 // refused with [ErrFull].
 //
-// Two cases are not detected. Go called from a Spawn or a log handler of a full manager waits until
-// ctx is done. And two full managers whose tasks start tasks in each other can wait for each other.
-// Give Go a ctx with a deadline in such programs.
+// Three cases are not detected. Go called from a Spawn or a log handler of a full manager waits until
+// ctx is done, and so does [Group.Go] called from a task of the group. And two full managers whose
+// tasks start tasks in each other can wait for each other. Give Go a ctx with a deadline in such
+// programs.
 func WithBlocking() Option {
 	return func(c *config) { c.blocking = true }
 }
