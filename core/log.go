@@ -125,14 +125,14 @@ func (m *Manager) logStuck(ctx context.Context, waiter, t *Task) {
 
 // logOverdue logs that t still runs after its cancel or timeout, with its stack.
 func (m *Manager) logOverdue(t *Task, stacks map[string]string) {
-	const msg = "background task still running after cancellation"
-	m.logWithStack(msg, t, t.Info(), stacks, slog.String("cause", t.causeWord(t.cancelCause())))
+	m.logWithStack("background task still running after cancellation", t, t.Info(), stacks)
 }
 
-// logWithStack logs msg about the unfinished task t at WARN, with its stack if there is one.
-func (m *Manager) logWithStack(msg string, t *Task, info TaskInfo, stacks map[string]string, more ...any) {
+// logWithStack logs msg about the task t, which was cancelled and has not ended, at WARN, with its
+// stack if there is one.
+func (m *Manager) logWithStack(msg string, t *Task, info TaskInfo, stacks map[string]string) {
 	m.line(t.logContext(), slog.LevelWarn, msg, func() []slog.Attr {
-		attrs := t.about(append([]any{"state", info.State, "age", info.Age}, more...)...)
+		attrs := t.about("state", info.State, "age", info.Age, "cause", t.causeWord(t.cancelCause()))
 		if stack, ok := stacks[stackKey(t)]; ok {
 			attrs = append(attrs, slog.String("stack", stack))
 		}
@@ -147,8 +147,8 @@ func (t *Task) logContext() context.Context {
 	return t.innermost()
 }
 
-// innermost returns the context of the latest call of the Func. Without a call it returns the run's
-// context, and before the run begins an empty one, because the run's may still change. t.mu is
+// innermost returns the context of the Func or, if that was not called yet, of the last Handler that
+// was. Before the run begins it returns an empty one, because the run's may still change. t.mu is
 // held.
 func (t *Task) innermost() context.Context {
 	switch r := t.run; {

@@ -51,8 +51,9 @@ type Middleware struct {
 	Refused func(ctx context.Context, t *Task)
 
 	// Ended is called once for each accepted task, on the task's goroutine: after its chain, when
-	// t.Outcome and t.Err are decided, and before Done is closed. ctx is the context of the last
-	// call of the Func or, if there was none, of the run. It may be cancelled.
+	// t.Outcome and t.Err are decided, and before Done is closed. ctx is the innermost context that
+	// the chain came to: that of the Func or, if it was not called, of the last Handler that was. It
+	// may be cancelled.
 	Ended func(ctx context.Context, t *Task)
 
 	// Abandoned is called for each task that is still running when a Shutdown or Close runs out of
@@ -101,7 +102,8 @@ func compose(chain []Middleware) Handler {
 	return next
 }
 
-// guard returns a Handler that turns a panic of h into an error.
+// guard returns a Handler that turns a panic of h into an error, and notes the context that it came
+// to.
 func guard(h Handler) Handler {
 	return func(ctx context.Context, t *Task) (err error) {
 		returned := false
@@ -110,6 +112,7 @@ func guard(h Handler) Handler {
 				err = recovered(recover(), t)
 			}
 		}()
+		t.reach(ctx)
 		err = h(ctx, t)
 		returned = true
 		return err

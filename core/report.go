@@ -185,7 +185,7 @@ func (m *Manager) logLeftOver(a account) {
 		return
 	}
 	m.mu.Lock()
-	done := m.help(func() { m.logEach(left[:min(maxNamed, len(left))]) })
+	done := m.help(func() { m.logEach(left) })
 	m.mu.Unlock()
 	select {
 	case <-done:
@@ -193,12 +193,16 @@ func (m *Manager) logLeftOver(a account) {
 	}
 }
 
+// logEach logs the first of these tasks by name, and the number of the others.
 func (m *Manager) logEach(left []sighting) {
 	stacks, began := goroutineStacks(), time.Now()
-	for _, s := range left {
-		m.logWithStack("background task left over at the end of the shutdown", s.task, s.info(), stacks)
-		if time.Since(began) > logTime {
-			return
-		}
+	named := 0
+	for named < min(maxNamed, len(left)) && time.Since(began) <= logTime {
+		m.logWithStack("background task left over at the end of the shutdown", left[named].task, left[named].info(), stacks)
+		named++
+	}
+	if others := len(left) - named; others > 0 {
+		m.line(context.Background(), slog.LevelWarn, "more background tasks left over at the end of the shutdown",
+			func() []slog.Attr { return []slog.Attr{slog.Int("remaining_tasks", others)} })
 	}
 }

@@ -19,7 +19,7 @@ type run struct {
 	spawner  *spawner      // of an attached task
 
 	// Guarded by task.mu.
-	innermost context.Context // of the latest call of the innermost Handler
+	innermost context.Context // of the Handler that was called last
 	skip      error           // returned instead of calling fn
 	begun     bool            // start was called
 	calls     calls
