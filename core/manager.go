@@ -151,6 +151,9 @@ type managerKey struct{}
 // NewContext returns a copy of ctx that carries m, for [FromContext] to find. A server can attach
 // its manager to each request, where constructors cannot take it.
 func NewContext(ctx context.Context, m *Manager) context.Context {
+	if ctx == nil {
+		panic("afterspan: NewContext: ctx is nil")
+	}
 	return context.WithValue(ctx, managerKey{}, m)
 }
 

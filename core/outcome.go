@@ -33,7 +33,8 @@ func (o Outcome) String() string {
 // middleware calls it with the result of next.
 //
 //   - nil is Completed, even after a cancel or a timeout.
-//   - A panic of this task (see [Task.PanicOf]) and [ErrGoexit] are Failed.
+//   - A panic of this task (see [Task.PanicOf]) and [ErrGoexit] are Failed. An error that wraps
+//     ErrGoexit is that of another task, which this one waited for: an ordinary error.
 //   - An error that matches [ErrRejected] is Rejected, unless the Func was called or the error is the
 //     cause of a cancel, as in a [Group] with a refused task.
 //   - Another error after the task's own timeout is TimedOut. After a cancel, or the end of the context
@@ -108,7 +109,7 @@ func (t *Task) judge(seen evidence, err error) (outcome Outcome, cause error) {
 	switch {
 	case err == nil:
 		return Completed, cause
-	case panicked, is(err, ErrGoexit):
+	case panicked, err == ErrGoexit:
 		return Failed, cause
 	case mayReject && is(err, ErrRejected) && (cause == nil || !is(err, cause)):
 		return Rejected, cause
