@@ -74,6 +74,7 @@ func (m *Manager) lost(now time.Time) (lost []sighting, handedOver int) {
 
 // left returns the tasks that did not stop, other than those in lost. m.mu is held.
 func (m *Manager) left(now time.Time) (left []sighting) {
+	left = make([]sighting, 0, m.sched.Running()+m.sched.Queued())
 	for t := range m.sched.Unfinished {
 		if s := t.seen(now); !s.lost {
 			left = append(left, s)
