@@ -74,6 +74,7 @@ func (m *Manager) lost(now time.Time) (lost []sighting, handedOver int) {
 
 // left returns the tasks that did not stop, other than those in lost. m.mu is held.
 func (m *Manager) left(now time.Time) (left []sighting) {
+	left = make([]sighting, 0, m.sched.Running()+m.sched.Queued())
 	for t := range m.sched.Unfinished {
 		if s := t.seen(now); !s.lost {
 			left = append(left, s)
@@ -95,9 +96,6 @@ func (t *Task) isLost() bool {
 		return t.skipped
 	}
 }
-
-// maxNamed limits how many cancelled tasks are logged by name, and how many that did not stop.
-const maxNamed = 20
 
 // cancelled returns how many of the lost tasks have the outcome cancelled, or will have. Others,
 // such as one that panicked because of the cancel, have a line of their own.

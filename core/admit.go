@@ -44,7 +44,7 @@ func (m *Manager) admit(ctx context.Context, t *Task) error {
 func (m *Manager) add(t, caller *Task, waits bool) sched.Verdict {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	inside := caller != nil && caller.item.State() != sched.Out
+	inside := caller != nil && caller.item.State() != sched.Out || t.options.group.isBusy()
 	verdict := m.sched.Add(&t.item, sched.Caller{Inside: inside, Waits: waits})
 	if verdict.Accepts() {
 		m.register(t)

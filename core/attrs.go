@@ -26,6 +26,9 @@ type attrsKey struct{}
 // or with a context derived from it. They come after the attributes that ctx carries already. See
 // [WithAttrs].
 func ContextWithAttrs(ctx context.Context, attrs ...slog.Attr) context.Context {
+	if ctx == nil {
+		panic("afterspan: ContextWithAttrs: ctx is nil")
+	}
 	before := attrsFrom(ctx)
 	return context.WithValue(ctx, attrsKey{}, append(slices.Clip(before), attrs...))
 }

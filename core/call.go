@@ -47,6 +47,15 @@ func (t *Task) enter(ctx context.Context) (*run, error) {
 	return r, r.skip
 }
 
+// reach notes how far the chain has come: log lines about t are logged with the innermost context.
+func (t *Task) reach(ctx context.Context) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.run; r != nil && !r.calls.closed {
+		r.innermost = ctx
+	}
+}
+
 // leave records the state when the Func returned: the outcome is judged by it.
 func (r *run) leave(err error) {
 	cause := r.cancelledBy()

@@ -26,9 +26,6 @@ func (t *Task) Cancel() {
 	t.cancel(ErrCancelled, byManager)
 }
 
-// contextEnded cancels t because the context that it is attached to ended with cause.
-func (t *Task) contextEnded(cause error) { t.cancel(cause, byContext) }
-
 func (t *Task) cancel(cause error, by canceller) {
 	m := t.manager
 	m.mu.Lock()
@@ -64,7 +61,9 @@ func (m *Manager) cancelTask(t *Task, cause error, by canceller) (first bool) {
 	first = t.markCancelled(cause, by, now)
 	m.lookAt(now.Add(overdueAfter)) // if a timeout makes it overdue sooner, watchTimeout has set the timer
 	if state == sched.Queued {
+		t.mu.Lock()
 		t.skip(cause)
+		t.mu.Unlock()
 		m.advance(m.sched.Cancel(&t.item))
 	}
 	return first
@@ -85,12 +84,10 @@ func (t *Task) markCancelled(cause error, by canceller, now time.Time) (first bo
 	return true
 }
 
-// skip makes t skip its Func because it was cancelled in the queue.
+// skip makes t skip its Func because it was cancelled before its run began. t.mu is held.
 func (t *Task) skip(cause error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.skipped = true
-	if t.run.skip == nil {
+	if t.run.skip == nil { // no Spawn failed
 		t.run.skip = cause
 	}
 }

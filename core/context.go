@@ -13,7 +13,7 @@ import (
 // Before that a timeout needs no timer: Err compares the deadline with the clock.
 type runContext struct {
 	values      context.Context // asked for values only, until the standard context is made
-	cancellable bool            // a Spawn returned values, and their cancel cancels the run; false: it is ignored
+	cancellable bool            // the end of values ends the run; if false, it is ignored
 	deadline    time.Time       // zero: none
 	std         atomic.Pointer[stdContext]
 }

@@ -59,14 +59,15 @@
 // ERROR, a panic with its stack. Refused tasks are logged at WARN, at most one line a second; its
 // attribute "suppressed" is the number of refusals before it that got no line. The start and the
 // end of a shutdown are logged at INFO, or at DEBUG if no task was unfinished. Tasks that a
-// Shutdown cancelled and tasks that are left are logged at WARN, at most twenty of each.
+// Shutdown cancelled and tasks that are left are logged at WARN: twenty of each, and the number of
+// the others.
 //
 // Each line about a task has a group "task" with its name and, if it was accepted, its id. The line
 // about its end adds the outcome, the duration of the run unless it was refused, and the cause
 // after a cancel or a timeout. The attributes of the task are outside the group.
 //
-// Lines from the start of the run on are logged with the context of the Func, so that a trace-aware
-// handler can add trace and span ids. When "created" is logged, the task's span does not exist yet.
+// Lines from the start of the run on are logged with the innermost context that the chain came to,
+// usually that of the Func, so that a trace-aware handler can add trace and span ids. When "created" is logged, the task's span does not exist yet.
 // A panic in a log handler is recovered. A log handler that blocks delays the tasks that log, and
 // Shutdown.
 //
@@ -79,8 +80,9 @@
 //  2. Every accepted task runs through the chain once and has one outcome, and every call of Go that
 //     returns is counted once. (lifecycle_test.go, skip_test.go, fuzz_test.go)
 //  3. Every refusal is logged, or counted by a later line, without code in the caller. After a
-//     shutdown, refusals within a second of the last line are only in Stats. (refusal_test.go, hooks_test.go)
-//  4. A panic in a task, a hook or a log handler does not end the process. (panic_test.go)
+//     shutdown that is the line of the next refusal, if there is one. (refusal_test.go, hooks_test.go)
+//  4. A panic in a task, a hook or a log handler does not end the process. (panic_test.go,
+//     spawnpanic_test.go)
 //  5. The outcome is decided once, by the state when the Func last returned; [Task.OutcomeOf] names the
 //     one exception. (outcome_test.go, outcome_hostile_test.go)
 //  6. Log lines are as described above. (log_test.go, log_handler_test.go, overdue_test.go)
@@ -88,7 +90,7 @@
 //     beyond its deadline. (shutdown_test.go, lost_test.go)
 //  8. TaskInfo and Stats marshal to JSON. (info_test.go, stats_test.go)
 //  9. All methods are safe for concurrent use. After Close has returned nil, no task, hook or timer is
-//     left. (race_test.go, worker_test.go)
+//     left. (race_test.go, race_shutdown_test.go, worker_test.go)
 //  10. LogValuers are resolved in log lines and in JSON. (info_test.go)
 //  11. Go copies the attributes, but not what a map, slice or pointer in them refers to. (info_test.go,
 //     attrs_test.go)

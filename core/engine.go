@@ -26,7 +26,7 @@ type Chain struct {
 // NewChain returns a chain of mw; the first is the outermost, as for [WithMiddleware].
 func NewChain(mw ...Middleware) *Chain {
 	c := &Chain{config: newConfig([]Option{WithMiddleware(mw...)})}
-	c.handler = compose(c.middleware, callFunc)
+	c.handler = compose(c.middleware)
 	return c
 }
 
@@ -106,9 +106,8 @@ func (c *Chain) endRun(t *Task, end *ending) {
 	defer t.close() // deferred, because a hook may call runtime.Goexit
 	defer t.run.end()
 	seen, ctx := t.closeCalls()
-	outcome, cause := t.judge(seen, end.err)
 	if end.returned {
-		end.outcome, end.cause = outcome, cause
+		end.outcome, end.cause = t.judge(seen, end.err)
 	}
 	if left := seen.calls.outlived; left != nil {
 		t.run.end()

@@ -32,8 +32,13 @@ func (m *Manager) Group(ctx context.Context) *Group {
 	return g
 }
 
-// Go starts fn as a task of the group, as [Manager.Go] does. A refused task cancels
-// the group, as one that returns an error does.
+// Go starts fn as a task of the group, as [Manager.Go] does. A refused task cancels the group, as
+// one that returns an error does. While Shutdown drains, a group with unfinished tasks can still
+// start tasks.
+//
+// Where Go waits for room ([WithBlocking]), do not call it from a task of the group: Go does not
+// know its caller, and may wait for room that the caller holds. Start such a task with
+// [Manager.Go], the caller's context and [Attached].
 func (g *Group) Go(name string, fn Func, opts ...TaskOption) *Task {
 	return g.manager.Go(g.ctx, name, fn, append([]TaskOption{g.join}, opts...)...)
 }
@@ -91,6 +96,16 @@ func (t *Task) joinGroup() {
 		defer g.mu.Unlock()
 		g.unfinished++
 	}
+}
+
+// isBusy reports whether a task of the group is unfinished. It may be the one that calls Group.Go.
+func (g *Group) isBusy() bool {
+	if g == nil {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.unfinished > 0
 }
 
 // failGroup tells the group of t, if it has one, the error of t.

@@ -230,6 +230,44 @@ func TestFirstErrorOfAGroupIsThatOfTheTaskThatFailed(t *testing.T) {
 	}
 }
 
+// While Shutdown drains, a task of a group can start others, so that work in flight can finish its
+// follow-ups. A group that has none is a stranger.
+func TestGroupInADrain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newManager()
+		g, idle := m.Group(t.Context()), m.Group(t.Context())
+		var followUp, stranger *core.Task
+		first := g.Go("first", func(context.Context) error {
+			time.Sleep(time.Second)
+			followUp, stranger = g.Go("follow-up", succeed), idle.Go("stranger", succeed)
+			return nil
+		})
+		synctest.Wait()
+		stats, err := m.Shutdown(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 1, stats.SpawnedTasks)
+		assertOutcome(t, core.Completed, first)
+		assertOutcome(t, core.Completed, followUp)
+		require.ErrorIs(t, stranger.Err(), core.ErrClosed)
+		require.NoError(t, g.Wait())
+	})
+	inBubble(t, "after the drain", func(t *testing.T) {
+		m := newManager()
+		g := m.Group(t.Context())
+		var followUp *core.Task
+		g.Go("deaf", func(context.Context) error {
+			time.Sleep(time.Minute)
+			followUp = g.Go("follow-up", succeed)
+			return nil
+		})
+		synctest.Wait()
+		_, err := m.Shutdown(t.Context())
+		require.Error(t, err)
+		require.ErrorIs(t, g.Wait(), core.ErrClosed)
+		require.ErrorIs(t, followUp.Err(), core.ErrClosed)
+	})
+}
+
 // A Go that does not return a task is none of the group's.
 func TestGroupDoesNotWaitForWhatWasNotStarted(t *testing.T) {
 	inBubble(t, "a panic", func(t *testing.T) {

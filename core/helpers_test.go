@@ -255,6 +255,7 @@ const (
 	msgOverdue    = "background task still running after cancellation"
 	msgStuck      = "background task waits for a task that is queued behind it"
 	msgLeftOver   = "background task left over at the end of the shutdown"
+	msgMoreLeft   = "more background tasks left over at the end of the shutdown"
 	msgBegan      = "shutdown of background tasks began"
 	msgEnded      = "shutdown of background tasks ended"
 )

@@ -2,6 +2,7 @@ package core
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -90,7 +91,15 @@ func (s sighting) info() TaskInfo {
 
 // Tasks returns a snapshot of the running and queued tasks, oldest first.
 func (m *Manager) Tasks() []TaskInfo {
-	return infos(m.snapshot())
+	m.mu.Lock()
+	now := time.Now()
+	seen := make([]sighting, 0, m.sched.Running()+m.sched.Queued())
+	for t := range m.sched.Unfinished {
+		seen = append(seen, t.seen(now))
+	}
+	m.mu.Unlock()
+	sortByID(seen)
+	return infos(seen)
 }
 
 // Handles returns the running and queued tasks, oldest first, for example to cancel all of a name.
@@ -99,21 +108,12 @@ func (m *Manager) Handles() []*Task {
 	m.mu.Lock()
 	tasks := m.unfinished()
 	m.mu.Unlock()
-	slices.SortFunc(tasks, func(a, b *Task) int { return int(a.id) - int(b.id) })
+	slices.SortFunc(tasks, func(a, b *Task) int { return cmp.Compare(a.id, b.id) })
 	return tasks
 }
 
-// snapshot returns the running and queued tasks, oldest first.
-func (m *Manager) snapshot() []sighting {
-	m.mu.Lock()
-	tasks, now := m.unfinished(), time.Now()
-	seen := make([]sighting, len(tasks))
-	for i, t := range tasks {
-		seen[i] = t.seen(now)
-	}
-	m.mu.Unlock()
-	sortByID(seen)
-	return seen
+func sortByID(seen []sighting) {
+	slices.SortFunc(seen, func(a, b sighting) int { return cmp.Compare(a.task.id, b.task.id) })
 }
 
 // infos never returns nil, so that no tasks marshal to [] and not to null.
@@ -168,17 +168,4 @@ func durationsInWords(_ []string, a slog.Attr) slog.Attr {
 		a.Value = slog.StringValue(a.Value.Duration().String())
 	}
 	return a
-}
-
-// MarshalJSON encodes the tagged fields and oldest_seconds.
-func (s Stats) MarshalJSON() ([]byte, error) {
-	type plain Stats
-	return json.Marshal(struct {
-		plain
-		OldestSeconds float64 `json:"oldest_seconds"`
-	}{plain(s), s.Oldest.Seconds()})
-}
-
-func sortByID(seen []sighting) {
-	slices.SortFunc(seen, func(a, b sighting) int { return int(a.task.id) - int(b.task.id) })
 }

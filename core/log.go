@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -8,10 +9,7 @@ import (
 
 // log returns the logger, and whether it is enabled for that level.
 func (c *config) log(ctx context.Context, level slog.Level) (l *slog.Logger, enabled bool) {
-	l = c.logger
-	if l == nil {
-		l = slog.Default()
-	}
+	l = cmp.Or(c.logger, slog.Default())
 	return l, l.Enabled(ctx, level)
 }
 
@@ -127,14 +125,14 @@ func (m *Manager) logStuck(ctx context.Context, waiter, t *Task) {
 
 // logOverdue logs that t still runs after its cancel or timeout, with its stack.
 func (m *Manager) logOverdue(t *Task, stacks map[string]string) {
-	const msg = "background task still running after cancellation"
-	m.logWithStack(msg, t, t.Info(), stacks, slog.String("cause", t.causeWord(t.cancelCause())))
+	m.logWithStack("background task still running after cancellation", t, t.Info(), stacks)
 }
 
-// logWithStack logs msg about the unfinished task t at WARN, with its stack if there is one.
-func (m *Manager) logWithStack(msg string, t *Task, info TaskInfo, stacks map[string]string, more ...any) {
+// logWithStack logs msg about the task t, which was cancelled and has not ended, at WARN, with its
+// stack if there is one.
+func (m *Manager) logWithStack(msg string, t *Task, info TaskInfo, stacks map[string]string) {
 	m.line(t.logContext(), slog.LevelWarn, msg, func() []slog.Attr {
-		attrs := t.about(append([]any{"state", info.State, "age", info.Age}, more...)...)
+		attrs := t.about("state", info.State, "age", info.Age, "cause", t.causeWord(t.cancelCause()))
 		if stack, ok := stacks[stackKey(t)]; ok {
 			attrs = append(attrs, slog.String("stack", stack))
 		}
@@ -149,8 +147,8 @@ func (t *Task) logContext() context.Context {
 	return t.innermost()
 }
 
-// innermost returns the context of the latest call of the Func. Without a call it returns the run's
-// context, and before the run begins an empty one, because the run's may still change. t.mu is
+// innermost returns the context of the Func or, if that was not called yet, of the last Handler that
+// was. Before the run begins it returns an empty one, because the run's may still change. t.mu is
 // held.
 func (t *Task) innermost() context.Context {
 	switch r := t.run; {
@@ -163,25 +161,4 @@ func (t *Task) innermost() context.Context {
 	default:
 		return context.Background()
 	}
-}
-
-// callHooks calls hooks in order, and recovers their panics. If one calls runtime.Goexit the others
-// are called all the same.
-func (c *config) callHooks(ctx context.Context, what string, hooks []hook, t *Task) {
-	if len(hooks) > 0 {
-		defer c.callHooks(ctx, what, hooks[1:], t)
-		c.callHook(ctx, what, hooks[0], t)
-	}
-}
-
-func (c *config) callHook(ctx context.Context, what string, h hook, t *Task) {
-	defer func() {
-		if v := recover(); v != nil {
-			err := recovered(v, t)
-			c.line(ctx, slog.LevelError, "panic in the "+what+" hook of a middleware", func() []slog.Attr {
-				return append(t.about(), t.errorAttrs(err)...)
-			})
-		}
-	}()
-	h(ctx, t)
 }

@@ -140,6 +140,8 @@ func TestShutdownIsLogged(t *testing.T) {
 		require.EqualValues(t, 1, left.task()["id"])
 		require.EqualValues(t, "cancelling", left.task()["state"])
 		require.EqualValues(t, 2*time.Second, left.task()["age"])
+		require.Equal(t, "shutdown", left.task()["cause"])
+		require.Empty(t, log.with(t, msgMoreLeft))
 		require.Equal(t, "t1", left["thread_id"])
 		require.Contains(t, left["stack"], "ignore", "where it is")
 		require.Equal(t, "timeout", log.only(t, msgEnded)["status"])
@@ -152,9 +154,10 @@ func TestShutdownIsLogged(t *testing.T) {
 			m.Go(t.Context(), "deaf", ignore(time.Second))
 		}
 		require.Error(t, m.Close())
-		lines := len(log.with(t, msgLeftOver))
-		require.Positive(t, lines)
-		require.Less(t, lines, 100, "some are enough")
+		require.Len(t, log.with(t, msgLeftOver), 20)
+		more := log.only(t, msgMoreLeft)
+		require.Equal(t, "WARN", more.level())
+		require.EqualValues(t, 80, more["remaining_tasks"])
 		time.Sleep(time.Hour)
 	})
 }
@@ -173,7 +176,7 @@ func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
 
 // A trace-aware handler adds the ids of the task's own span, which a middleware put into the context.
 func TestLinesAreLoggedWithTheInnermostContext(t *testing.T) {
-	run := func(t *testing.T, opt core.Option, fn core.Func, drive func(*core.Manager, *core.Task)) []string {
+	run := func(t *testing.T, inner core.Middleware, fn core.Func, drive func(*core.Manager, *core.Task)) []string {
 		var seen journal
 		tracing := around(func(ctx context.Context, task *core.Task, next core.Handler) error {
 			return next(context.WithValue(ctx, key("span"), "span of "+task.Name()), task)
@@ -181,7 +184,7 @@ func TestLinesAreLoggedWithTheInnermostContext(t *testing.T) {
 		spawn := spawnFunc(func(ctx context.Context, task *core.Task) context.Context {
 			return context.WithValue(ctx, key("span"), "spawn of "+task.Name())
 		})
-		m := core.New(opt, core.WithShutdownTimeout(time.Second), core.WithMiddleware(spawn, tracing),
+		m := core.New(core.WithShutdownTimeout(time.Second), core.WithMiddleware(spawn, tracing, inner),
 			core.WithLogger(slog.New(contextHandler{slog.DiscardHandler, &seen}.enabled())))
 		task := m.Go(context.WithValue(t.Context(), key("span"), "request"), "x", fn)
 		drive(m, task)
@@ -189,10 +192,19 @@ func TestLinesAreLoggedWithTheInnermostContext(t *testing.T) {
 		return seen.all()
 	}
 	nothing := func(*core.Manager, *core.Task) {}
-	none := core.WithLimit(0, 0)
+	none := core.Middleware{}
 	for name, fn := range map[string]core.Func{msgCompleted: succeed, msgFailed: explode} {
 		inBubble(t, name, func(t *testing.T) {
 			require.Equal(t, []string{msgCreated + ": spawn of x", name + ": span of x"}, run(t, none, fn, nothing))
+		})
+	}
+	for name, end := range map[string]func() error{
+		msgRefused: func() error { return core.ErrRejected },
+		msgFailed:  func() error { panic("a middleware") },
+	} {
+		inBubble(t, name+" before the Func", func(t *testing.T) {
+			inner := around(func(context.Context, *core.Task, core.Handler) error { return end() })
+			require.Equal(t, []string{msgCreated + ": spawn of x", name + ": span of x"}, run(t, inner, succeed, nothing))
 		})
 	}
 	inBubble(t, msgOverdue, func(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/afterspan/afterspan/core/internal/sched"
 )
@@ -44,43 +43,10 @@ type Manager struct {
 	idle     chan struct{} // made by the first Wait; closed when nothing is left to wait for
 }
 
-// Stats are the counters and gauges of a manager, read at one instant:
-// Created = Running + Queued + Completed + Failed + Cancelled + TimedOut + Rejected.
-type Stats struct {
-	Created   uint64 `json:"created"` // calls of Go that were accepted or refused
-	Completed uint64 `json:"completed"`
-	Failed    uint64 `json:"failed"`
-	Cancelled uint64 `json:"cancelled"`
-	TimedOut  uint64 `json:"timed_out"`
-	Rejected  uint64 `json:"rejected"` // by the manager, or by a middleware
-
-	Running int           `json:"running"` // above the limit only after SetLimit lowered it
-	Queued  int           `json:"queued"`  // includes tasks cancelled in the queue, until they end
-	Overdue int           `json:"overdue"` // running tasks that were cancelled or timed out over five seconds ago; may lag by a second
-	Oldest  time.Duration `json:"-"`       // how long the first of the running tasks has been running; 0 if none has begun
-}
-
-// count adds one task to the counter of its outcome.
-func (s *Stats) count(o Outcome) {
-	switch o {
-	case Completed:
-		s.Completed++
-	case Failed:
-		s.Failed++
-	case Cancelled:
-		s.Cancelled++
-	case TimedOut:
-		s.TimedOut++
-	case Rejected:
-		s.Rejected++
-	case Pending:
-	}
-}
-
 // New returns a manager. New starts no goroutine.
 func New(opts ...Option) *Manager {
 	m := &Manager{config: newConfig(opts), draining: make(chan struct{})}
-	m.chain = compose(m.middleware, callFunc)
+	m.chain = compose(m.middleware)
 	m.workers.init(m)
 	m.sched.SetLimit(m.maxRunning, m.maxQueued)
 	return m
@@ -97,22 +63,6 @@ func (m *Manager) Task(id uint64) (t *Task, ok bool) {
 		}
 	}
 	return nil, false
-}
-
-// Stats returns the counters and gauges as they are now.
-func (m *Manager) Stats() Stats {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	s := m.counted
-	s.Rejected += m.refused
-	s.Running, s.Queued, s.Overdue = m.sched.Running(), m.sched.Queued(), m.watch.overdue
-	for t := range m.sched.Started {
-		if started := t.StartedAt(); !started.IsZero() {
-			s.Oldest = time.Since(started)
-			break
-		}
-	}
-	return s
 }
 
 // Wait waits until no task is running or queued, and the manager's goroutines that log, cancel
@@ -201,6 +151,9 @@ type managerKey struct{}
 // NewContext returns a copy of ctx that carries m, for [FromContext] to find. A server can attach
 // its manager to each request, where constructors cannot take it.
 func NewContext(ctx context.Context, m *Manager) context.Context {
+	if ctx == nil {
+		panic("afterspan: NewContext: ctx is nil")
+	}
 	return context.WithValue(ctx, managerKey{}, m)
 }
 

@@ -24,21 +24,26 @@ func TestMisusePanicsInTheCaller(t *testing.T) {
 	m := newManager()
 	var none context.Context
 	for name, misuse := range map[string]func(){
-		"Go without a context":       func() { m.Go(none, "x", succeed) },
-		"Go of a zero Manager":       func() { new(core.Manager).Go(t.Context(), "x", succeed) },
-		"Go without a Func":          func() { m.Go(t.Context(), "x", nil) },
-		"Group without a context":    func() { m.Group(none) },
-		"WithKey of nothing":         func() { core.WithKey(nil, "k") },
-		"Shutdown without a context": func() { _, _ = m.Shutdown(none) },
-		"a nil wrap":                 func() { core.MiddlewareFunc(nil) },
+		"Go without a context":               func() { m.Go(none, "x", succeed) },
+		"Go of a zero Manager":               func() { new(core.Manager).Go(t.Context(), "x", succeed) },
+		"Go without a Func":                  func() { m.Go(t.Context(), "x", nil) },
+		"Group without a context":            func() { m.Group(none) },
+		"WithKey of nothing":                 func() { core.WithKey(nil, "k") },
+		"Shutdown without a context":         func() { _, _ = m.Shutdown(none) },
+		"NewContext without a context":       func() { core.NewContext(none, m) },
+		"ContextWithAttrs without a context": func() { core.ContextWithAttrs(none) },
+		"a nil wrap":                         func() { core.MiddlewareFunc(nil) },
 		"a Wrap that returns nil": func() {
 			newManager(core.WithMiddleware(around(nil), core.MiddlewareFunc(func(core.Handler) core.Handler { return nil })))
 		},
 		"a Wrap that panics, from New": func() {
-			newManager(core.WithMiddleware(core.MiddlewareFunc(func(core.Handler) core.Handler { panic("no") })))
+			newManager(core.WithMiddleware(core.MiddlewareFunc(func(core.Handler) core.Handler { panic("afterspan: no") })))
 		},
 	} {
-		t.Run(name, func(t *testing.T) { require.Panics(t, misuse) })
+		t.Run(name, func(t *testing.T) {
+			defer func() { require.Regexp(t, "^afterspan: ", recover()) }()
+			misuse()
+		})
 	}
 	// The caller may recover: it left nothing behind.
 	require.Equal(t, core.Stats{}, counts(m))

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 )
 
@@ -50,8 +51,9 @@ type Middleware struct {
 	Refused func(ctx context.Context, t *Task)
 
 	// Ended is called once for each accepted task, on the task's goroutine: after its chain, when
-	// t.Outcome and t.Err are decided, and before Done is closed. ctx is the context of the last
-	// call of the Func or, if there was none, of the run. It may be cancelled.
+	// t.Outcome and t.Err are decided, and before Done is closed. ctx is the innermost context that
+	// the chain came to: that of the Func or, if it was not called, of the last Handler that was. It
+	// may be cancelled.
 	Ended func(ctx context.Context, t *Task)
 
 	// Abandoned is called for each task that is still running when a Shutdown or Close runs out of
@@ -83,10 +85,10 @@ func MiddlewareFunc(wrap func(next Handler) Handler) Middleware {
 	return Middleware{Wrap: wrap}
 }
 
-// compose builds the chain: compose([a, b], call) = a(b(call)). Each layer is guarded, so that the
-// layer outside it sees a panic as an error; call guards itself.
-func compose(chain []Middleware, call Handler) Handler {
-	next := call
+// compose builds the chain: compose([a, b]) = a(b(callFunc)). Each layer is guarded, so that the
+// layer outside it sees a panic as an error; callFunc guards itself.
+func compose(chain []Middleware) Handler {
+	next := Handler(callFunc)
 	for i, mw := range slices.Backward(chain) {
 		if mw.Wrap == nil {
 			continue
@@ -100,7 +102,8 @@ func compose(chain []Middleware, call Handler) Handler {
 	return next
 }
 
-// guard returns a Handler that turns a panic of h into an error.
+// guard returns a Handler that turns a panic of h into an error, and notes the context that it came
+// to.
 func guard(h Handler) Handler {
 	return func(ctx context.Context, t *Task) (err error) {
 		returned := false
@@ -109,8 +112,30 @@ func guard(h Handler) Handler {
 				err = recovered(recover(), t)
 			}
 		}()
+		t.reach(ctx)
 		err = h(ctx, t)
 		returned = true
 		return err
 	}
+}
+
+// callHooks calls hooks in order, and recovers their panics. If one calls runtime.Goexit the others
+// are called all the same.
+func (c *config) callHooks(ctx context.Context, what string, hooks []hook, t *Task) {
+	if len(hooks) > 0 {
+		defer c.callHooks(ctx, what, hooks[1:], t)
+		c.callHook(ctx, what, hooks[0], t)
+	}
+}
+
+func (c *config) callHook(ctx context.Context, what string, h hook, t *Task) {
+	defer func() {
+		if v := recover(); v != nil {
+			err := recovered(v, t)
+			c.line(ctx, slog.LevelError, "panic in the "+what+" hook of a middleware", func() []slog.Attr {
+				return append(t.about(), t.errorAttrs(err)...)
+			})
+		}
+	}()
+	h(ctx, t)
 }

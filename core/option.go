@@ -92,8 +92,7 @@ func WithCancelGrace(d time.Duration) Option {
 //
 // A task that starts another task in the same manager and waits for it keeps its slot meanwhile. If
 // such tasks hold all slots, no inner task starts until an outer one times out or is cancelled.
-// [Task.Wait] logs a warning then. Use a second
-// manager for the inner tasks, or do not wait.
+// [Task.Wait] logs a warning then. Use a second manager for the inner tasks, or do not wait.
 func WithLimit(running, queued int) Option {
 	return func(c *config) { c.maxRunning, c.maxQueued = running, queued }
 }
@@ -106,9 +105,10 @@ func WithLimit(running, queued int) Option {
 // even if that task has ended: Go could wait for room that a task above it holds. The new task is
 // refused with [ErrFull].
 //
-// Two cases are not detected. Go called from a Spawn or a log handler of a full manager waits until
-// ctx is done. And two full managers whose tasks start tasks in each other can wait for each other.
-// Give Go a ctx with a deadline in such programs.
+// Three cases are not detected. Go called from a Spawn or a log handler of a full manager waits until
+// ctx is done, and so does [Group.Go] called from a task of the group. And two full managers whose
+// tasks start tasks in each other can wait for each other. Give Go a ctx with a deadline in such
+// programs.
 func WithBlocking() Option {
 	return func(c *config) { c.blocking = true }
 }
@@ -119,9 +119,8 @@ func WithTaskDefaults(opts ...TaskOption) Option {
 	return func(c *config) { c.defaults = append(c.defaults, opts...) }
 }
 
-// A TaskOption configures one task. Pass it to [Manager.Go], [Group.Go], [NewTask] or
-// [NewAttempt]. A nil
-// TaskOption does nothing.
+// A TaskOption configures one task. Pass it to [Manager.Go], [Group.Go], [NewTask] or [NewAttempt].
+// A nil TaskOption does nothing.
 type TaskOption func(*taskOptions)
 
 // taskOptions holds what the options of a task set.

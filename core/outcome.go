@@ -33,7 +33,8 @@ func (o Outcome) String() string {
 // middleware calls it with the result of next.
 //
 //   - nil is Completed, even after a cancel or a timeout.
-//   - A panic of this task (see [Task.PanicOf]) and [ErrGoexit] are Failed.
+//   - A panic of this task (see [Task.PanicOf]) and [ErrGoexit] are Failed. An error that wraps
+//     ErrGoexit is that of another task, which this one waited for: an ordinary error.
 //   - An error that matches [ErrRejected] is Rejected, unless the Func was called or the error is the
 //     cause of a cancel, as in a [Group] with a refused task.
 //   - Another error after the task's own timeout is TimedOut. After a cancel, or the end of the context
@@ -57,15 +58,6 @@ func (t *Task) OutcomeOf(err error) Outcome {
 	return outcome
 }
 
-// An ending describes how a run ended.
-type ending struct {
-	err      error
-	outcome  Outcome
-	cause    error           // of the cancel or timeout that counted
-	ctx      context.Context // to log with
-	returned bool            // the chain returned; if not, runtime.Goexit is ending the goroutine
-}
-
 // CauseOf returns why the task is Cancelled or TimedOut, if it ended with err, in the word that log
 // lines have: "timeout", "cancel", "shutdown", or "context" for the end of the context of an
 // [Attached] task or a [Group]. For every other outcome it returns "". See [Task.OutcomeOf].
@@ -80,33 +72,46 @@ func (t *Task) CauseOf(err error) string {
 	return t.causeWord(cause)
 }
 
+// An ending describes how a run ended.
+type ending struct {
+	err      error
+	outcome  Outcome
+	cause    error           // of the cancel or timeout that counted
+	ctx      context.Context // to log with
+	returned bool            // the chain returned; if not, runtime.Goexit is ending the goroutine
+}
+
 // evidence is what judge needs to know of a task.
 type evidence struct {
 	outcome Outcome // once it is decided
 	cause   error   // of the first cancel; once the outcome is decided, the cause that counted
 	started bool
-	run     *run // nil: it does not run
+	run     *run // nil if the outcome is decided, or the task was made by NewTask
 	calls   calls
 }
 
 // evidence returns the state as it is now. t.mu is held.
 func (t *Task) evidence() evidence {
-	if t.outcome != Pending || t.run == nil {
+	switch {
+	case t.outcome != Pending:
 		return evidence{outcome: t.outcome, cause: t.endCause}
+	case t.run == nil:
+		return evidence{cause: t.cause}
+	default:
+		return evidence{cause: t.cause, started: !t.started.IsZero(), run: t.run, calls: t.run.calls}
 	}
-	return evidence{cause: t.cause, started: !t.started.IsZero(), run: t.run, calls: t.run.calls}
 }
 
 // judge returns the outcome for err, and the cause of the cancel or timeout that counts.
 func (t *Task) judge(seen evidence, err error) (outcome Outcome, cause error) {
-	rejected, cause := t.stateFor(seen, err)
+	mayReject, cause := t.stateFor(seen, err)
 	_, panicked := t.PanicOf(err)
 	switch {
 	case err == nil:
 		return Completed, cause
-	case panicked, is(err, ErrGoexit):
+	case panicked, err == ErrGoexit:
 		return Failed, cause
-	case rejected && is(err, ErrRejected) && (cause == nil || !is(err, cause)):
+	case mayReject && is(err, ErrRejected) && (cause == nil || !is(err, cause)):
 		return Rejected, cause
 	case cause == nil:
 		return Failed, nil
@@ -120,15 +125,12 @@ func (t *Task) judge(seen evidence, err error) (outcome Outcome, cause error) {
 // stateFor returns whether err may be a refusal, and the cause of the cancel or timeout that counts
 // for it.
 func (t *Task) stateFor(seen evidence, err error) (mayReject bool, cause error) {
-	switch {
-	case seen.outcome != Pending:
+	if seen.outcome != Pending {
 		return seen.outcome == Rejected, seen.cause
-	case seen.run == nil:
-		return true, t.causeNamed(err)
-	case seen.started:
+	}
+	cause = seen.cause
+	if seen.started {
 		cause = seen.run.cancelledBy()
-	default:
-		cause = seen.cause
 	}
 	calls := &seen.calls
 	isLater := calls.cause == nil && cause != nil && isSince(err, calls.err, cause)
@@ -199,15 +201,6 @@ func isOwn(err, cause error) bool {
 // isSame reports whether err wraps fnErr. If fnErr cannot be compared it reports true.
 func isSame(err, fnErr error) bool {
 	return !reflect.ValueOf(fnErr).Comparable() || is(err, fnErr)
-}
-
-// causeNamed returns why a task that does not run was cancelled: by Cancel, or by the cause that
-// err matches.
-func (t *Task) causeNamed(err error) error {
-	if cause := t.cancelCause(); cause != nil {
-		return cause
-	}
-	return causeIn(err)
 }
 
 // causeIn returns the cause of a cancel or timeout that err matches, or nil.

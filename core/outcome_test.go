@@ -45,6 +45,7 @@ func ownCause(ctx context.Context) error { return context.Cause(ctx) }
 
 func TestOutcome(t *testing.T) {
 	exit := func(context.Context) error { runtime.Goexit(); return nil }
+	others := func(context.Context) error { return fmt.Errorf("the other task: %w", core.ErrGoexit) }
 	deadline := func(context.Context) error { return context.DeadlineExceeded } // of a call of its own
 	cancelled := func(context.Context) error { return context.Canceled }
 
@@ -103,6 +104,11 @@ func TestOutcome(t *testing.T) {
 		"Goexit":               {fn: exit, want: core.Failed},
 		"Goexit after timeout": {fn: after(11, exit), timeout: limit, want: core.Failed},
 		"Goexit after Cancel":  {fn: after(2, exit), events: events{1: cancelTask}, want: core.Failed},
+
+		// Goexit of a task that this one waited for is an error like any other.
+		"another's Goexit":               {fn: others, want: core.Failed},
+		"another's Goexit after timeout": {fn: after(11, others), timeout: limit, want: core.TimedOut},
+		"another's Goexit after Cancel":  {fn: after(2, others), events: events{1: cancelTask}, want: core.Cancelled},
 	} {
 		inBubble(t, name, func(t *testing.T) {
 			var seen core.Outcome

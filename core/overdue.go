@@ -16,7 +16,9 @@ type watch struct {
 	timer   *time.Timer
 	at      time.Time // when it fires; zero: it does not
 	overdue int       // running tasks that are overdue, as of the last look
-	lines   throttle
+
+	second time.Time // when the first of lines came
+	lines  int       // within a second from then, logged or not
 }
 
 // lookAt makes the timer fire at that time at the latest. m.mu is held.
@@ -73,7 +75,7 @@ func (m *Manager) lookForOverdue() {
 
 // takeOverdue counts the overdue tasks, returns those to log, and sets the timer for the next one.
 func (m *Manager) takeOverdue(now time.Time) (overdue []*Task) {
-	const maxPerSecond, lookAgain = 20, time.Second
+	const lookAgain = time.Second
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.watch.at = time.Time{}
@@ -86,7 +88,7 @@ func (m *Manager) takeOverdue(now time.Time) (overdue []*Task) {
 		}
 		if !due.After(now) {
 			m.countOverdue(t)
-			if m.watch.lines.allow(now, maxPerSecond) {
+			if m.watch.takeLine(now) {
 				t.reported = true
 				overdue = append(overdue, t)
 				continue
@@ -97,9 +99,22 @@ func (m *Manager) takeOverdue(now time.Time) (overdue []*Task) {
 		}
 	}
 	if !next.IsZero() {
-		m.lookAt(latestOf(next, now.Add(lookAgain)))
+		if soonest := now.Add(lookAgain); next.Before(soonest) {
+			next = soonest
+		}
+		m.lookAt(next)
 	}
 	return overdue
+}
+
+// takeLine reports whether one more task may be logged at now: twenty a second are.
+func (w *watch) takeLine(now time.Time) bool {
+	const maxPerSecond = 20
+	if now.Sub(w.second) >= time.Second {
+		w.second, w.lines = now, 0
+	}
+	w.lines++
+	return w.lines <= maxPerSecond
 }
 
 // countOverdue counts t once, if it has a slot. m.mu is held.
@@ -125,11 +140,4 @@ func (t *Task) overdueAt() (at time.Time, ok bool) {
 	default:
 		return t.started.Add(limit).Add(overdueAfter), true
 	}
-}
-
-func latestOf(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }

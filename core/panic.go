@@ -11,7 +11,7 @@ import (
 type PanicError struct {
 	Value any // what panic was called with
 	// Stack lists the calls from the panic outwards: the function, its file and its line. It leaves
-	// out the frames of the runtime and of this package.
+	// out the frames of the runtime, of this package and of otelmw.
 	Stack []byte
 
 	task *Task // the task that panicked; nil if a middleware made the error
@@ -143,9 +143,11 @@ func panicStack() []byte {
 	}
 }
 
-// isHidden reports whether a function is of the runtime or of this package.
+// isHidden reports whether a function tells nothing about the panic of a task: those of the runtime,
+// and those that every task runs through.
 func isHidden(function string) bool {
-	for _, prefix := range []string{"runtime.", "internal/runtime/", "github.com/afterspan/afterspan/core."} {
+	const module = "github.com/afterspan/afterspan/"
+	for _, prefix := range []string{"runtime.", "internal/runtime/", module + "core.", module + "otelmw."} {
 		if strings.HasPrefix(function, prefix) {
 			return true
 		}

@@ -1,11 +1,11 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"time"
 )
@@ -87,17 +87,7 @@ func names(tasks []TaskInfo) string {
 // Unwrap returns the error of the context that bounded the shutdown. If that was not done yet, it
 // returns [context.DeadlineExceeded]: the time to drain was over.
 func (e *ShutdownError) Unwrap() error {
-	if e.ctxErr == nil {
-		return context.DeadlineExceeded
-	}
-	return e.ctxErr
-}
-
-// withoutEnded returns a copy of e without the cancelled tasks that have ended.
-func (e *ShutdownError) withoutEnded() *ShutdownError {
-	c := *e
-	c.Cancelled = slices.DeleteFunc(slices.Clone(e.Cancelled), func(t TaskInfo) bool { return t.Done })
-	return &c
+	return cmp.Or(e.ctxErr, context.DeadlineExceeded)
 }
 
 func (m *Manager) logShutdown(ctx context.Context, work, drains bool) {
@@ -127,6 +117,24 @@ func (m *Manager) logShutdownEnd(ctx context.Context, a account, work bool) {
 		})
 	}
 	m.line(ctx, levelFor(work), "shutdown of background tasks ended", a.stats.attrs)
+}
+
+// maxNamed limits how many cancelled tasks are logged by name, and how many that did not stop.
+const maxNamed = 20
+
+// takeLostLine reports whether t, which was cancelled for that cause, is logged by name as work
+// that a Shutdown did not let finish. If so it counts the line.
+func (m *Manager) takeLostLine(t *Task, cause error) bool {
+	if cause != ErrShutdown || t.options.untilShutdown || t.isByContext(cause) {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s := &m.shutdown; s.logsLost && s.lostLines < maxNamed {
+		s.lostLines++
+		return true
+	}
+	return false
 }
 
 // takeUnnamed returns how many of the lost tasks were not logged by name. It counts them as logged,
@@ -177,7 +185,7 @@ func (m *Manager) logLeftOver(a account) {
 		return
 	}
 	m.mu.Lock()
-	done := m.help(func() { m.logEach(left[:min(maxNamed, len(left))]) })
+	done := m.help(func() { m.logEach(left) })
 	m.mu.Unlock()
 	select {
 	case <-done:
@@ -185,12 +193,16 @@ func (m *Manager) logLeftOver(a account) {
 	}
 }
 
+// logEach logs the first of these tasks by name, and the number of the others.
 func (m *Manager) logEach(left []sighting) {
 	stacks, began := goroutineStacks(), time.Now()
-	for _, s := range left {
-		m.logWithStack("background task left over at the end of the shutdown", s.task, s.info(), stacks)
-		if time.Since(began) > logTime {
-			return
-		}
+	named := 0
+	for named < min(maxNamed, len(left)) && time.Since(began) <= logTime {
+		m.logWithStack("background task left over at the end of the shutdown", left[named].task, left[named].info(), stacks)
+		named++
+	}
+	if others := len(left) - named; others > 0 {
+		m.line(context.Background(), slog.LevelWarn, "more background tasks left over at the end of the shutdown",
+			func() []slog.Attr { return []slog.Attr{slog.Int("remaining_tasks", others)} })
 	}
 }

@@ -9,8 +9,8 @@ import (
 
 // A run holds what a task needs until it ends. It is also the task's context.
 //
-// The fields before innermost are written before the run begins, and constant after that, but for
-// the atomic std. They are read without a lock, on any goroutine.
+// The fields before innermost are constant once the run has begun, except for the atomic std. They
+// are read without a lock, on any goroutine.
 type run struct {
 	runContext
 	task     *Task
@@ -19,7 +19,7 @@ type run struct {
 	spawner  *spawner      // of an attached task
 
 	// Guarded by task.mu.
-	innermost context.Context // of the latest call of the innermost Handler
+	innermost context.Context // of the Handler that was called last
 	skip      error           // returned instead of calling fn
 	begun     bool            // start was called
 	calls     calls
@@ -71,11 +71,14 @@ func (m *Manager) runTask(t *Task) (next *Task) {
 
 // start begins the run. The timeout counts from here.
 func (t *Task) start() *run {
-	gone := t.run.goneCause()
+	gone := t.run.spawner.goneCause()
 	t.mu.Lock()
 	r := t.run
 	if gone != nil {
-		t.skipFor(gone)
+		if t.cause == nil { // the AfterFunc has not run yet
+			t.cause, t.byContext = gone, true
+		}
+		t.skip(t.cause)
 	}
 	early := t.cause
 	r.begun = true
@@ -95,30 +98,6 @@ func (t *Task) start() *run {
 		r.standard()
 	}
 	return r
-}
-
-// goneCause returns why the context of an attached task ended, or nil.
-func (r *run) goneCause() (cause error) {
-	if r.spawner == nil {
-		return nil
-	}
-	defer contain() // user code
-	if r.spawner.ctx.Err() == nil {
-		return nil
-	}
-	return context.Cause(r.spawner.ctx)
-}
-
-// skipFor makes t skip its Func because the context given to Go ended before the start. t.mu is
-// held.
-func (t *Task) skipFor(gone error) {
-	if t.cause == nil { // the AfterFunc has not run yet
-		t.cause, t.byContext = gone, true
-	}
-	t.skipped = true
-	if t.run.skip == nil {
-		t.run.skip = t.cause
-	}
 }
 
 // setLabels gives the goroutine the pprof labels of the run's context. Until then it has the labels
@@ -145,25 +124,18 @@ func (m *Manager) endTask(running **Task, end *ending, next **Task) {
 	goesOn = end.returned
 }
 
-// decide decides the outcome and logs it. It calls the Ended hooks even if a log handler ends the
-// goroutine.
+// decide decides the outcome and logs it. Then it calls the Ended hooks, even if a log handler calls
+// runtime.Goexit.
 func (m *Manager) decide(t *Task, end *ending) {
 	defer func() {
 		t.settle(end.outcome, end.err, end.cause)
 		m.callHooks(end.ctx, "Ended", m.endeds, t)
 	}()
-	m.conclude(t, end)
-}
-
-// conclude decides the outcome and logs it. It calls user code: the error's methods and log
-// handlers.
-func (m *Manager) conclude(t *Task, end *ending) {
 	seen, ctx := t.closeCalls()
 	end.ctx = ctx
 	defer m.awaitOutlived(t, seen.calls.outlived)
-	outcome, cause := t.judge(seen, end.err)
 	if end.returned {
-		end.outcome, end.cause = outcome, cause
+		end.outcome, end.cause = t.judge(seen, end.err)
 	}
 	m.logEnd(t, end)
 }

@@ -64,7 +64,9 @@ func (m *Manager) Close() error {
 	if a.idle {
 		return nil
 	}
-	return a.shutdownError().withoutEnded()
+	// Close was asked to cancel, so only tasks that have not ended are an error.
+	a.lost = slices.DeleteFunc(a.lost, func(s sighting) bool { return s.done })
+	return a.shutdownError()
 }
 
 // stop implements Shutdown and Close: it drains, for Shutdown only, cancels the tasks that are
@@ -200,21 +202,6 @@ func (m *Manager) givesUp() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.sched.Closed() && m.shutdown.calls == 1
-}
-
-// takeLostLine reports whether t, which was cancelled for that cause, is logged by name as work
-// that a Shutdown did not let finish. If so it counts the line.
-func (m *Manager) takeLostLine(t *Task, cause error) bool {
-	if cause != ErrShutdown || t.options.untilShutdown || t.isByContext(cause) {
-		return false
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if s := &m.shutdown; s.logsLost && s.lostLines < maxNamed {
-		s.lostLines++
-		return true
-	}
-	return false
 }
 
 // abandon calls the Abandoned hooks for the tasks that still run, at most for abandonTime.

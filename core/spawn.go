@@ -65,19 +65,21 @@ func (m *Manager) prepare(ctx context.Context, t *Task) {
 	m.logCreated(r.values, t) // last, because a log handler may call runtime.Goexit
 }
 
-// callSpawns calls the Spawns of r.task, each with the context of the one before. If one panics, r
-// skips its Func.
+// callSpawns calls the Spawns of r.task, each with the context of the one before. If one panics or
+// calls runtime.Goexit, r skips its Func.
 func (c *config) callSpawns(r *run) {
 	returned := false
 	defer func() {
 		if returned {
 			return
 		}
+		err := ErrGoexit
 		if v := recover(); v != nil {
-			r.failSpawn(recovered(v, r.task))
-		} else {
-			r.failSpawn(ErrGoexit)
+			err = recovered(v, r.task)
 		}
+		r.task.mu.Lock()
+		defer r.task.mu.Unlock()
+		r.skip = err // in place of the cause of a cancel
 	}()
 	for i, spawn := range c.spawns {
 		ctx := spawn(r.values, r.task)
@@ -100,32 +102,4 @@ func probe(ctx context.Context) (cancellable bool) {
 	_, cancel := context.WithCancel(ctx)
 	cancel()
 	return true
-}
-
-// failSpawn makes the task skip its Func because a Spawn panicked or exited. err replaces the cause
-// of an earlier cancel.
-func (r *run) failSpawn(err error) {
-	r.task.mu.Lock()
-	defer r.task.mu.Unlock()
-	r.skip = err
-}
-
-// A spawner is the context given to Go, of an attached task.
-type spawner struct {
-	ctx    context.Context
-	detach func() bool // ends the wait for the end of ctx
-}
-
-// attachTo cancels the task when ctx is done.
-func (r *run) attachTo(ctx context.Context) {
-	detach := context.AfterFunc(ctx, func() { r.task.contextEnded(context.Cause(ctx)) })
-	r.spawner = &spawner{ctx, detach}
-}
-
-// leave ends the wait for the end of the context. A nil spawner does nothing.
-func (s *spawner) leave() {
-	if s != nil {
-		defer contain() // user code
-		s.detach()
-	}
 }

@@ -77,17 +77,9 @@ func findStack(all []byte, t *Task) string {
 // stackAround returns the stack that the byte at i is part of. Empty lines separate stacks.
 func stackAround(all []byte, i int) []byte {
 	between := []byte("\n\n")
-	begin := bytes.LastIndex(all[:i], between)
-	if begin < 0 {
-		begin = 0
-	} else {
-		begin += len(between)
-	}
-	end := bytes.Index(all[i:], between)
-	if end < 0 {
-		return bytes.TrimSpace(all[begin:])
-	}
-	return all[begin : i+end]
+	begin := max(bytes.LastIndex(all[:i], between), 0)
+	rest, _, _ := bytes.Cut(all[i:], between)
+	return bytes.TrimSpace(all[begin : i+len(rest)])
 }
 
 // goroutineStacks returns the stacks of the tasks of this process, by stackKey. To take them stops

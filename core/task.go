@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -33,10 +34,12 @@ type Task struct {
 
 	// mu guards the fields below. The goroutine that prepares or runs the task reads run without
 	// it, and so does the holder of manager.mu while the task waits for room.
-	mu          sync.Mutex
-	run         *run      // from Go, or Chain.Run, to the end
-	started     time.Time // zero: its run has not begun, or the task is skipped
-	cause       error     // of the first cancel, or ErrTimeout if the timeout had passed by then; nil: it was not cancelled
+	mu      sync.Mutex
+	run     *run      // from Go, or Chain.Run, to the end
+	started time.Time // zero: its run has not begun, or the task is skipped
+	// cause is that of the first cancel, or ErrTimeout if the timeout had passed by then. It is nil
+	// if the task was not cancelled.
+	cause       error
 	cancelledAt time.Time
 	err         error
 	endCause    error         // the cause that the outcome was judged by
@@ -59,10 +62,7 @@ func NewTask(name string, opts ...TaskOption) *Task {
 }
 
 func newTask(name string, attrs []slog.Attr, defaults, opts []TaskOption) *Task {
-	if name == "" {
-		name = "background_task"
-	}
-	t := &Task{name: name, created: time.Now()}
+	t := &Task{name: cmp.Or(name, "background_task"), created: time.Now()}
 	t.options.attrs = slices.Clip(attrs)
 	t.options.apply(defaults)
 	t.options.apply(opts)
@@ -179,7 +179,7 @@ func (t *Task) String() string { return fmt.Sprintf("%s#%d", t.name, t.id) }
 func (t *Task) isLive() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return !t.isDone && t.run != nil
+	return t.run != nil
 }
 
 // settle sets the outcome, the error and the cause.

@@ -5,21 +5,6 @@ import (
 	"time"
 )
 
-// A throttle limits events per second. It has no lock of its own.
-type throttle struct {
-	since time.Time
-	count int
-}
-
-// allow reports whether one more event may pass at now, with at most limit a second.
-func (l *throttle) allow(now time.Time, limit int) bool {
-	if l.since.IsZero() || now.Sub(l.since) >= time.Second {
-		l.since, l.count = now, 0
-	}
-	l.count++
-	return l.count <= limit
-}
-
 // refusals limits the lines about refused tasks to one a second. The others are suppressed: a later
 // line tells how many, within a second if no shutdown has ended by then.
 type refusals struct {

@@ -58,7 +58,8 @@
 //
 // Most trace stores cannot look up links backwards. Search for afterspan.spawner.trace_id to find
 // the tasks that a trace started, and for afterspan.origin.trace_id to find those that they started
-// as well, at any depth.
+// as well, at any depth. The tasks below one that was started outside of any span have that task's
+// own trace as their origin; that task itself has none.
 //
 // Then come the task's own attributes under their own keys, with the names of groups joined by
 // dots. Strings, integers, bools and floats keep their types. A [time.Duration] is written like

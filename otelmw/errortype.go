@@ -29,7 +29,10 @@ func errorType(t *core.Task, err error, outcome core.Outcome) (kind string) {
 	if kind := namedType(err); kind != "" {
 		return text(kind)
 	}
-	inner, _ := innermost(err)
+	inner, tells := innermost(err)
+	if !tells {
+		return "*errors.errorString"
+	}
 	return text(typeName(inner))
 }
 

@@ -109,6 +109,12 @@ func TestErrorType(t *testing.T) {
 		"Is panics":        {&panicsIs{}, "_OTHER"},
 		"Unwrap panics":    {&panicsUnwrap{}, "_OTHER"},
 
+		// An error that was wrapped by mistake, since it is nil, has no type that tells anything.
+		"nil":               {fmt.Errorf("query: %w", error(nil)), plainError},
+		"nil, and nil":      {fmt.Errorf("%w and %w", error(nil), error(nil)), plainError},
+		"nil in a join":     {errors.Join(fmt.Errorf("query: %w", error(nil))), plainError},
+		"nil, then another": {errors.Join(fmt.Errorf("query: %w", error(nil)), quota), "*otelmw_test.quotaError"},
+
 		// What the standard library returns.
 		"os":                            {&os.PathError{Op: "open", Path: "/x", Err: syscall.ENOENT}, "syscall.Errno"},
 		"net":                           {refused, "syscall.Errno"},

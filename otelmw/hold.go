@@ -87,12 +87,3 @@ func (hd *hold) timeNext() {
 		hd.setTimer(max(pause, time.Until(first.due)))
 	}
 }
-
-// end ends the span at its time, not now. It does nothing if there is no span.
-func (s endedSpan) end() {
-	if s.Span == nil {
-		return
-	}
-	defer contain("the end of a span")
-	s.End(trace.WithTimestamp(s.at))
-}

@@ -63,8 +63,8 @@ func (q *holdQueue) remove(h *heldSpan) {
 }
 
 // portion returns how many spans to hand over at a time. It is 512, the size of a batch of the
-// SDK's batch processor, which drops what its queue of 2,048 cannot take. If the queue is
-// very long it is 1/64 of it, so that the queue stays bounded however fast it is filled.
+// SDK's batch processor, which drops what its queue of 2,048 cannot take. If the queue is very long
+// it is 1/64 of it, so that the queue stays bounded however fast it is filled.
 func (q *holdQueue) portion() int { return max(512, q.len/64) }
 
 // takeDue takes the first span if it is due at now. Otherwise it returns none.
@@ -80,4 +80,13 @@ func (q *holdQueue) takeDue(now time.Time) endedSpan {
 type endedSpan struct {
 	trace.Span // nil: there is none
 	at         time.Time
+}
+
+// end ends the span at its time, not now. It does nothing if there is no span.
+func (s endedSpan) end() {
+	if s.Span == nil {
+		return
+	}
+	defer contain("the end of a span")
+	s.End(trace.WithTimestamp(s.at))
 }

@@ -52,3 +52,10 @@ func (o *openSpans) takeAll() []openSpan {
 	o.spans = o.spans[:0]
 	return all
 }
+
+// abandonSpan ends the span of a run that goes on.
+func abandonSpan(span trace.Span) {
+	defer contain("the end of a span")
+	defer func() { span.End() }()
+	writeAbandoned(span)
+}

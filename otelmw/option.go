@@ -9,9 +9,7 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
-	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace"
-	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/afterspan/afterspan/core"
 )
@@ -58,18 +56,6 @@ func newConfig(opts []Option) config {
 		}
 	}
 	return c
-}
-
-// tracesNothing reports whether the tracer provider is the API's own no-op.
-func (c *config) tracesNothing() bool {
-	_, noop := c.tracerProvider.(tracenoop.TracerProvider)
-	return noop
-}
-
-// metersNothing reports whether the meter provider is the API's own no-op.
-func (c *config) metersNothing() bool {
-	_, noop := c.meterProvider.(metricnoop.MeterProvider)
-	return noop
 }
 
 // WithTracerProvider sets where spans go. The default is the global provider at the time of [New];
@@ -204,8 +190,8 @@ func WithFilter(f func(ctx context.Context, t *core.Task) bool) Option {
 }
 
 // WithErrorDescription sets the text of an error in a span's status and in the exception event of a
-// panic. Use it if error texts contain what must not get into traces. f is called once for
-// each span that has the error. If f panics the text is empty. The default is the error's own text.
+// panic. Use it if error texts contain what must not get into traces. f is called once for each
+// span that has the error. If f panics the text is empty. The default is the error's own text.
 func WithErrorDescription(f func(err error) string) Option {
 	return func(c *config) {
 		if f != nil {

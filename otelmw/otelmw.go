@@ -3,7 +3,9 @@ package otelmw
 import (
 	"context"
 
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/afterspan/afterspan/core"
 )
@@ -40,8 +42,8 @@ func New(opts ...Option) core.Middleware {
 
 type middleware struct {
 	config
-	tracer      trace.Tracer // nil: no spans
-	instruments *instruments // nil: no metrics
+	tracer      trace.Tracer // nil: no spans, as the provider is the API's own no-op
+	instruments *instruments // nil: no metrics, for the same reason
 	hold        hold
 }
 
@@ -49,11 +51,11 @@ func newMiddleware(opts []Option) *middleware {
 	mw := &middleware{config: newConfig(opts)}
 	mw.attributes = foreign(mw.attributes)
 	mw.hold.after = mw.spawnSpanHold
-	if !mw.tracesNothing() {
+	if _, noop := mw.tracerProvider.(tracenoop.TracerProvider); !noop {
 		mw.tracer = mw.tracerProvider.Tracer(ScopeName,
 			trace.WithInstrumentationVersion(Version), trace.WithSchemaURL(schemaURL))
 	}
-	if !mw.metersNothing() {
+	if _, noop := mw.meterProvider.(metricnoop.MeterProvider); !noop {
 		mw.instruments = newInstruments(mw.meterProvider)
 	}
 	return mw
@@ -63,9 +65,7 @@ func newMiddleware(opts []Option) *middleware {
 // the Spawns of later middlewares see it, and so does a task that gets no span of its own.
 func (mw *middleware) onSpawn(ctx context.Context, t *core.Task) context.Context {
 	s := mw.newSpawn(ctx, t)
-	if s.isRecorded && mw.tracer != nil {
-		mw.startSpawnSpan(ctx, s)
-	}
+	mw.startSpawnSpan(ctx, s)
 	return context.WithValue(ctx, spawnKey{}, s)
 }
 

@@ -159,6 +159,7 @@ func TestPanicIsOneExceptionEvent(t *testing.T) {
 		assert.Equal(t, plainError, attrs["exception.type"])
 		assert.Equal(t, "panic: smtp: mailbox full", attrs["exception.message"])
 		assert.Contains(t, attrs["exception.stacktrace"], "panicDeepInside")
+		assert.NotContains(t, attrs["exception.stacktrace"], "afterspan/otelmw.")
 		assert.Len(t, attrs, 3)
 	})
 }

@@ -59,8 +59,8 @@ func (r *run) newSpan() (ctx context.Context, span trace.Span) {
 	return ctx, span
 }
 
-// parentContext returns the context to start the span in. A child starts under the
-// spawner's span, even if a middleware outside has put another span into the run's context.
+// parentContext returns the context to start the span in. A child starts under the spawner's span,
+// even if a middleware outside has put another span into the run's context.
 func (r *run) parentContext() context.Context {
 	s := r.spawn
 	if s.relation != Child || trace.SpanContextFromContext(r.ctx).Equal(s.spawner) {

@@ -21,7 +21,7 @@ type spawn struct {
 	outer      *spawn     // of the same task, by another of these middlewares in the chain; nil: there is none
 	isRecorded bool       // the filters let it pass
 
-	// Set by Spawn and not changed after that. Without a tracer only origin is set.
+	// Set by Spawn and not changed after that. Of a task that gets no spans only origin is set.
 	relation       Relation
 	name           string            // of the task's span
 	spawner        trace.SpanContext // invalid: there is none

@@ -112,10 +112,3 @@ func (mw *middleware) abandonSpawnSpan(s *spawn) {
 	defer contain("the end of a span")
 	writeAbandoned(span)
 }
-
-// abandonSpan ends the span of a run that goes on.
-func abandonSpan(span trace.Span) {
-	defer contain("the end of a span")
-	defer func() { span.End() }()
-	writeAbandoned(span)
-}

@@ -82,8 +82,8 @@ func (s *Scheduler[T]) Closed() bool { return s.phase == closed }
 // were last renewed. Their runs need not have begun.
 func (s *Scheduler[T]) Started(yield func(T) bool) { s.started.each(yield) }
 
-// Unfinished yields all accepted items that have not ended. Items of
-// one key that wait for their turn come in order; the keys come in any order.
+// Unfinished yields all accepted items that have not ended. Items of one key that wait for their
+// turn come in order; the keys come in any order.
 func (s *Scheduler[T]) Unfinished(yield func(T) bool) {
 	if !s.started.each(yield) || !s.queue.each(yield) || !s.skipped.each(yield) {
 		return
