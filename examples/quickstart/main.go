@@ -105,7 +105,7 @@ func shutdown(
 		return stop(ctx)
 	}
 	err = errors.Join(
-		within(8*time.Second, server.Shutdown), // an unused connection can take six of them
+		within(8*time.Second, server.Shutdown), // an unused connection may take 6 s
 		within(15*time.Second, func(ctx context.Context) (err error) {
 			stats, err = tasks.Shutdown(ctx)
 			return err

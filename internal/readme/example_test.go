@@ -123,7 +123,7 @@ func serve(srv *http.Server, tasks *core.Manager, tp *sdktrace.TracerProvider) e
 		return shutdown(ctx)
 	}
 	return errors.Join(err,
-		within(8*time.Second, srv.Shutdown), // no new requests; an unused connection can take six of them
+		within(8*time.Second, srv.Shutdown), // no new requests; an unused connection may take 6 s
 		within(15*time.Second, func(ctx context.Context) error {
 			_, err := tasks.Shutdown(ctx) // tasks finish, or the error names them
 			return err
