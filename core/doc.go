@@ -80,7 +80,8 @@
 //  2. Every accepted task runs through the chain once and has one outcome, and every call of Go that
 //     returns is counted once. (lifecycle_test.go, skip_test.go, fuzz_test.go)
 //  3. Every refusal is logged, or counted by a later line, without code in the caller. After a
-//     shutdown that is the line of the next refusal, if there is one. (refusal_test.go, hooks_test.go)
+//     shutdown that is the line of the next refusal, if there is one. (refusal_test.go,
+//     throttle_test.go, hooks_test.go)
 //  4. A panic in a task, a hook or a log handler does not end the process. (panic_test.go,
 //     spawnpanic_test.go)
 //  5. The outcome is decided once, by the state when the Func last returned; [Task.OutcomeOf] names the

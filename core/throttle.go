@@ -12,7 +12,7 @@ type refusals struct {
 	last       time.Time // of a line
 	suppressed uint64    // since last
 	timer      *time.Timer
-	firing     bool // the timer has fired, and its goroutine is on its way
+	late       int  // timers that had fired when they were stopped: their goroutines are on their way
 	closed     bool // a shutdown has ended: start no timer
 }
 
@@ -40,17 +40,22 @@ func (r *refusals) take(now time.Time) (suppressed uint64) {
 
 // stopTimer stops the timer, if there is one. r.mu is held.
 func (r *refusals) stopTimer() {
-	if r.timer != nil {
-		r.firing = !r.timer.Stop()
-		r.timer = nil
+	if r.timer != nil && !r.timer.Stop() {
+		r.late++
 	}
+	r.timer = nil
 }
 
-// fire is called on the goroutine of the timer. It returns how many refusals were suppressed.
+// fire is called on the goroutine of a timer. It returns how many refusals were suppressed; 0 if the
+// timer is late.
 func (r *refusals) fire(now time.Time) (suppressed uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.timer, r.firing = nil, false
+	if r.late > 0 { // if the timer is not late itself, the one that is will come after it
+		r.late--
+		return 0
+	}
+	r.timer = nil
 	return r.takeAny(now)
 }
 
@@ -62,10 +67,11 @@ func (r *refusals) takeAny(now time.Time) (suppressed uint64) {
 	return r.take(now)
 }
 
+// isFiring reports whether the goroutine of a late timer is on its way.
 func (r *refusals) isFiring() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.firing
+	return r.late > 0
 }
 
 // close starts no timer from now on. It returns how many refusals were suppressed.
