@@ -67,9 +67,9 @@
 // after a cancel or a timeout. The attributes of the task are outside the group.
 //
 // Lines from the start of the run on are logged with the innermost context that the chain came to,
-// usually that of the Func, so that a trace-aware handler can add trace and span ids. When "created" is logged, the task's span does not exist yet.
-// A panic in a log handler is recovered. A log handler that blocks delays the tasks that log, and
-// Shutdown.
+// usually that of the Func, so that a trace-aware handler can add trace and span ids. When
+// "created" is logged, the task's span does not exist yet. A panic in a log handler is recovered. A
+// log handler that blocks delays the tasks that log, and Shutdown.
 //
 // # Promises
 //

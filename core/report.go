@@ -198,7 +198,8 @@ func (m *Manager) logEach(left []sighting) {
 	stacks, began := goroutineStacks(), time.Now()
 	named := 0
 	for named < min(maxNamed, len(left)) && time.Since(began) <= logTime {
-		m.logWithStack("background task left over at the end of the shutdown", left[named].task, left[named].info(), stacks)
+		s := left[named]
+		m.logWithStack("background task left over at the end of the shutdown", s.task, s.info(), stacks)
 		named++
 	}
 	if others := len(left) - named; others > 0 {
