@@ -14,10 +14,8 @@ type account struct {
 func (m *Manager) account(began time.Time, first bool, ctxErr error) account {
 	m.mu.Lock()
 	now := time.Now()
-	lost, handedOver := m.lost(now)
-	left := m.left(now)
+	lost, left := m.lost(now), m.left(now)
 	a := account{m.shutdownStats(len(left)), lost, left, m.isIdle(), ctxErr}
-	a.stats.HandedOver = handedOver
 	m.mu.Unlock()
 	sortByID(lost)
 	sortByID(left)
@@ -54,22 +52,20 @@ func (m *Manager) shutdownStats(left int) ShutdownStats {
 		TimedOutTasks:  int(now.TimedOut - before.TimedOut),
 		RejectedTasks:  int(now.Rejected - before.Rejected),
 		RemainingTasks: left,
+		HandedOver:     m.shutdown.handedOver,
 	}
 }
 
-// lost returns the tasks that the shutdown cancelled and that did not complete, and how many others
-// were handed over. m.mu is held.
-func (m *Manager) lost(now time.Time) (lost []sighting, handedOver int) {
-	lost = make([]sighting, 0, len(m.shutdown.cancelled))
+// lost returns the tasks that the shutdown cancelled, and that did not complete and were not handed
+// over. m.mu is held.
+func (m *Manager) lost(now time.Time) []sighting {
+	lost := make([]sighting, 0, len(m.shutdown.cancelled))
 	for _, t := range m.shutdown.cancelled {
-		switch s := t.seen(now); {
-		case s.lost:
+		if s := t.seen(now); s.lost {
 			lost = append(lost, s)
-		case s.handedOver:
-			handedOver++
 		}
 	}
-	return lost, handedOver
+	return lost
 }
 
 // left returns the tasks that did not stop, other than those in lost. m.mu is held.

@@ -52,9 +52,14 @@ func (c *Chain) Enqueued(ctx context.Context, t *Task, id uint64) {
 
 // Refused ends t as [Rejected] and calls the Refused hooks: the engine could not store it, because
 // of err. t's error matches err and [ErrRejected]. ctx is what Spawn returned or, if Spawn was not
-// called, the context of the caller.
+// called, the context of the caller. Refused panics if t was refused or given to Run before.
 func (c *Chain) Refused(ctx context.Context, t *Task, err error) {
-	if !is(err, ErrRejected) {
+	switch {
+	case t.run != nil || t.isDone:
+		panic("afterspan: Chain.Refused: the task was run, or refused, before")
+	case err == nil:
+		err = ErrRejected
+	case !is(err, ErrRejected):
 		err = fmt.Errorf("%w: %w", ErrRejected, err)
 	}
 	t.settle(Rejected, err, nil)

@@ -224,6 +224,13 @@ func TestChainRunsATaskOnce(t *testing.T) {
 	} {
 		require.Panics(t, func() { _ = core.NewChain().Run(t.Context(), task, succeed) }, name)
 	}
+	for name, task := range map[string]*core.Task{"run": task, "refused": refused} {
+		const want = "afterspan: Chain.Refused: the task was run, or refused, before"
+		require.PanicsWithValue(t, want, func() { core.NewChain().Refused(t.Context(), task, errTask) }, name)
+	}
+	withoutReason := core.NewTask("job")
+	core.NewChain().Refused(t.Context(), withoutReason, nil)
+	require.Equal(t, core.ErrRejected, withoutReason.Err())
 	unused := core.NewTask("job")
 	require.PanicsWithValue(t, "afterspan: Chain.Run: ctx is nil", func() { _ = core.NewChain().Run(nil, unused, succeed) }) //nolint:staticcheck // that is what is tested
 	require.PanicsWithValue(t, "afterspan: Chain.Run: fn is nil", func() { _ = core.NewChain().Run(t.Context(), unused, nil) })
@@ -323,6 +330,14 @@ func TestWorkThatWasHandedOverIsNotLost(t *testing.T) {
 		text, err := json.Marshal(stats)
 		require.NoError(t, err)
 		require.Contains(t, string(text), `"handed_over_tasks":2`)
+	})
+	inBubble(t, "until the shutdown", func(t *testing.T) {
+		m := newManager(core.WithMiddleware(saves))
+		m.Go(t.Context(), "poller", obey, core.UntilShutdown())
+		stats, err := m.Shutdown(seconds(t, 10*time.Second))
+		require.NoError(t, err)
+		require.Equal(t, "completed", stats.Status)
+		require.Equal(t, 1, stats.HandedOver)
 	})
 	inBubble(t, "beside work that was lost", func(t *testing.T) {
 		m := newManager(core.WithMiddleware(around(func(ctx context.Context, task *core.Task, next core.Handler) error {

@@ -37,21 +37,20 @@ func (t *Task) Info() TaskInfo {
 
 // A sighting is a task's state at one moment, cheap to read under the lock.
 type sighting struct {
-	task       *Task
-	at         time.Time
-	started    time.Time
-	state      string
-	overdue    bool
-	done       bool
-	lost       bool // the shutdown cancelled it, and it did not complete
-	handedOver bool
+	task    *Task
+	at      time.Time
+	started time.Time
+	state   string
+	overdue bool
+	done    bool
+	lost    bool // the shutdown cancelled it, and it did not complete
 }
 
 // seen returns the state of t at now. manager.mu is held, if there is a manager.
 func (t *Task) seen(now time.Time) sighting {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return sighting{t, now, t.started, t.stateName(now), t.overdue && !t.isDone, t.isDone, t.isLost(), t.handedOver}
+	return sighting{t, now, t.started, t.stateName(now), t.overdue && !t.isDone, t.isDone, t.isLost()}
 }
 
 // stateName returns the state as TaskInfo shows it. t.mu is held, and manager.mu if there is one.

@@ -148,6 +148,9 @@ func (m *Manager) finish(t *Task, end *ending, goesOn bool) (next *Task) {
 	t.failGroup(end.err) // before another task of the group gets the slot
 	m.mu.Lock()
 	m.counted.count(end.outcome)
+	if t.handedOver && end.cause == ErrShutdown {
+		m.shutdown.handedOver++
+	}
 	m.forgetOverdue(t)
 	if goesOn {
 		m.workers.starting++ // this goroutine takes one of the tasks that become ready now

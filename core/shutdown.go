@@ -13,10 +13,11 @@ type shutdown struct {
 	before Stats
 	lastID uint64
 
-	cancelled []*Task // that it had to cancel
-	calls     int     // of Shutdown and Close that have not returned
-	logsLost  bool    // Shutdown was called, not only Close: tasks that it cancels are logged by name
-	lostLines int     // tasks logged by name so far
+	cancelled  []*Task // that it had to cancel
+	handedOver int     // tasks that it cancelled, UntilShutdown or not, and a middleware handed over
+	calls      int     // of Shutdown and Close that have not returned
+	logsLost   bool    // Shutdown was called, not only Close: tasks that it cancels are logged by name
+	lostLines  int     // tasks logged by name so far
 }
 
 // abandonTime limits all Abandoned hooks together, after the bound of a Shutdown or Close.
