@@ -2,7 +2,9 @@ package riverq
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -47,14 +49,24 @@ func newBatcher(client Inserter) *batcher {
 // A request is one job to insert.
 type request struct {
 	job      river.InsertManyParams
+	key      string // of a unique job, else empty
 	deadline time.Time
 	done     bool
 	err      error
+	same     []*request // with the same key: one insert is enough for all of them
+}
+
+// finish ends the request and those with the same key.
+func (r *request) finish(err error) {
+	r.done, r.err = true, err
+	for _, s := range r.same {
+		s.done, s.err = true, err
+	}
 }
 
 // insert returns when the job has been inserted, or could not be.
 func (b *batcher) insert(job river.InsertManyParams, timeout time.Duration) error {
-	r := &request{job: job, deadline: time.Now().Add(timeout)}
+	r := &request{job: job, key: uniqueKey(job.Args), deadline: time.Now().Add(timeout)}
 	b.mu.Lock()
 	b.waiting = append(b.waiting, r)
 	b.mu.Unlock()
@@ -74,6 +86,8 @@ func (b *batcher) insertWaiting() {
 	defer cancel()
 	began := time.Now()
 	switch inserted := b.insertAll(ctx, batch); {
+	case !inserted && mayPass(batch[0].err):
+		return // time is over
 	case !inserted:
 		b.size = max(b.size/2, 1)
 		b.insertPart(ctx, batch)
@@ -99,13 +113,24 @@ func (b *batcher) insertPart(ctx context.Context, batch []*request) {
 	}
 }
 
-// take takes the next batch out of the queue.
-func (b *batcher) take() []*request {
+// take takes the next batch out of the queue. It has at most one job of each key: River refuses a
+// batch that has two.
+func (b *batcher) take() (batch []*request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n := min(len(b.waiting), b.size)
-	batch := b.waiting[:n:n]
-	b.waiting = b.waiting[n:]
+	withKey := make(map[string]*request)
+	for len(b.waiting) > 0 && len(batch) < b.size {
+		r := b.waiting[0]
+		b.waiting = b.waiting[1:]
+		if first := withKey[r.key]; first != nil {
+			first.same = slices.Concat(first.same, []*request{r}, r.same)
+			continue
+		}
+		if r.key != "" {
+			withKey[r.key] = r
+		}
+		batch = append(batch, r)
+	}
 	return batch
 }
 
@@ -119,8 +144,10 @@ func (b *batcher) putBack(batch []*request) {
 	b.waiting = slices.Concat(batch, b.waiting)
 }
 
-// insertAll inserts the jobs of the batch, all of them or none.
+// insertAll inserts the jobs of the batch, all of them or none. While the database is not there, it
+// tries again until ctx is done.
 func (b *batcher) insertAll(ctx context.Context, batch []*request) (inserted bool) {
+	const minPause, maxPause = 20 * time.Millisecond, 500 * time.Millisecond
 	jobs := make([]river.InsertManyParams, len(batch))
 	for i, r := range batch {
 		jobs[i] = r.job
@@ -129,10 +156,25 @@ func (b *batcher) insertAll(ctx context.Context, batch []*request) (inserted boo
 	if err == nil {
 		err = b.call(ctx, jobs)
 	}
+	for pause := minPause; mayPass(err) && sleep(ctx, pause); pause = min(2*pause, maxPause) {
+		err = b.call(ctx, jobs)
+	}
 	for _, r := range batch {
-		r.done, r.err = true, err
+		r.finish(err)
 	}
 	return err == nil
+}
+
+// sleep returns after d. It returns false if ctx is done before that.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // call calls the client on a goroutine of its own, so that a panic or runtime.Goexit of arguments
@@ -151,6 +193,31 @@ func (b *batcher) call(ctx context.Context, jobs []river.InsertManyParams) error
 	}()
 	<-returned
 	return err
+}
+
+// uniqueKey returns a key that jobs have in common for which River's unique key is the same. It is
+// empty for a job that is not unique.
+func uniqueKey(args river.JobArgs) (key string) {
+	defer func() {
+		if recover() != nil { // user code; the insert will show the panic
+			key = ""
+		}
+	}()
+	withOpts, ok := args.(river.JobArgsWithInsertOpts)
+	if !ok {
+		return ""
+	}
+	switch unique := withOpts.InsertOpts().UniqueOpts; {
+	case reflect.ValueOf(unique).IsZero():
+		return ""
+	case !unique.ByArgs:
+		return args.Kind()
+	}
+	encoded, err := json.Marshal(args)
+	if err != nil {
+		return ""
+	}
+	return args.Kind() + " " + string(encoded)
 }
 
 type handoverKey struct{}

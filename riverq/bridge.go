@@ -17,6 +17,14 @@ import (
 func Go[T river.JobArgs](
 	ctx context.Context, m *core.Manager, args T, fn func(context.Context, T) error, opts ...core.TaskOption,
 ) *core.Task {
+	switch {
+	case ctx == nil:
+		panic("afterspan: riverq.Go: ctx is nil")
+	case m == nil:
+		panic("afterspan: riverq.Go: the Manager is nil")
+	case fn == nil:
+		panic("afterspan: riverq.Go: fn is nil")
+	}
 	ctx = context.WithValue(ctx, claimKey{}, &claim{args: args})
 	run := func(ctx context.Context) error { return fn(withoutClaim(ctx), args) }
 	return m.Go(ctx, args.Kind(), run, opts...)
@@ -31,6 +39,9 @@ func Go[T river.JobArgs](
 //
 //	river.AddWorker(workers, receiptWorker{riverq.WorkFunc(sendReceipt)})
 func WorkFunc[T river.JobArgs](fn func(context.Context, T) error) river.Worker[T] {
+	if fn == nil {
+		panic("afterspan: riverq.WorkFunc: fn is nil")
+	}
 	return river.WorkFunc(func(ctx context.Context, job *river.Job[T]) error { return fn(ctx, job.Args) })
 }
 

@@ -23,14 +23,17 @@ import (
 // job carries the task's trace and attributes: its span links to the same spawner.
 //
 // One insert takes many jobs. If it fails because of one of them, the others are inserted all the
-// same. If the network fails, or time runs out, it is not repeated: its tasks count as lost,
-// although their jobs may be there. A lost task's error says why, and the shutdown names it. A task
-// that was interrupted runs again from its beginning: like that of every job, its work must be safe
-// to do twice.
+// same. Of unique jobs with the same kind and arguments it takes one for all their tasks. While the
+// database cannot be reached, is starting, stopping or full, or a standby, the insert is tried
+// again until [WithInsertTimeout]. If a connection breaks, or time runs out, it is not repeated: its
+// tasks count as lost, although their jobs may be there. A lost task's error says why, and the
+// shutdown names it. A task that was interrupted runs again from its beginning: like that of every
+// job, its work must be safe to do twice.
 //
-// Handover does nothing for a task that ignores its context: it is named as remaining at the end of
-// the shutdown. It does nothing for one that panicked or timed out either. It also makes a job of a
-// task with [core.UntilShutdown]: do not start loops with Go.
+// A task that ignores its context is named as remaining at the end of the shutdown. It is handed
+// over if it still returns an error after that, and the process is there. Handover does nothing for
+// one that panicked or timed out. It also makes a job of a task with [core.UntilShutdown]: do not
+// start loops with Go.
 //
 // The queue, the priority and the attempts of the job come from the InsertOpts method of args, or
 // else from the client. Values of the task's context are not kept: River's hooks and middlewares of
@@ -79,6 +82,9 @@ func (h *handover) wrap(next core.Handler) core.Handler {
 			return core.ErrHandedOver
 		}
 		err := next(ctx, t)
+		if errors.Is(err, core.ErrHandedOver) { // by another middleware
+			return err
+		}
 		if t.OutcomeOf(err) != core.Cancelled || t.CauseOf(err) != "shutdown" {
 			return err
 		}
@@ -102,11 +108,16 @@ func (h *handover) onRefused(ctx context.Context, t *core.Task) {
 	defer cancel()
 	inserting = core.ContextWithAttrs(inserting, t.Attrs()...)
 	if _, err := h.batcher.client.InsertMany(inserting, []river.InsertManyParams{{Args: c.args}}); err != nil {
-		h.log().ErrorContext(ctx, "refused background task was not handed over",
-			slog.String("name", t.Name()), slog.Any("error", err))
+		h.log().LogAttrs(ctx, slog.LevelError, "refused background task was not handed over",
+			append(about(t), slog.Any("error", err))...)
 		return
 	}
-	h.log().DebugContext(ctx, "refused background task handed over", slog.String("name", t.Name()))
+	h.log().LogAttrs(ctx, slog.LevelDebug, "refused background task handed over", about(t)...)
+}
+
+// about returns what log lines of a manager have about t.
+func about(t *core.Task) []slog.Attr {
+	return append([]slog.Attr{slog.Group("task", "name", t.Name())}, t.Attrs()...)
 }
 
 // insert inserts t as a job, with its trace. ctx is that of its run, and cancelled.

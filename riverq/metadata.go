@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,6 +50,13 @@ func (c *carrier) Set(key, value string) {
 	}
 }
 
+// remove removes key.
+func (c *carrier) remove(key string) {
+	if changed, err := sjson.DeleteBytes(c.json, gjson.Escape(key)); err == nil {
+		c.json = changed
+	}
+}
+
 // Keys returns the keys that hold text.
 func (c *carrier) Keys() (keys []string) {
 	gjson.ParseBytes(c.json).ForEach(func(key, value gjson.Result) bool {
@@ -76,6 +84,7 @@ func (o *options) inject(ctx context.Context, t *core.Task, metadata []byte) []b
 	if !c.isObject() {
 		return metadata
 	}
+	c.remove("tracestate") // it belongs to a traceparent that was missing, or not valid
 	otelmw.Inject(ctx, t, c)
 	if o.baggage {
 		propagation.Baggage{}.Inject(ctx, c)
@@ -150,8 +159,8 @@ func encodeAttrs(t *core.Task) string {
 	}
 	var kept strings.Builder
 	gjson.GetBytes(info, "context").ForEach(func(key, value gjson.Result) bool {
-		if kept.Len()+len(key.Raw)+len(value.Raw) <= maxAttrs {
-			kept.WriteString("," + key.Raw + ":" + value.Raw)
+		if member := storable(key) + ":" + storable(value); kept.Len()+len(member) < maxAttrs {
+			kept.WriteString("," + member)
 		}
 		return true
 	})
@@ -159,6 +168,59 @@ func encodeAttrs(t *core.Task) string {
 		return ""
 	}
 	return "{" + kept.String()[1:] + "}"
+}
+
+// storable returns v as JSON that a jsonb column takes: an attribute must not make an insert fail.
+// NUL and halves of surrogate pairs become U+FFFD, and numbers that are no float64 become null.
+func storable(v gjson.Result) string {
+	switch {
+	case v.Type == gjson.String:
+		return storableText(v)
+	case v.Type == gjson.Number:
+		return storableNumber(v)
+	case v.IsObject(), v.IsArray():
+		return storableMembers(v)
+	default:
+		return v.Raw
+	}
+}
+
+func storableNumber(v gjson.Result) string {
+	switch {
+	case math.IsInf(v.Num, 0):
+		return "null"
+	case v.Num == 0: // it may have an exponent that is too small
+		return "0"
+	default:
+		return v.Raw
+	}
+}
+
+func storableText(v gjson.Result) string {
+	if !strings.Contains(v.Raw, `\u`) {
+		return v.Raw
+	}
+	text, err := json.Marshal(strings.ReplaceAll(v.Str, "\x00", "\uFFFD"))
+	if err != nil {
+		return `""`
+	}
+	return string(text)
+}
+
+func storableMembers(v gjson.Result) string {
+	var members []string
+	v.ForEach(func(key, value gjson.Result) bool {
+		if v.IsObject() {
+			members = append(members, storable(key)+":"+storable(value))
+		} else {
+			members = append(members, storable(value))
+		}
+		return true
+	})
+	if v.IsObject() {
+		return "{" + strings.Join(members, ",") + "}"
+	}
+	return "[" + strings.Join(members, ",") + "]"
 }
 
 // withoutEndedSpan returns ctx without its span if that has ended: it is a span of the context

@@ -62,7 +62,8 @@ func WithInsertTimeout(d time.Duration) Option {
 }
 
 // WithRefused makes [Handover] also insert tasks that the manager refused because it was full or
-// closed. [Go] then waits for the insert before it returns. It is the same insert that the caller
+// closed. [Go] then waits for the insert before it returns: at most for [WithInsertTimeout], also
+// after its context is done. It is the same insert that the caller
 // could have made instead: the client's [Plugin] gives the job its trace. The task still counts as
 // refused. Its error is [core.ErrFull] or [core.ErrClosed], and it is logged and counted as such.
 // For Handover.

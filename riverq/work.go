@@ -52,7 +52,7 @@ func (p *Plugin) WorkEnd(ctx context.Context, _ *rivertype.JobRow, err error) er
 // noteSnooze tells, in the span of ctx, a job that was snoozed from one that was cancelled.
 func noteSnooze(ctx context.Context, err error) {
 	if snooze, ok := errors.AsType[*rivertype.JobSnoozeError](err); ok {
-		trace.SpanFromContext(ctx).SetAttributes(attribute.String("river.snoozed", snooze.Duration.String()))
+		trace.SpanFromContext(ctx).SetAttributes(attribute.Float64("river.snoozed", snooze.Duration.Seconds()))
 	}
 }
 

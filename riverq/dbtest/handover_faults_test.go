@@ -28,11 +28,17 @@ func TestHandoverOfRefusedFails(t *testing.T) {
 	m := newTasks(t, core.WithMiddleware(riverq.Handover(inserts, riverq.WithRefused(),
 		riverq.WithLogger(slog.New(slog.NewJSONHandler(&log, nil))))))
 	require.NoError(t, m.Close())
-	require.ErrorIs(t, riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy).Err(), core.ErrClosed)
-	var line struct{ Level, Name, Error string }
+	task := riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy, core.WithAttrs(slog.String("order_id", "o-1")))
+	require.ErrorIs(t, task.Err(), core.ErrClosed)
+	var line struct {
+		Level, Error string
+		Task         struct{ Name string }
+		OrderID      string `json:"order_id"`
+	}
 	require.NoError(t, json.Unmarshal(log.Bytes(), &line), log.String())
 	assert.Equal(t, "ERROR", line.Level)
-	assert.Equal(t, "send_mail", line.Name)
+	assert.Equal(t, "send_mail", line.Task.Name)
+	assert.Equal(t, "o-1", line.OrderID, "which work was lost")
 	assert.Equal(t, errMail.Error(), line.Error)
 }
 
@@ -165,6 +171,39 @@ func TestHandoverOnce(t *testing.T) {
 		assert.Equal(t, 1, inserts)
 		assert.Equal(t, 1, runs)
 	})
+}
+
+// Two Handovers in a chain insert a task once.
+func TestHandoverTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inserted := 0
+		client := inserterFunc(func(_ context.Context, jobs []river.InsertManyParams) error { inserted += len(jobs); return nil })
+		m := core.New(core.WithLogger(quiet), core.WithMiddleware(riverq.Handover(client), riverq.Handover(client)))
+		riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
+		stats, err := shutdownNow(m)
+		require.NoError(t, err)
+		assert.Equal(t, 1, stats.HandedOver)
+		assert.Equal(t, 1, inserted)
+	})
+}
+
+// As with core.Manager.Go, a mistake of the caller's shows in the caller.
+func TestMisusePanicsInTheCaller(t *testing.T) {
+	m := newTasks(t)
+	var none context.Context
+	for name, misuse := range map[string]func(){
+		"Go without a context":   func() { riverq.Go(none, m, mailArgs{}, sleepy) },
+		"Go without a Manager":   func() { riverq.Go(t.Context(), nil, mailArgs{}, sleepy) },
+		"Go without a function":  func() { riverq.Go[mailArgs](t.Context(), m, mailArgs{}, nil) },
+		"a worker without one":   func() { riverq.WorkFunc[mailArgs](nil) },
+		"Handover of no client":  func() { riverq.Handover(nil) },
+		"an option of New's own": func() { riverq.Handover(&counter{}, riverq.WithBatchSpawns(1)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() { assert.Regexp(t, "^afterspan: riverq", recover()) }()
+			misuse()
+		})
+	}
 }
 
 // A Func that ignores its context is named, and not handed over.

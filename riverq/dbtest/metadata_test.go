@@ -63,7 +63,8 @@ func TestAttributesOfAJobWithATrace(t *testing.T) {
 func TestMetadataWithAnInvalidTrace(t *testing.T) {
 	for _, metadata := range []string{
 		`{"traceparent":""}`, `{"traceparent":null}`, `{"traceparent":"zz"}`, `{"traceparent":{"a":1}}`,
-		`{"traceparent":"00-00000000000000000000000000000000-b7ad6b7169203331-01"}`,
+		`{"traceparent":"00-00000000000000000000000000000000-b7ad6b7169203331-01"}`, `{"tracestate":"stale=1"}`,
+		`{"traceparent":"zz","tracestate":"stale=1"}`,
 	} {
 		tel := newTelemetry(t)
 		ctx, request := tel.start(t.Context(), "request")
@@ -71,9 +72,10 @@ func TestMetadataWithAnInvalidTrace(t *testing.T) {
 		request.End()
 		require.NoError(t, err)
 		spawn := tel.span(t, "spawn send_mail").SpanContext()
-		var stored struct{ Traceparent string }
+		var stored struct{ Traceparent, Tracestate string }
 		require.NoError(t, json.Unmarshal([]byte(got), &stored))
 		assert.Equal(t, fmt.Sprintf("00-%s-%s-01", spawn.TraceID(), spawn.SpanID()), stored.Traceparent, metadata)
+		assert.Empty(t, stored.Tracestate, metadata)
 	}
 }
 
@@ -139,6 +141,35 @@ func TestAttributes(t *testing.T) {
 		}
 		assert.Contains(t, keys, "text", "tasks that the job starts have them, as those of a task have")
 		assert.NotContains(t, keys, "river")
+	})
+}
+
+// What PostgreSQL does not take in JSON is replaced: a job is worth more than an attribute.
+func TestAttributesThatCannotBeStored(t *testing.T) {
+	onEach(t, func(t *testing.T, db database) {
+		tel := newTelemetry(t)
+		c := insertOnly(t, db, riverq.New(riverq.WithMiddleware(tel.middleware())))
+		raw := func(text string) slog.Value { return slog.AnyValue(json.RawMessage(text)) }
+		ctx := core.ContextWithAttrs(tel.request(t),
+			slog.String("query", "a\x00b"), slog.String("k\x00y", "v"), slog.String("typed", `\u0000`),
+			slog.Attr{Key: "half", Value: raw(`"x\ud800y"`)}, slog.Attr{Key: "pair", Value: raw(`"\ud83d\ude00"`)},
+			slog.Attr{Key: "huge", Value: raw(`1e400000`)}, slog.Attr{Key: "tiny", Value: raw(`-1e-400000`)},
+			slog.Attr{Key: "exact", Value: raw(`12345678901234567890.5`)},
+			slog.Attr{Key: "list", Value: raw(`["\u0000",{"a\u0000":1e400000},[],{},true,null]`)},
+			slog.Group("user", slog.String("id", "u\x00")))
+		result, err := c.Insert(ctx, mailArgs{"o-1"}, nil)
+		require.NoError(t, err)
+		row, err := c.JobGet(ctx, result.Job.ID)
+		require.NoError(t, err)
+		var stored struct {
+			Afterspan struct{ Attrs json.RawMessage }
+		}
+		require.NoError(t, json.Unmarshal(row.Metadata, &stored))
+		assert.JSONEq(t, `{
+			"query": "a\ufffdb", "k\ufffdy": "v", "typed": "\\u0000", "half": "x\ufffdy", "pair": "\ud83d\ude00",
+			"huge": null, "tiny": 0, "exact": 12345678901234567890.5,
+			"list": ["\ufffd", {"a\ufffd": null}, [], {}, true, null], "user": {"id": "u\ufffd"}
+		}`, string(stored.Afterspan.Attrs))
 	})
 }
 

@@ -82,7 +82,7 @@ func TestOutcomes(t *testing.T) {
 			work: func(context.Context, *river.Job[mailArgs]) error {
 				return fmt.Errorf("not yet: %w", river.JobSnooze(time.Hour))
 			},
-			outcome: "cancelled", cause: "cancel", snoozed: "1h0m0s", state: rivertype.JobStateScheduled,
+			outcome: "cancelled", cause: "cancel", snoozed: 3600.0, state: rivertype.JobStateScheduled,
 		},
 		"cancelled by itself": {
 			work:    func(context.Context, *river.Job[mailArgs]) error { return river.JobCancel(errMail) },
@@ -113,7 +113,7 @@ func TestOutcomes(t *testing.T) {
 		"snoozed after its timeout": {
 			work:    untilCancelled(func(context.Context) error { return river.JobSnooze(time.Hour) }),
 			timeout: 20 * time.Millisecond,
-			outcome: "cancelled", cause: "cancel", snoozed: "1h0m0s", state: rivertype.JobStateScheduled,
+			outcome: "cancelled", cause: "cancel", snoozed: 3600.0, state: rivertype.JobStateScheduled,
 		},
 		"a timeout of what it called": {
 			work: func(ctx context.Context, _ *river.Job[mailArgs]) error {
