@@ -24,9 +24,14 @@
 //	river.since_insert   seconds; the queue time counts from the time for which the job was scheduled
 //	river.last_attempt   true if River discards the job when this attempt fails
 //	river.rescues        how often River took the job over from a dead process; absent if never
-//	river.snoozed        how long the job was snoozed; set at the end, in the span only
+//	river.snoozed        seconds; set at the end, in the span only
 //
-// A search for afterspan.task.id and the kind finds all attempts of a job.
+// There is no afterspan.task.timeout, since the timeout is River's. A search for afterspan.task.id
+// and the kind finds all attempts of a job.
+//
+// The page of taskz and coretest.Recorder are for the tasks of a manager: do not give them to
+// [New]. A page that a manager and River share can show River's job 1 in place of the manager's
+// task 1. A Recorder keeps the inserts as pending for ever and never sees an attempt.
 //
 // # Outcomes
 //
@@ -38,6 +43,8 @@
 //	river.JobSnooze                              cancelled
 //	the context's error when the client stops    cancelled, with the cause shutdown
 //	river.JobCancel                              cancelled
+//	any error after Task.Cancel                  cancelled, with the status Unset; for River it is an
+//	                                             error: it retries the job, or discards it
 //	any error after River's timeout              timed_out
 //	any other error, or a panic                  failed; River retries the job, or discards it
 //	runtime.Goexit                               failed, but River does not notice: the job is running for it
@@ -83,7 +90,7 @@
 //
 // [Handover] is between the two: a task started with Go runs in this process, and is inserted as a
 // job only if a shutdown cancels it. So a deploy loses nothing that the database takes within
-// [WithInsertTimeout], and a task costs no transaction.
+// [WithInsertTimeout], and a task costs no transaction. Go does not start tasks of a [core.Group].
 //
 // # The death of a process
 //

@@ -175,12 +175,13 @@ func Example_page() {
 
 func Example_keyed() {
 	ctx := context.Background()
+	tasks := core.New()
 	// Tasks of one conversation run in order. Other conversations are not held up.
 	conversations := &core.Keyed{PerKey: 100} // a hundred of one conversation may be unfinished; the next is refused
-	task := tasks.Go(ctx, "reindex", reindex, core.WithKey(conversations, threadID))
-	_ = task.Wait(ctx)
-	fmt.Println(task.Outcome())
-	// Output: completed
+	tasks.Go(ctx, "reindex", reindex, core.WithKey(conversations, threadID))
+	_ = tasks.Wait(ctx)
+	fmt.Println(tasks.Stats().Completed)
+	// Output: 1
 }
 
 func Example_events() {
