@@ -15,7 +15,8 @@ import (
 	"github.com/afterspan/afterspan/core"
 )
 
-// An Inserter inserts jobs: a [river.Client].
+// An Inserter inserts jobs: a [river.Client]. If it also has the client's method JobList, [Handover]
+// asks it what became of an insert whose answer was lost.
 type Inserter interface {
 	InsertMany(ctx context.Context, jobs []river.InsertManyParams) ([]*rivertype.JobInsertResult, error)
 }
@@ -144,25 +145,47 @@ func (b *batcher) putBack(batch []*request) {
 	b.waiting = slices.Concat(batch, b.waiting)
 }
 
-// insertAll inserts the jobs of the batch, all of them or none. While the database is not there, it
-// tries again until ctx is done.
+// insertAll inserts the jobs of the batch, all of them or none.
 func (b *batcher) insertAll(ctx context.Context, batch []*request) (inserted bool) {
-	const minPause, maxPause = 20 * time.Millisecond, 500 * time.Millisecond
+	mark := newMark()
 	jobs := make([]river.InsertManyParams, len(batch))
 	for i, r := range batch {
-		jobs[i] = r.job
+		jobs[i] = mark.on(r.job)
 	}
 	err := ctx.Err()
 	if err == nil {
-		err = b.call(ctx, jobs)
-	}
-	for pause := minPause; mayPass(err) && sleep(ctx, pause); pause = min(2*pause, maxPause) {
-		err = b.call(ctx, jobs)
+		err = b.persist(ctx, jobs, mark)
 	}
 	for _, r := range batch {
 		r.finish(err)
 	}
 	return err == nil
+}
+
+// persist inserts jobs. While the database is not there, it tries again until ctx is done. If the
+// connection broke, it asks first whether the jobs are there.
+func (b *batcher) persist(ctx context.Context, jobs []river.InsertManyParams, m mark) error {
+	const minPause, maxPause = 20 * time.Millisecond, 500 * time.Millisecond
+	err := b.call(ctx, jobs)
+	for pause := minPause; b.maySucceed(err) && sleep(ctx, pause); pause = min(2*pause, maxPause) {
+		if !mayPass(err) {
+			found, askErr := m.isIn(ctx, b.client)
+			if found {
+				return nil
+			}
+			if askErr != nil {
+				continue
+			}
+		}
+		err = b.call(ctx, jobs)
+	}
+	return err
+}
+
+// maySucceed reports whether it is worth it to try again after err.
+func (b *batcher) maySucceed(err error) bool {
+	_, canAsk := b.client.(lister)
+	return mayPass(err) || canAsk && mayHaveInserted(err)
 }
 
 // sleep returns after d. It returns false if ctx is done before that.

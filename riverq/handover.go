@@ -25,10 +25,10 @@ import (
 // One insert takes many jobs. If it fails because of one of them, the others are inserted all the
 // same. Of unique jobs with the same kind and arguments it takes one for all their tasks. While the
 // database cannot be reached, is starting, stopping or full, or a standby, the insert is tried
-// again until [WithInsertTimeout]. If a connection breaks, or time runs out, it is not repeated: its
-// tasks count as lost, although their jobs may be there. A lost task's error says why, and the
-// shutdown names it. A task that was interrupted runs again from its beginning: like that of every
-// job, its work must be safe to do twice.
+// again until [WithInsertTimeout]. If a connection to PostgreSQL breaks, Handover asks first whether
+// the jobs are there. When time is over, the tasks count as lost, although their jobs may be there.
+// A lost task's error says why, and the shutdown names it. A task that was interrupted runs again
+// from its beginning: like that of every job, its work must be safe to do twice.
 //
 // A task that ignores its context is named as remaining at the end of the shutdown. It is handed
 // over if it still returns an error after that, and the process is there. Handover does nothing for

@@ -40,7 +40,73 @@ func (c *lossyConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// PostgreSQL has committed a batch, but the client does not learn of it: no job is there twice.
+// PostgreSQL has committed a batch, but the client does not learn of it. It asks, and no job is there twice.
+func TestHandoverAsksAfterALostAnswer(t *testing.T) {
+	onEach(t, func(t *testing.T, db database) {
+		pg, ok := db.(*postgresDatabase)
+		if !ok {
+			t.Skip("no connection to lose")
+		}
+		const tasks = 100
+		armed := new(atomic.Bool)
+		armed.Store(true)
+		m := newTasks(t, core.WithMiddleware(riverq.Handover(lossyClient(t, pg, armed))), core.WithLimit(1, -1))
+		for range tasks {
+			riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
+		}
+		stats, err := shutdownNow(m)
+		require.NoError(t, err)
+		assert.False(t, armed.Load(), "an answer was lost")
+		assert.Equal(t, tasks, stats.HandedOver)
+		n, err := db.queryInt(t.Context(), "SELECT count(*) FROM "+db.table("river_job"))
+		require.NoError(t, err)
+		assert.Equal(t, tasks, n)
+	})
+}
+
+// A fragileConn breaks instead of its write number lasts.
+type fragileConn struct {
+	net.Conn
+	lasts int
+	cuts  *atomic.Int32
+}
+
+func (c *fragileConn) Write(b []byte) (int, error) {
+	if c.lasts--; c.lasts < 0 {
+		c.cuts.Add(1)
+		_ = c.Conn.Close()
+		return 0, io.ErrClosedPipe
+	}
+	return c.Conn.Write(b)
+}
+
+// Connections break again and again, whatever is under way: all jobs are there in the end, once.
+func TestHandoverThroughBrokenConnections(t *testing.T) {
+	onEach(t, func(t *testing.T, db database) {
+		pg, ok := db.(*postgresDatabase)
+		if !ok {
+			t.Skip("no connection to break")
+		}
+		const tasks = 3000
+		cuts, dials := new(atomic.Int32), new(atomic.Int32)
+		fragile := clientThrough(t, pg, func(conn net.Conn) net.Conn {
+			return &fragileConn{conn, int(dials.Add(1)), cuts}
+		})
+		m := newTasks(t, core.WithMiddleware(riverq.Handover(fragile)), core.WithLimit(1, -1))
+		for range tasks {
+			riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
+		}
+		stats, err := shutdownNow(m)
+		require.NoError(t, err)
+		assert.Equal(t, tasks, stats.HandedOver)
+		assert.Greater(t, cuts.Load(), int32(5))
+		n, err := db.queryInt(t.Context(), "SELECT count(*) FROM "+db.table("river_job"))
+		require.NoError(t, err)
+		assert.Equal(t, tasks, n)
+	})
+}
+
+// Of a client that cannot be asked, the tasks of the batch count as lost, and no job is there twice.
 func TestHandoverWhoseCommitIsNotAnswered(t *testing.T) {
 	onEach(t, func(t *testing.T, db database) {
 		pg, ok := db.(*postgresDatabase)
@@ -73,12 +139,21 @@ func TestHandoverWhoseCommitIsNotAnswered(t *testing.T) {
 // lossyClient returns a client whose connections are lossy.
 func lossyClient(t *testing.T, pg *postgresDatabase, armed *atomic.Bool) client {
 	t.Helper()
+	return clientThrough(t, pg, func(conn net.Conn) net.Conn { return &lossyConn{Conn: conn, armed: armed} })
+}
+
+// clientThrough returns a client whose connections are what wrap makes of them.
+func clientThrough(t *testing.T, pg *postgresDatabase, wrap func(net.Conn) net.Conn) client {
+	t.Helper()
 	config, err := pgxpool.ParseConfig(pg.address)
 	require.NoError(t, err)
 	config.ConnConfig.TLSConfig, config.ConnConfig.Fallbacks = nil, nil // to see the commit
 	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, network, address)
-		return &lossyConn{Conn: conn, armed: armed}, err
+		if err != nil {
+			return nil, err
+		}
+		return wrap(conn), nil
 	}
 	pool, err := pgxpool.NewWithConfig(t.Context(), config)
 	require.NoError(t, err)
