@@ -74,7 +74,7 @@ type fragileConn struct {
 func (c *fragileConn) Write(b []byte) (int, error) {
 	if c.lasts--; c.lasts < 0 {
 		c.cuts.Add(1)
-		_ = c.Conn.Close()
+		_ = c.Close()
 		return 0, io.ErrClosedPipe
 	}
 	return c.Conn.Write(b)
