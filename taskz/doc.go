@@ -44,6 +44,9 @@
 //	id=ID        the task; without it, all running and queued tasks of that name
 //	instance=X   optional: 409 if the tasks are those of another process
 //
+// An empty, repeated or unknown field, and a parameter in the address, is a 400 that cancels
+// nothing: a form whose id got lost would stop all tasks of the name.
+//
 // A task that is not known (any more) is a 404, whose text says how long ended tasks are kept.
 //
 // # JSON

@@ -203,6 +203,48 @@ func TestCancel(t *testing.T) {
 	})
 }
 
+// A form that may have lost its id cancels nothing, neither one task nor all of the name.
+func TestCancelNeedsAFormWithoutDoubt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const urlencoded, multipart = "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"
+		s := newService(t, taskz.WithCancel())
+		s.start("send", obey)
+		s.start("send", obey)
+		synctest.Wait()
+		for _, tc := range []struct{ target, contentType, body string }{
+			{"cancel?id=1", urlencoded, "name=send"},
+			{"cancel?id=%zz", urlencoded, "name=send"},
+			{"cancel?name=send&id=1", urlencoded, ""},
+			{"cancel?name=send", "application/json", `{"id":1}`},
+			{"cancel?name=send", "text/plain", "id=1"},
+			{"cancel", "application/json", `{"name":"send","id":1}`},
+			{"cancel", multipart, "--x\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\nsend\r\n--x--\r\n"},
+			{"cancel", urlencoded, "id="},
+			{"cancel", urlencoded, "name=send&id="},
+			{"cancel", urlencoded, "name=send&id"},
+			{"cancel", urlencoded, "name=send&id=%zz"},
+			{"cancel", urlencoded, "name=send;id=1"},
+			{"cancel", urlencoded, "name=send&ID=1"},
+			{"cancel", urlencoded, "name=send&task=1"},
+			{"cancel", urlencoded, "name=send&id=1&id=2"},
+			{"cancel", urlencoded, "name=send&name=index"},
+			{"cancel", urlencoded, "name=&id=1"},
+			{"cancel", urlencoded, "name=send&id=1&instance="},
+			{"cancel", urlencoded, "name=send&id=-1"},
+		} {
+			w := s.request(http.MethodPost, "/debug/tasks/"+tc.target, strings.NewReader(tc.body), "Content-Type", tc.contentType)
+			require.Equal(t, http.StatusBadRequest, w.Code, "%v", tc)
+			require.Contains(t, w.Body.String(), "curl -d name=NAME -d id=42", "it says what to send")
+		}
+		synctest.Wait()
+		for _, task := range s.tasks.Tasks() {
+			require.Equal(t, "running", task.State)
+		}
+		require.Equal(t, 2, s.tasks.Stats().Running)
+		require.NoError(t, s.tasks.Close())
+	})
+}
+
 func TestReadOnlyByDefault(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newService(t)
