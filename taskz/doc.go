@@ -112,4 +112,9 @@
 // "other names". So it is at most 42 MiB in all, 2 MiB as a rule, and with [WithTraceID] about 50
 // bytes for each running task. After a task's end the page keeps copies of text only, and none of
 // its values.
+//
+// Reading takes memory, too. For one second after it was made, a snapshot is kept, of about 150
+// bytes for each running task, and so are its tasks' values. So are answers, at most 16 MiB of
+// them in all. An answer that is being made or sent, of which there may be more, takes 200 KiB as
+// a rule, and at most 50 MiB: with limit=1000 and texts that JSON escapes.
 package taskz

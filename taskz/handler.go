@@ -21,7 +21,9 @@ func (p *Page) Handler(m *core.Manager) http.Handler {
 	if m == nil {
 		panic("taskz: Handler: the manager is nil")
 	}
-	return &handler{Page: p, tasks: m, crossOrigin: http.NewCrossOriginProtection()}
+	h := &handler{Page: p, tasks: m, crossOrigin: http.NewCrossOriginProtection()}
+	h.pages.weigh = func(body []byte) int { return cap(body) }
+	return h
 }
 
 type handler struct {
