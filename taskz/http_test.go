@@ -60,7 +60,7 @@ func TestWrongRequests(t *testing.T) {
 	for target, want := range map[string]int{
 		"?state=sleeping": 400, "?sort=colour": 400, "?limit=-1": 400, "?limit=1001": 400, "?limit=x": 400,
 		"?q=" + strings.Repeat("x", 600): 400, "nonsense": 404, "index.html": 404, "app.go": 404, "..": 404, "1": 404, "-1": 404,
-		"99999999999999999999999": 404, "stack?id=1": 405, "cancel": 405, "1/": 404, "1/?format=html": 404,
+		"99999999999999999999999": 404, "stack?id=1": 405, "cancel": 405,
 	} {
 		w := s.get(target)
 		require.Equal(t, want, w.Code, target)
@@ -156,6 +156,43 @@ func TestPrefixes(t *testing.T) {
 			}
 			if target != "" && target[0] == '?' {
 				require.Equal(t, "application/json", response.Header.Get("Content-Type"))
+			}
+		}
+	}
+}
+
+// A prefix may end with a number, also without a mux that says so. What goes on after the id of a task is not found.
+func TestNumbersInPaths(t *testing.T) {
+	page := taskz.New()
+	tasks := core.New(core.WithMiddleware(page.Middleware()), core.WithLogger(slog.New(slog.DiscardHandler)))
+	<-tasks.Go(t.Context(), "send", succeed).Done()
+	h := page.Handler(tasks)
+	mux := http.NewServeMux()
+	mux.Handle("GET /debug/tasks/", h)
+	mux.Handle("/stripped/", http.StripPrefix("/stripped", h))
+	mux.Handle("/shard/7/", h)
+	mux.Handle("/tenant/{number}/", h)
+	mux.Handle("/rest/{path...}", h)
+	mux.Handle("/", h) // as a router within the mux does
+	stripped := http.StripPrefix("/debug/tasks", h)
+	for _, tc := range []struct {
+		handler http.Handler
+		found   string
+		missing string
+	}{
+		{h, "/v/2/ /v/2/style.css /v/2/1", "/v/2"},
+		{stripped, "/debug/tasks/ /debug/tasks/1", "/debug/tasks/1/ /debug/tasks/1/1 /debug/tasks/1/style.css"},
+		{mux, "/debug/tasks/ /debug/tasks/1", "/debug/tasks/1/ /debug/tasks/1/1 /debug/tasks/1/style.css"},
+		{mux, "/stripped/ /stripped/1", "/stripped/1/ /stripped/1/1"},
+		{mux, "/shard/7/ /shard/7/1", "/shard/7/1/ /shard/7/1/1"},
+		{mux, "/tenant/3/ /tenant/3/1 /rest/ /rest/1", "/rest/1/"},
+		{mux, "/v/2/ /v/2/1", "/v/2"},
+	} {
+		for want, targets := range map[int]string{http.StatusOK: tc.found, http.StatusNotFound: tc.missing} {
+			for target := range strings.FieldsSeq(targets) {
+				w := httptest.NewRecorder()
+				tc.handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, target+"?format=json", nil))
+				require.Equal(t, want, w.Code, target)
 			}
 		}
 	}
