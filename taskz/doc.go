@@ -58,7 +58,7 @@
 // customers.
 //
 // A task has the fields of [core.TaskInfo]: id, name, state (once it has ended, its outcome),
-// age_seconds, timeout, context (its attributes, all as text) and done; and queue_seconds,
+// age_seconds, timeout, context (its attributes, all as text), done and overdue; and queue_seconds,
 // run_seconds (null if it never ran), created_at, ended_at, cause (why it was cancelled or timed
 // out), error, stack (of a panic), trace_id, trace_url and lines. Fields without a value are left
 // out.

@@ -43,8 +43,12 @@ func TestStatesOfATask(t *testing.T) {
 		require.Equal(t, "cancelling", s.json("1")["state"])
 		require.Equal(t, "timeout", s.json("1")["cause"])
 		time.Sleep(6 * time.Second)
-		require.Equal(t, "overdue", s.json("1")["state"])
+		require.Equal(t, "cancelling", s.json("1")["state"], "as core has it")
 		require.Equal(t, true, s.json("1")["overdue"])
+		require.Regexp(t, `(?m)^state +overdue$`, s.get("1").Body.String())
+		require.Regexp(t, `(?m)^1 +deaf +overdue `, s.get("").Body.String())
+		task := first(t, s.json("?state=overdue")["running"])
+		require.Equal(t, []any{"cancelling", true}, []any{task["state"], task["overdue"]})
 		require.EqualValues(t, 1, at(s.json(""), "stats", "overdue"))
 
 		require.NoError(t, s.tasks.Wait(t.Context()))

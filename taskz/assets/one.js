@@ -1,5 +1,5 @@
 // The page of one task.
-import { el, setText, flat, legible, chip, duration, clock, moment, timeBar, setTimeBar, traceLink, plural } from './dom.js';
+import { el, setText, flat, legible, stateOf, chip, duration, clock, moment, timeBar, setTimeBar, traceLink, plural } from './dom.js';
 import { follow, say, isLost } from './contact.js';
 import { askToCancel } from './ask.js';
 import { stackView, findings } from './stack.js';
@@ -63,9 +63,9 @@ function taskView(first, refresh) {
 
   const update = (latest) => {
     task = latest;
-    if (state.dataset.state !== task.state) {
-      state.dataset.state = task.state;
-      state.replaceChildren(chip(task.state));
+    if (state.dataset.state !== stateOf(task)) {
+      state.dataset.state = stateOf(task);
+      state.replaceChildren(chip(stateOf(task)));
     }
     setTimeBar(bar, task.run_seconds, task.timeout);
     setFacts(facts, factsOf(task));
