@@ -94,6 +94,8 @@ func TestTaskPath(t *testing.T) {
 		require.Equal(t, http.StatusNotFound, after.get(target+"&format="+format).Code)
 	}
 	require.Contains(t, after.get(target).Body.String(), "restart")
+	require.NoError(t, before.tasks.Close())
+	require.Empty(t, before.page.TaskPath(before.run("refused", succeed)))
 }
 
 // A browser may load what is here, and nothing else.
