@@ -23,7 +23,8 @@
 //	/debug/tasks/              the page
 //	/debug/tasks/42            one task, while it runs and for some time after; see [Page.TaskPath]
 //	/debug/tasks/stack?id=42   POST: where a running task is; see [core.Task.Stack] for what it costs. One
-//	                           is taken a second, and its readers share it
+//	                           is taken a second, and its readers share it. With &instance=X7Q… it is
+//	                           a 404 if the task is that of another process
 //	/debug/tasks/cancel        POST, only with [WithCancel]
 //
 // A browser gets HTML, a program that accepts application/json gets JSON, and curl gets text. The

@@ -167,8 +167,8 @@ func (h *handler) serveTask(w http.ResponseWriter, r *http.Request, id uint64) {
 	}
 	v, ok := h.task(id)
 	unknown := h.unknown(id)
-	if instance := r.URL.Query().Get("instance"); instance != "" && instance != h.instance {
-		ok, unknown = false, fmt.Sprintf("task %d of that instance is not known: it belonged to another process, or to this one before a restart", id)
+	if h.isOfAnother(r) {
+		ok, unknown = false, ofAnother(id)
 	}
 	switch {
 	case !ok && form == formHTML:
@@ -209,6 +209,18 @@ func (h *handler) task(id uint64) (v taskView, ok bool) {
 		return v, false
 	}
 	return h.endedView(now, r), true
+}
+
+// isOfAnother reports whether a request is about a task of another process, or of this one before a
+// restart.
+func (h *handler) isOfAnother(r *http.Request) bool {
+	instance := r.URL.Query().Get("instance")
+	return instance != "" && instance != h.instance
+}
+
+func ofAnother(id uint64) string {
+	return fmt.Sprintf("task %d of that instance is not known: "+
+		"it belonged to another process, or to this one before a restart", id)
 }
 
 // errNotEnded stands for the error that a task may end with.

@@ -35,6 +35,10 @@ func (h *handler) serveStack(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "want the id of a task, as in stack?id=42")
 		return
 	}
+	if h.isOfAnother(r) {
+		failAs(w, r, form, http.StatusNotFound, ofAnother(id))
+		return
+	}
 	leaks := r.URL.Query().Get("leaks") != ""
 	if leaks && leakProfile() == nil {
 		failAs(w, r, form, http.StatusNotImplemented, "this program has no goroutine leak profile: build it with Go 1.27")

@@ -124,14 +124,15 @@ function showLines(root, task) {
 // whereSection shows where a running task is, when asked.
 function whereSection(current) {
   const out = el('div', { 'aria-live': 'polite' });
-  const look = el('button', { type: 'button', id: 'look', onclick: () => fetchStack('') }, 'Show its stack');
-  const leak = el('button', { type: 'button', id: 'leak', onclick: () => fetchStack('&leaks=1') }, 'Is it blocked for ever?');
+  const look = el('button', { type: 'button', id: 'look', onclick: () => fetchStack({}) }, 'Show its stack');
+  const leak = el('button', { type: 'button', id: 'leak', onclick: () => fetchStack({ leaks: 1 }) }, 'Is it blocked for ever?');
   const note = el('p', { class: 'note' });
   const root = el('section', { class: 'where' }, el('h3', { text: 'Where is it?' }), el('div', { class: 'buttons' }, look, leak), note, out);
   const fetchStack = async (more) => {
     setText(note, 'Looking …');
     try {
-      const response = await fetch(`stack?id=${current().id}&format=json${more}`, { method: 'POST' });
+      const { id, instance } = current();
+      const response = await fetch(`stack?${new URLSearchParams({ id, instance, format: 'json', ...more })}`, { method: 'POST' });
       const text = await response.text();
       const answer = text.startsWith('{') ? JSON.parse(text) : { error: text };
       setText(note, answer.stack ? `As it was at ${clock(new Date())}.` : '');
