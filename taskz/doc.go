@@ -66,8 +66,8 @@
 //
 // The page has stats ([core.Stats]), running and ended (lists of tasks, with total and matching),
 // names and over_time. In over_time a list has a value for each of the last forty slots of
-// slot_seconds. p50 and p95 are read from a histogram, and up to a fifth too low or too high; max
-// is exact. A stack has finding (a sentence), stack, and leaked if the parameter leaks=1 asked for
+// slot_seconds. p50 and p95 are read from a histogram, and up to a fifth too low or too high; of
+// tasks that took more than 200 days they are a lower bound. max is exact. A stack has finding (a sentence), stack, and leaked if the parameter leaks=1 asked for
 // it, which takes Go 1.27. Further fields may come in any release.
 //
 // # Values
@@ -109,7 +109,7 @@
 // The page keeps 500 ended tasks of each outcome for 15 minutes ([WithRecent]). One takes about 0.5
 // KiB, and 9 KiB at most, or 13 KiB with the stack of a panic: text is cut, attributes at 1 KiB a
 // task, errors at 1 KiB, stacks at 4 KiB and log lines at 16 lines of 256 bytes. Log lines of at
-// most 2,000 running tasks are kept. The plots take 25 KiB for each name, for at most 64 names and
+// most 2,000 running tasks are kept. The plots take 30 KiB for each name, for at most 64 names and
 // "other names". So it is at most 42 MiB in all, 2 MiB as a rule, and with [WithTraceID] about 50
 // bytes for each running task. After a task's end the page keeps copies of text only, and none of
 // its values.
