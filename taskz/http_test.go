@@ -59,6 +59,7 @@ func TestWrongRequests(t *testing.T) {
 	s := newService(t)
 	for target, want := range map[string]int{
 		"?state=sleeping": 400, "?sort=colour": 400, "?limit=-1": 400, "?limit=1001": 400, "?limit=x": 400,
+		"?q=%zz": 400, "?q=a;b": 400, "?format=html&q=%zz": 400, "1?format=json;x": 400,
 		"?q=" + strings.Repeat("x", 600): 400, "nonsense": 404, "index.html": 404, "app.go": 404, "..": 404, "1": 404, "-1": 404,
 		"99999999999999999999999": 404, "stack?id=1": 405, "cancel": 405,
 	} {
@@ -66,7 +67,7 @@ func TestWrongRequests(t *testing.T) {
 		require.Equal(t, want, w.Code, target)
 		require.NotEmpty(t, w.Body.String())
 	}
-	for target, want := range map[string]int{"stack": 400, "stack?id=x": 400, "stack?id=7": 404, "stack?id=7&format=xml": 400} {
+	for target, want := range map[string]int{"stack": 400, "stack?id=x": 400, "stack?id=7": 404, "stack?id=7&format=xml": 400, "stack?id=7&leaks=%zz": 400} {
 		require.Equal(t, want, s.post(target, nil).Code, target)
 	}
 	require.JSONEq(t, `{"error":"`+strings.TrimSpace(s.get("1").Body.String())+`"}`, s.get("1?format=json").Body.String())

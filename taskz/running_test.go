@@ -224,6 +224,19 @@ func TestTraces(t *testing.T) {
 	})
 }
 
+// An id stays one part of the address, be it in its path or in its query.
+func TestTraceIDsAreEscaped(t *testing.T) {
+	traceID := taskz.WithTraceID(func(context.Context, *core.Task) string { return "a b&c=d/e+f#g?" })
+	for template, want := range map[string]string{
+		"http://traces/{trace_id}/x":      "http://traces/a%20b%26c%3Dd%2Fe%2Bf%23g%3F/x",
+		"http://traces/?id={trace_id}&x=": "http://traces/?id=a%20b%26c%3Dd%2Fe%2Bf%23g%3F&x=",
+	} {
+		s := newService(t, traceID, taskz.WithTraceURL(template))
+		s.run("send", succeed)
+		require.Equal(t, want, s.json("1")["trace_url"])
+	}
+}
+
 type traceKey struct{}
 
 // The context of a task is let go when the task ends, also after a burst that made the page's tables large.
