@@ -47,7 +47,7 @@ func TestStackOfAnotherInstance(t *testing.T) {
 		task := s.start("waits", obey)
 		synctest.Wait()
 		_, instance, _ := strings.Cut(s.page.TaskPath(task), "?")
-		require.Contains(t, s.stack("stack?id=1&"+instance)["stack"], "obey")
+		require.Contains(t, s.stack("stack?id=1&" + instance)["stack"], "obey")
 		for _, format := range []string{"text", "json"} {
 			w := s.post("stack?id=1&instance=another&format="+format, nil)
 			require.Equal(t, http.StatusNotFound, w.Code)
