@@ -66,8 +66,8 @@ func formProblem(fields url.Values) string {
 
 // refuseForm says what is wrong with a form, and what to send instead.
 func refuseForm(w http.ResponseWriter, problem string) {
-	fail(w, http.StatusBadRequest, problem+"\nnothing was cancelled: send a form, with name and id for one "+
-		"task, or with name alone for all tasks of that name, as in curl -d name=NAME -d id=42 …/cancel")
+	fail(w, http.StatusBadRequest, problem+"\nnothing was cancelled: send a form, with name and id for "+
+		"one task, or with name alone for all tasks of that name, as in curl -d name=NAME -d id=42 …/cancel")
 }
 
 func (h *handler) cancelOne(w http.ResponseWriter, r *http.Request, number, name string) {

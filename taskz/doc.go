@@ -67,8 +67,9 @@
 // The page has stats ([core.Stats]), running and ended (lists of tasks, with total and matching),
 // names and over_time. In over_time a list has a value for each of the last forty slots of
 // slot_seconds. p50 and p95 are read from a histogram, and up to a fifth too low or too high; of
-// tasks that took more than 200 days they are a lower bound. max is exact. A stack has finding (a sentence), stack, and leaked if the parameter leaks=1 asked for
-// it, which takes Go 1.27. Further fields may come in any release.
+// tasks that took more than 200 days they are a lower bound. max is exact. A stack has finding (a
+// sentence), stack, and leaked if the parameter leaks=1 asked for it, which takes Go 1.27. Further
+// fields may come in any release.
 //
 // # Values
 //

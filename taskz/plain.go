@@ -56,7 +56,8 @@ func (l *listView) write(b *bytes.Buffer, title string) {
 	row(w, "ID", "NAME", "STATE", "AGE", "WAITED", "RAN", "TIMEOUT", "ERROR", "ATTRIBUTES")
 	for i := range l.Tasks {
 		t := &l.Tasks[i]
-		row(w, t.number(), visible(t.Name), shownState(t.State, t.Overdue), inWords(&t.AgeSeconds), inWords(&t.QueueSeconds),
+		state := shownState(t.State, t.Overdue)
+		row(w, t.number(), visible(t.Name), state, inWords(&t.AgeSeconds), inWords(&t.QueueSeconds),
 			inWords(t.RunSeconds), inWords(t.Timeout), visible(cut(t.Error, maxErrorShown)), t.Context.text())
 	}
 	_ = w.Flush() // to memory
