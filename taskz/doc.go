@@ -23,7 +23,8 @@
 //	/debug/tasks/              the page
 //	/debug/tasks/42            one task, while it runs and for some time after; see [Page.TaskPath]
 //	/debug/tasks/stack?id=42   POST: where a running task is; see [core.Task.Stack] for what it costs. One
-//	                           is taken a second, and its readers share it
+//	                           is taken a second, and its readers share it. With &instance=X7Q… it is
+//	                           a 404 if the task is that of another process
 //	/debug/tasks/cancel        POST, only with [WithCancel]
 //
 // A browser gets HTML, a program that accepts application/json gets JSON, and curl gets text. The
@@ -44,6 +45,9 @@
 //	id=ID        the task; without it, all running and queued tasks of that name
 //	instance=X   optional: 409 if the tasks are those of another process
 //
+// An empty, repeated or unknown field, and a parameter in the address, is a 400 that cancels
+// nothing: a form whose id got lost would stop all tasks of the name.
+//
 // A task that is not known (any more) is a 404, whose text says how long ended tasks are kept.
 //
 // # JSON
@@ -55,16 +59,17 @@
 // customers.
 //
 // A task has the fields of [core.TaskInfo]: id, name, state (once it has ended, its outcome),
-// age_seconds, timeout, context (its attributes, all as text) and done; and queue_seconds,
+// age_seconds, timeout, context (its attributes, all as text), done and overdue; and queue_seconds,
 // run_seconds (null if it never ran), created_at, ended_at, cause (why it was cancelled or timed
 // out), error, stack (of a panic), trace_id, trace_url and lines. Fields without a value are left
 // out.
 //
 // The page has stats ([core.Stats]), running and ended (lists of tasks, with total and matching),
 // names and over_time. In over_time a list has a value for each of the last forty slots of
-// slot_seconds. p50 and p95 are read from a histogram, and up to a fifth too low or too high; max
-// is exact. A stack has finding (a sentence), stack, and leaked if the parameter leaks=1 asked for
-// it, which takes Go 1.27. Further fields may come in any release.
+// slot_seconds. p50 and p95 are read from a histogram, and up to a fifth too low or too high; of
+// tasks that took more than 200 days they are a lower bound. max is exact. A stack has finding (a
+// sentence), stack, and leaked if the parameter leaks=1 asked for it, which takes Go 1.27. Further
+// fields may come in any release.
 //
 // # Values
 //
@@ -105,8 +110,13 @@
 // The page keeps 500 ended tasks of each outcome for 15 minutes ([WithRecent]). One takes about 0.5
 // KiB, and 9 KiB at most, or 13 KiB with the stack of a panic: text is cut, attributes at 1 KiB a
 // task, errors at 1 KiB, stacks at 4 KiB and log lines at 16 lines of 256 bytes. Log lines of at
-// most 2,000 running tasks are kept. The plots take 25 KiB for each name, for at most 64 names and
+// most 2,000 running tasks are kept. The plots take 30 KiB for each name, for at most 64 names and
 // "other names". So it is at most 42 MiB in all, 2 MiB as a rule, and with [WithTraceID] about 50
 // bytes for each running task. After a task's end the page keeps copies of text only, and none of
 // its values.
+//
+// Reading takes memory, too. For one second after it was made, a snapshot is kept, of about 150
+// bytes for each running task, and so are its tasks' values. So are answers, at most 16 MiB of
+// them in all. An answer that is being made or sent, of which there may be more, takes 200 KiB as
+// a rule, and at most 50 MiB: with limit=1000 and texts that JSON escapes.
 package taskz

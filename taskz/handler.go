@@ -21,7 +21,9 @@ func (p *Page) Handler(m *core.Manager) http.Handler {
 	if m == nil {
 		panic("taskz: Handler: the manager is nil")
 	}
-	return &handler{Page: p, tasks: m, crossOrigin: http.NewCrossOriginProtection()}
+	h := &handler{Page: p, tasks: m, crossOrigin: http.NewCrossOriginProtection()}
+	h.pages.weigh = func(body []byte) int { return cap(body) }
+	return h
 }
 
 type handler struct {
@@ -37,7 +39,8 @@ type handler struct {
 // patience is how long a request may take to be answered, and then to be written.
 const patience = 10 * time.Second
 
-// ServeHTTP looks at the last element of the path only, so that any prefix will do.
+// ServeHTTP looks at the last element of the path only, so that any prefix will do: x/ is the page
+// under a prefix that ends with x.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	setHeaders(w.Header())
 	if err := h.crossOrigin.Check(r); err != nil {
@@ -52,8 +55,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "" && !isFolder(r): // behind StripPrefix
 		addSlash(w, r)
-	case err == nil && strings.HasSuffix(r.URL.Path, "/") && !strings.HasSuffix(r.Pattern, "/"+name+"/"):
-		fail(w, http.StatusNotFound, "not found: the address of a task has no slash at its end")
+	case isBelowTask(r):
+		fail(w, http.StatusNotFound, "not found: the address of a task ends with its id, without a slash")
 	case r.URL.Path == "", strings.HasSuffix(r.URL.Path, "/"):
 		get(w, r, h.servePage)
 	case err == nil:
@@ -67,6 +70,23 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		fail(w, http.StatusNotFound, "not found: want the page, which ends with a slash, or the id of a task")
 	}
+}
+
+// isBelowTask reports whether a path goes on after the id of a task, as 42/ and 42/x do. A prefix
+// of the page may end with a number, too. That is told by the mux's pattern. Without one, a number
+// in a path that http.StripPrefix has not touched may be the prefix's.
+func isBelowTask(r *http.Request) bool {
+	folder := path.Base(path.Dir(r.URL.Path))
+	if _, err := strconv.ParseUint(folder, 10, 64); err != nil {
+		return false
+	}
+	_, pattern, _ := strings.Cut(r.Pattern, "/") // without method and host
+	if pattern == "" {
+		asked, _, _ := strings.Cut(r.RequestURI, "?")
+		return asked != r.URL.EscapedPath()
+	}
+	pattern = "/" + pattern
+	return !strings.HasSuffix(pattern, "/"+folder+"/") && !strings.HasSuffix(pattern, "}/")
 }
 
 // isFolder reports whether the address that the client knows ends with a slash.
@@ -147,8 +167,8 @@ func (h *handler) serveTask(w http.ResponseWriter, r *http.Request, id uint64) {
 	}
 	v, ok := h.task(id)
 	unknown := h.unknown(id)
-	if instance := r.URL.Query().Get("instance"); instance != "" && instance != h.instance {
-		ok, unknown = false, fmt.Sprintf("task %d of that instance is not known: it belonged to another process, or to this one before a restart", id)
+	if h.isOfAnother(r) {
+		ok, unknown = false, ofAnother(id)
 	}
 	switch {
 	case !ok && form == formHTML:
@@ -189,6 +209,18 @@ func (h *handler) task(id uint64) (v taskView, ok bool) {
 		return v, false
 	}
 	return h.endedView(now, r), true
+}
+
+// isOfAnother reports whether a request is about a task of another process, or of this one before a
+// restart.
+func (h *handler) isOfAnother(r *http.Request) bool {
+	instance := r.URL.Query().Get("instance")
+	return instance != "" && instance != h.instance
+}
+
+func ofAnother(id uint64) string {
+	return fmt.Sprintf("task %d of that instance is not known: "+
+		"it belonged to another process, or to this one before a restart", id)
 }
 
 // errNotEnded stands for the error that a task may end with.

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A histogram counts durations. A cell spans half an octave, from 1 µs to 19 hours, so a quantile
+// A histogram counts durations. A cell spans half an octave, from 1 µs to 200 days, so a quantile
 // is wrong by a fifth at most.
 type histogram struct {
 	cells [cells]uint32
@@ -13,7 +13,7 @@ type histogram struct {
 	most  time.Duration // exact
 }
 
-const cells = 2 * 36
+const cells = 2 * 44
 
 func (h *histogram) add(d time.Duration) {
 	h.cells[cellOf(d)]++

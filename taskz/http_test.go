@@ -59,14 +59,15 @@ func TestWrongRequests(t *testing.T) {
 	s := newService(t)
 	for target, want := range map[string]int{
 		"?state=sleeping": 400, "?sort=colour": 400, "?limit=-1": 400, "?limit=1001": 400, "?limit=x": 400,
+		"?q=%zz": 400, "?q=a;b": 400, "?format=html&q=%zz": 400, "1?format=json;x": 400,
 		"?q=" + strings.Repeat("x", 600): 400, "nonsense": 404, "index.html": 404, "app.go": 404, "..": 404, "1": 404, "-1": 404,
-		"99999999999999999999999": 404, "stack?id=1": 405, "cancel": 405, "1/": 404, "1/?format=html": 404,
+		"99999999999999999999999": 404, "stack?id=1": 405, "cancel": 405,
 	} {
 		w := s.get(target)
 		require.Equal(t, want, w.Code, target)
 		require.NotEmpty(t, w.Body.String())
 	}
-	for target, want := range map[string]int{"stack": 400, "stack?id=x": 400, "stack?id=7": 404, "stack?id=7&format=xml": 400} {
+	for target, want := range map[string]int{"stack": 400, "stack?id=x": 400, "stack?id=7": 404, "stack?id=7&format=xml": 400, "stack?id=7&leaks=%zz": 400} {
 		require.Equal(t, want, s.post(target, nil).Code, target)
 	}
 	require.JSONEq(t, `{"error":"`+strings.TrimSpace(s.get("1").Body.String())+`"}`, s.get("1?format=json").Body.String())
@@ -94,6 +95,8 @@ func TestTaskPath(t *testing.T) {
 		require.Equal(t, http.StatusNotFound, after.get(target+"&format="+format).Code)
 	}
 	require.Contains(t, after.get(target).Body.String(), "restart")
+	require.NoError(t, before.tasks.Close())
+	require.Empty(t, before.page.TaskPath(before.run("refused", succeed)))
 }
 
 // A browser may load what is here, and nothing else.
@@ -161,6 +164,43 @@ func TestPrefixes(t *testing.T) {
 	}
 }
 
+// A prefix may end with a number, also without a mux that says so. What goes on after the id of a task is not found.
+func TestNumbersInPaths(t *testing.T) {
+	page := taskz.New()
+	tasks := core.New(core.WithMiddleware(page.Middleware()), core.WithLogger(slog.New(slog.DiscardHandler)))
+	<-tasks.Go(t.Context(), "send", succeed).Done()
+	h := page.Handler(tasks)
+	mux := http.NewServeMux()
+	mux.Handle("GET /debug/tasks/", h)
+	mux.Handle("/stripped/", http.StripPrefix("/stripped", h))
+	mux.Handle("/shard/7/", h)
+	mux.Handle("/tenant/{number}/", h)
+	mux.Handle("/rest/{path...}", h)
+	mux.Handle("/", h) // as a router within the mux does
+	stripped := http.StripPrefix("/debug/tasks", h)
+	for _, tc := range []struct {
+		handler http.Handler
+		found   string
+		missing string
+	}{
+		{h, "/v/2/ /v/2/style.css /v/2/1", "/v/2"},
+		{stripped, "/debug/tasks/ /debug/tasks/1", "/debug/tasks/1/ /debug/tasks/1/1 /debug/tasks/1/style.css"},
+		{mux, "/debug/tasks/ /debug/tasks/1", "/debug/tasks/1/ /debug/tasks/1/1 /debug/tasks/1/style.css"},
+		{mux, "/stripped/ /stripped/1", "/stripped/1/ /stripped/1/1"},
+		{mux, "/shard/7/ /shard/7/1", "/shard/7/1/ /shard/7/1/1"},
+		{mux, "/tenant/3/ /tenant/3/1 /rest/ /rest/1", "/rest/1/"},
+		{mux, "/v/2/ /v/2/1", "/v/2"},
+	} {
+		for want, targets := range map[int]string{http.StatusOK: tc.found, http.StatusNotFound: tc.missing} {
+			for target := range strings.FieldsSeq(targets) {
+				w := httptest.NewRecorder()
+				tc.handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, target+"?format=json", nil))
+				require.Equal(t, want, w.Code, target)
+			}
+		}
+	}
+}
+
 // Only a page that may cancel cancels, only by POST, and only what the reader has seen.
 func TestCancel(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -200,6 +240,48 @@ func TestCancel(t *testing.T) {
 		require.Equal(t, http.StatusMethodNotAllowed, s.get("cancel").Code)
 		c.Cancel()
 		<-c.Done()
+	})
+}
+
+// A form that may have lost its id cancels nothing, neither one task nor all of the name.
+func TestCancelNeedsAFormWithoutDoubt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const urlencoded, multipart = "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"
+		s := newService(t, taskz.WithCancel())
+		s.start("send", obey)
+		s.start("send", obey)
+		synctest.Wait()
+		for _, tc := range []struct{ target, contentType, body string }{
+			{"cancel?id=1", urlencoded, "name=send"},
+			{"cancel?id=%zz", urlencoded, "name=send"},
+			{"cancel?name=send&id=1", urlencoded, ""},
+			{"cancel?name=send", "application/json", `{"id":1}`},
+			{"cancel?name=send", "text/plain", "id=1"},
+			{"cancel", "application/json", `{"name":"send","id":1}`},
+			{"cancel", multipart, "--x\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\nsend\r\n--x--\r\n"},
+			{"cancel", urlencoded, "id="},
+			{"cancel", urlencoded, "name=send&id="},
+			{"cancel", urlencoded, "name=send&id"},
+			{"cancel", urlencoded, "name=send&id=%zz"},
+			{"cancel", urlencoded, "name=send;id=1"},
+			{"cancel", urlencoded, "name=send&ID=1"},
+			{"cancel", urlencoded, "name=send&task=1"},
+			{"cancel", urlencoded, "name=send&id=1&id=2"},
+			{"cancel", urlencoded, "name=send&name=index"},
+			{"cancel", urlencoded, "name=&id=1"},
+			{"cancel", urlencoded, "name=send&id=1&instance="},
+			{"cancel", urlencoded, "name=send&id=-1"},
+		} {
+			w := s.request(http.MethodPost, "/debug/tasks/"+tc.target, strings.NewReader(tc.body), "Content-Type", tc.contentType)
+			require.Equal(t, http.StatusBadRequest, w.Code, "%v", tc)
+			require.Contains(t, w.Body.String(), "curl -d name=NAME -d id=42", "it says what to send")
+		}
+		synctest.Wait()
+		for _, task := range s.tasks.Tasks() {
+			require.Equal(t, "running", task.State)
+		}
+		require.Equal(t, 2, s.tasks.Stats().Running)
+		require.NoError(t, s.tasks.Close())
 	})
 }
 

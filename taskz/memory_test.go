@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -55,6 +57,47 @@ func TestMemoryHasABound(t *testing.T) {
 	require.Less(t, grown, int64(2*tasks*most+1<<20), "a megabyte for whatever else there is")
 	require.Len(t, names(at(s.json("?limit=1000"), "ended", "failed")), tasks)
 	runtime.KeepAlive(s)
+}
+
+// However many different answers readers ask for, 16 MiB of them are kept, and none once they are stale, also if
+// nobody asks any more.
+func TestAnswersHaveABound(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const mebibyte = 1 << 20
+		s := newService(t)
+		hostile := strings.Repeat("<", 2000) // six times as long in JSON
+		for range 300 {
+			s.run("send", func(context.Context) error { return errors.New(hostile) }, core.WithAttrs(slog.String("a", hostile)))
+		}
+		before := heap()
+		grown := func() int64 { return int64(heap()) - int64(before) }
+		for i := range 32 {
+			w := s.get("?format=json&limit=300&q=" + strings.Repeat("%3C", i+1))
+			require.Greater(t, w.Body.Len(), 2*mebibyte)
+		}
+		require.Less(t, grown(), int64(18*mebibyte))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Less(t, grown(), int64(2*mebibyte))
+		runtime.KeepAlive(s)
+	})
+}
+
+// What a reader has seen keeps no values of tasks that have ended, even if it was the last one.
+func TestTheLastSnapshotIsFreed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newService(t)
+		before := heap()
+		for range 40 {
+			s.start("send", during(time.Millisecond), core.WithAttrs(slog.String("a", large())))
+		}
+		synctest.Wait()
+		require.Len(t, names(s.json("")["running"]), 40)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Less(t, int64(heap())-int64(before), int64(2<<20), "of ten")
+		runtime.KeepAlive(s)
+	})
 }
 
 // drop leaves out everything, so that the log itself keeps nothing.

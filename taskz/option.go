@@ -87,5 +87,7 @@ func (c *config) traceLink(traceID string) string {
 	if c.traceURL == "" || traceID == "" {
 		return ""
 	}
-	return strings.ReplaceAll(c.traceURL, traceIDMark, url.PathEscape(traceID))
+	// This is an escape in a path as in a query, where PathEscape leaves an & as it is.
+	escaped := strings.ReplaceAll(url.QueryEscape(traceID), "+", "%20")
+	return strings.ReplaceAll(c.traceURL, traceIDMark, escaped)
 }

@@ -45,7 +45,12 @@ func (p *Page) Middleware() core.Middleware {
 // the Location of a 202, say. Ids count from 1 in every process, so with only the id another
 // process would answer for a task of its own. With the instance, which is different for every Page,
 // it answers 404.
+//
+// It is "" for a task that the manager refused: such a task has no id, and no address.
 func (p *Page) TaskPath(t *core.Task) string {
+	if t.ID() == 0 {
+		return ""
+	}
 	return strconv.FormatUint(t.ID(), 10) + "?instance=" + p.instance
 }
 

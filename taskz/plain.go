@@ -56,7 +56,8 @@ func (l *listView) write(b *bytes.Buffer, title string) {
 	row(w, "ID", "NAME", "STATE", "AGE", "WAITED", "RAN", "TIMEOUT", "ERROR", "ATTRIBUTES")
 	for i := range l.Tasks {
 		t := &l.Tasks[i]
-		row(w, t.number(), visible(t.Name), t.State, inWords(&t.AgeSeconds), inWords(&t.QueueSeconds),
+		state := shownState(t.State, t.Overdue)
+		row(w, t.number(), visible(t.Name), state, inWords(&t.AgeSeconds), inWords(&t.QueueSeconds),
 			inWords(t.RunSeconds), inWords(t.Timeout), visible(cut(t.Error, maxErrorShown)), t.Context.text())
 	}
 	_ = w.Flush() // to memory
@@ -86,7 +87,7 @@ func (v *taskPage) text() []byte {
 	}
 	field("id", v.number())
 	field("name", v.Name)
-	field("state", v.State)
+	field("state", shownState(v.State, v.Overdue))
 	field("cause", v.Cause)
 	field("created", v.CreatedAt.Format(time.RFC3339))
 	field("waited", inWords(&v.QueueSeconds))

@@ -87,12 +87,16 @@ func usedUp(now time.Time, t *core.TaskInfo) float64 {
 	return float64(now.Sub(t.StartedAt)) / float64(t.Timeout)
 }
 
-// stateOf returns the state as the page shows it.
-func stateOf(t *core.TaskInfo) string {
-	if t.Overdue {
+// stateOf returns the state as readers filter by it, and sort.
+func stateOf(t *core.TaskInfo) string { return shownState(t.State, t.Overdue) }
+
+// shownState returns the state as the page and the text show it. In JSON it is core's, and overdue
+// a field of its own.
+func shownState(state string, isOverdue bool) string {
+	if isOverdue {
 		return "overdue"
 	}
-	return t.State
+	return state
 }
 
 // running returns the tasks that the reader wants to see, in order, and how many match. It asks for

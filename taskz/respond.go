@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -27,9 +28,13 @@ var contentTypes = map[form]string{
 }
 
 // formOf returns the form that the parameter format, or else the header Accept, asks for. The
-// default is text.
+// default is text. It refuses parameters that cannot be read, which [url.URL.Query] would drop.
 func formOf(r *http.Request) (form, error) {
-	switch f := form(r.URL.Query().Get("format")); f {
+	params, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return formText, fmt.Errorf("cannot read the parameters: %w", err)
+	}
+	switch f := form(params.Get("format")); f {
 	case formHTML, formJSON, formText:
 		return f, nil
 	case "":

@@ -43,8 +43,12 @@ func TestStatesOfATask(t *testing.T) {
 		require.Equal(t, "cancelling", s.json("1")["state"])
 		require.Equal(t, "timeout", s.json("1")["cause"])
 		time.Sleep(6 * time.Second)
-		require.Equal(t, "overdue", s.json("1")["state"])
+		require.Equal(t, "cancelling", s.json("1")["state"], "as core has it")
 		require.Equal(t, true, s.json("1")["overdue"])
+		require.Regexp(t, `(?m)^state +overdue$`, s.get("1").Body.String())
+		require.Regexp(t, `(?m)^1 +deaf +overdue `, s.get("").Body.String())
+		task := first(t, s.json("?state=overdue")["running"])
+		require.Equal(t, []any{"cancelling", true}, []any{task["state"], task["overdue"]})
 		require.EqualValues(t, 1, at(s.json(""), "stats", "overdue"))
 
 		require.NoError(t, s.tasks.Wait(t.Context()))
@@ -218,6 +222,19 @@ func TestTraces(t *testing.T) {
 		require.Equal(t, "id/1", s.json("1")["trace_id"], "and after it")
 		require.NotContains(t, s.json("2"), "trace_id")
 	})
+}
+
+// An id stays one part of the address, be it in its path or in its query.
+func TestTraceIDsAreEscaped(t *testing.T) {
+	traceID := taskz.WithTraceID(func(context.Context, *core.Task) string { return "a b&c=d/e+f#g?" })
+	for template, want := range map[string]string{
+		"http://traces/{trace_id}/x":      "http://traces/a%20b%26c%3Dd%2Fe%2Bf%23g%3F/x",
+		"http://traces/?id={trace_id}&x=": "http://traces/?id=a%20b%26c%3Dd%2Fe%2Bf%23g%3F&x=",
+	} {
+		s := newService(t, traceID, taskz.WithTraceURL(template))
+		s.run("send", succeed)
+		require.Equal(t, want, s.json("1")["trace_url"])
+	}
 }
 
 type traceKey struct{}

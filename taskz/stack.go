@@ -31,8 +31,16 @@ func (h *handler) serveStack(w http.ResponseWriter, r *http.Request) {
 	}
 	form, err := formOf(r)
 	id, err2 := strconv.ParseUint(r.URL.Query().Get("id"), 10, 64)
-	if err != nil || err2 != nil {
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if err2 != nil {
 		fail(w, http.StatusBadRequest, "want the id of a task, as in stack?id=42")
+		return
+	}
+	if h.isOfAnother(r) {
+		failAs(w, r, form, http.StatusNotFound, ofAnother(id))
 		return
 	}
 	leaks := r.URL.Query().Get("leaks") != ""

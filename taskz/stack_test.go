@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -36,6 +37,23 @@ func TestStack(t *testing.T) {
 		require.Contains(t, w.Body.String(), "task 2 has not begun")
 		close(release)
 		require.NoError(t, s.tasks.Wait(t.Context()))
+	})
+}
+
+// The stack of a task that another process had is not that of the task with the same id.
+func TestStackOfAnotherInstance(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newService(t)
+		task := s.start("waits", obey)
+		synctest.Wait()
+		_, instance, _ := strings.Cut(s.page.TaskPath(task), "?")
+		require.Contains(t, s.stack("stack?id=1&" + instance)["stack"], "obey")
+		for _, format := range []string{"text", "json"} {
+			w := s.post("stack?id=1&instance=another&format="+format, nil)
+			require.Equal(t, http.StatusNotFound, w.Code)
+			require.Contains(t, w.Body.String(), "restart")
+		}
+		require.NoError(t, s.tasks.Close())
 	})
 }
 

@@ -129,7 +129,7 @@ func (p *Page) endedList(now time.Time, o outcome, q query) listView {
 // runningView shows a task that has not ended, without its lines. It calls user code.
 func (p *Page) runningView(t *core.TaskInfo, ask *asking) taskView {
 	v := taskView{
-		ID: t.ID, Name: cut(t.Name, maxName), State: stateOf(t), AgeSeconds: seconds(t.Age), Timeout: timeoutOf(t.Timeout),
+		ID: t.ID, Name: cut(t.Name, maxName), State: t.State, AgeSeconds: seconds(t.Age), Timeout: timeoutOf(t.Timeout),
 		Context: ask.textOf(t), Done: t.Done, Overdue: t.Overdue, QueueSeconds: seconds(t.Age), CreatedAt: t.CreatedAt,
 	}
 	if !t.StartedAt.IsZero() {

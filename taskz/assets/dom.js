@@ -92,6 +92,9 @@ const shapes = {
 const filled = new Set(['running']);
 const words = { timed_out: 'timed out', rejected: 'refused' };
 
+// stateOf is the state as it is shown: that a task does not stop is one of its own.
+export const stateOf = (task) => (task.overdue ? 'overdue' : task.state);
+
 export const word = (state) => words[state] || state;
 
 export function shape(state) {

@@ -1,5 +1,5 @@
 // The page of one task.
-import { el, setText, flat, legible, chip, duration, clock, moment, timeBar, setTimeBar, traceLink, plural } from './dom.js';
+import { el, setText, flat, legible, stateOf, chip, duration, clock, moment, timeBar, setTimeBar, traceLink, plural } from './dom.js';
 import { follow, say, isLost } from './contact.js';
 import { askToCancel } from './ask.js';
 import { stackView, findings } from './stack.js';
@@ -63,9 +63,9 @@ function taskView(first, refresh) {
 
   const update = (latest) => {
     task = latest;
-    if (state.dataset.state !== task.state) {
-      state.dataset.state = task.state;
-      state.replaceChildren(chip(task.state));
+    if (state.dataset.state !== stateOf(task)) {
+      state.dataset.state = stateOf(task);
+      state.replaceChildren(chip(stateOf(task)));
     }
     setTimeBar(bar, task.run_seconds, task.timeout);
     setFacts(facts, factsOf(task));
@@ -124,14 +124,15 @@ function showLines(root, task) {
 // whereSection shows where a running task is, when asked.
 function whereSection(current) {
   const out = el('div', { 'aria-live': 'polite' });
-  const look = el('button', { type: 'button', id: 'look', onclick: () => fetchStack('') }, 'Show its stack');
-  const leak = el('button', { type: 'button', id: 'leak', onclick: () => fetchStack('&leaks=1') }, 'Is it blocked for ever?');
+  const look = el('button', { type: 'button', id: 'look', onclick: () => fetchStack({}) }, 'Show its stack');
+  const leak = el('button', { type: 'button', id: 'leak', onclick: () => fetchStack({ leaks: 1 }) }, 'Is it blocked for ever?');
   const note = el('p', { class: 'note' });
   const root = el('section', { class: 'where' }, el('h3', { text: 'Where is it?' }), el('div', { class: 'buttons' }, look, leak), note, out);
   const fetchStack = async (more) => {
     setText(note, 'Looking …');
     try {
-      const response = await fetch(`stack?id=${current().id}&format=json${more}`, { method: 'POST' });
+      const { id, instance } = current();
+      const response = await fetch(`stack?${new URLSearchParams({ id, instance, format: 'json', ...more })}`, { method: 'POST' });
       const text = await response.text();
       const answer = text.startsWith('{') ? JSON.parse(text) : { error: text };
       setText(note, answer.stack ? `As it was at ${clock(new Date())}.` : '');

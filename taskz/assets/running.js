@@ -1,5 +1,5 @@
 // What runs and waits now.
-import { el, setText, flat, chip, setChip, attributes, traceLink, timeBar, setTimeBar, duration, count, plural } from './dom.js';
+import { el, setText, flat, stateOf, chip, setChip, attributes, traceLink, timeBar, setTimeBar, duration, count, plural } from './dom.js';
 import { steady } from './rows.js';
 
 const columns = [['name', 'Task'], ['state', 'State'], ['age', 'Age'], ['timeout', 'Timeout'], ['', 'For'], ['', 'Trace']];
@@ -62,7 +62,7 @@ function make(task) {
   const bar = timeBar();
   const age = el('span', { class: 'number' });
   const timeout = el('span', { class: 'number' });
-  const state = el('td', { 'data-label': 'State' }, chip(task.state));
+  const state = el('td', { 'data-label': 'State' }, chip(stateOf(task)));
   const node = el('tr', { 'data-id': task.id },
     el('th', { scope: 'row', class: 'what' }, el('a', { href: String(task.id) }, el('bdi', { text: flat(task.name) }), el('span', { class: 'id', text: ` #${task.id}` }))),
     state, el('td', { 'data-label': 'Age' }, age), el('td', { 'data-label': 'Timeout', class: 'timeout' }, el('span', { class: 'inline' }, bar, timeout)),
@@ -72,11 +72,11 @@ function make(task) {
 }
 
 function updateRow(row, task) {
-  setChip(row.state.firstChild, task.state);
+  setChip(row.state.firstChild, stateOf(task));
   setText(row.age, duration(task.age_seconds));
   setText(row.timeout, task.timeout ? `${duration(task.run_seconds || 0)} of ${duration(task.timeout)}` : 'none');
   setTimeBar(row.bar, task.run_seconds, task.timeout);
-  row.node.classList.toggle('late', task.state === 'overdue');
+  row.node.classList.toggle('late', Boolean(task.overdue));
   if (!row.hasTrace && task.trace_id) {
     row.hasTrace = true;
     row.node.lastChild.replaceChildren(traceLink(task));

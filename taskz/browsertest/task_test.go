@@ -145,6 +145,20 @@ func TestTaskAfterARestart(t *testing.T) {
 	b.awaitText("Task 1 is not known")
 }
 
+// A click on a page that was opened before a restart does not show the stack of another task.
+func TestStackAfterARestart(t *testing.T) {
+	s, b := newService(t), newTab(t)
+	s.start("send_receipt", "o-1", obey)
+	b.open(s.url + "1")
+	b.awaitText("o-1")
+	b.click("#pause") // it would notice
+	after := newService(t)
+	after.start("index_document", "o-2", obey)
+	s.http.Config.Handler = after.http.Config.Handler
+	b.click("#look")
+	b.awaitText("task 1 of that instance is not known")
+}
+
 func TestReadOnlyPage(t *testing.T) {
 	s, b := newService(t), newTab(t)
 	s.start("send_receipt", "o-1", obey)
@@ -213,8 +227,10 @@ func TestFindTheTaskThatHangs(t *testing.T) {
 	b.await("document.querySelector('#names tr[data-name=reserve_stock]').innerText.includes('(1 overdue)')")
 	b.click(".overdue-note button")
 	b.await("document.querySelectorAll('#running tr').length === 1")
+	b.await("document.querySelector('#running tr.late .chip')?.innerText === 'overdue'")
 	b.click("#running a")
 	b.awaitText("o-666")
+	b.await("document.querySelector('.one .chip').innerText === 'overdue'")
 	b.click("#look")
 	b.await("document.querySelector('.finding')?.innerText.includes('It waits: sync.Mutex.Lock')")
 	b.await("document.querySelector('.finding').innerText.includes('reserveStock')")
