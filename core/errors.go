@@ -31,8 +31,8 @@ var (
 	ErrShutdown = fmt.Errorf("afterspan: manager shut down: %w", context.Canceled)
 )
 
-// ErrHandedOver is matched by the error of a task whose work a middleware gave to something that
-// outlives the process, such as a job queue. If a shutdown had cancelled the task, it does not
+// ErrHandedOver is matched by the error that a middleware returns for a task whose work it gave to
+// something that outlives the process, such as a job queue. If a shutdown had cancelled the task, it does not
 // count as lost.
 var ErrHandedOver = errors.New("afterspan: task handed over")
 

@@ -148,7 +148,7 @@ func (m *Manager) finish(t *Task, end *ending, goesOn bool) (next *Task) {
 	t.failGroup(end.err) // before another task of the group gets the slot
 	m.mu.Lock()
 	m.counted.count(end.outcome)
-	if t.handedOver && end.cause == ErrShutdown {
+	if t.handedOver && end.cause == ErrShutdown && !t.isByContext(end.cause) {
 		m.shutdown.handedOver++
 	}
 	m.forgetOverdue(t)

@@ -118,7 +118,7 @@ func (m *Manager) beginShutdown(drains bool) (first, work bool) {
 		m.mu.Unlock()
 		return false, work
 	}
-	s.before, s.lastID = m.counted, m.lastID
+	s.before, s.lastID, s.handedOver = m.counted, m.lastID, 0
 	s.before.Running, s.before.Queued = m.sched.Running(), m.sched.Queued()
 	for _, item := range m.sched.Drain() {
 		close(item.Owner.run.admitted)

@@ -182,9 +182,20 @@ func (t *Task) isLive() bool {
 	return t.run != nil
 }
 
-// settle sets the outcome, the error and the cause.
+// errOfFunc returns the error of the last call of the Func, or nil.
+func (t *Task) errOfFunc() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.run == nil {
+		return nil
+	}
+	return t.run.calls.err
+}
+
+// settle sets the outcome, the error and the cause. A Func that returns ErrHandedOver got it from
+// another task: its own work was not handed over.
 func (t *Task) settle(outcome Outcome, err, cause error) {
-	handedOver := outcome == Cancelled && is(err, ErrHandedOver)
+	handedOver := outcome == Cancelled && is(err, ErrHandedOver) && !is(t.errOfFunc(), ErrHandedOver)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.handedOver = handedOver

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"sync"
@@ -53,12 +54,12 @@ type request struct {
 	key      string // of a unique job, else empty
 	deadline time.Time
 	done     bool
-	err      error
+	err      error      // why it could not be inserted so far
 	same     []*request // with the same key: one insert is enough for all of them
 }
 
-// finish ends the request and those with the same key.
-func (r *request) finish(err error) {
+// end ends the request and those with the same key.
+func (r *request) end(err error) {
 	r.done, r.err = true, err
 	for _, s := range r.same {
 		s.done, s.err = true, err
@@ -67,7 +68,7 @@ func (r *request) finish(err error) {
 
 // insert returns when the job has been inserted, or could not be.
 func (b *batcher) insert(job river.InsertManyParams, timeout time.Duration) error {
-	r := &request{job: job, key: uniqueKey(job.Args), deadline: time.Now().Add(timeout)}
+	r := &request{job: job, key: uniqueKey(job.Args), deadline: time.Now().Add(timeout), err: context.DeadlineExceeded}
 	b.mu.Lock()
 	b.waiting = append(b.waiting, r)
 	b.mu.Unlock()
@@ -79,52 +80,47 @@ func (b *batcher) insert(job river.InsertManyParams, timeout time.Duration) erro
 	return r.err
 }
 
-// insertWaiting inserts jobs that wait, the oldest first. The caller holds inserting.
+// insertWaiting inserts jobs that wait, the oldest first. If that fails because of one of them, or
+// time is over, all wait again, and the next batch is half as large: so a job that cannot be
+// inserted is alone in the end. The caller holds inserting.
 func (b *batcher) insertWaiting() {
 	batch := b.take()
-	deadline := batch[len(batch)-1].deadline
+	if len(batch) == 0 {
+		return
+	}
+	deadline := earliest(batch)
 	ctx, cancel := context.WithDeadline(withHandover(context.Background()), deadline)
 	defer cancel()
 	began := time.Now()
-	switch inserted := b.insertAll(ctx, batch); {
-	case !inserted && mayPass(batch[0].err):
-		return // time is over
-	case !inserted:
-		b.size = max(b.size/2, 1)
-		b.insertPart(ctx, batch)
-	case 2*time.Since(began) < time.Until(deadline): // there is time for one that takes twice as long
+	what, err := b.insertAll(ctx, batch)
+	if what == absent && (len(batch) > 1 || ctx.Err() != nil) {
+		b.size = max(len(batch)/2, 1)
+		b.putBack(batch, err)
+		return
+	}
+	for _, r := range batch {
+		r.end(err)
+	}
+	if what == inserted && 2*time.Since(began) < time.Until(deadline) { // there is time for one that takes twice as long
 		b.size = min(2*b.size, maxBatch)
 	}
 }
 
-// insertPart inserts part of a batch that could not be inserted. It halves the batch until it has
-// found one job that cannot be inserted. The jobs that were not tried meanwhile wait for the next
-// batch. Jobs that may be in the database are not tried again.
-func (b *batcher) insertPart(ctx context.Context, batch []*request) {
-	for len(batch) > 1 && !mayHaveInserted(batch[0].err) {
-		first, second := batch[:len(batch)/2], batch[len(batch)/2:]
-		if !b.insertAll(ctx, first) {
-			b.putBack(second)
-			batch = first
-			continue
-		}
-		if batch = second; len(batch) == 1 {
-			b.insertAll(ctx, batch) // the fault may be over
-		}
-	}
-}
-
 // take takes the next batch out of the queue. It has at most one job of each key: River refuses a
-// batch that has two.
+// batch that has two. It ends requests whose time is over.
 func (b *batcher) take() (batch []*request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	withKey := make(map[string]*request)
+	now, withKey := time.Now(), make(map[string]*request)
 	for len(b.waiting) > 0 && len(batch) < b.size {
 		r := b.waiting[0]
 		b.waiting = b.waiting[1:]
+		if !now.Before(r.deadline) {
+			r.end(r.err)
+			continue
+		}
 		if first := withKey[r.key]; first != nil {
-			first.same = slices.Concat(first.same, []*request{r}, r.same)
+			first.same = append(first.same, r)
 			continue
 		}
 		if r.key != "" {
@@ -135,57 +131,84 @@ func (b *batcher) take() (batch []*request) {
 	return batch
 }
 
-// putBack puts requests back to the front of the queue.
-func (b *batcher) putBack(batch []*request) {
+// putBack puts requests back to the front of the queue. err is why they were not inserted.
+func (b *batcher) putBack(batch []*request, err error) {
+	var all []*request
+	for _, r := range batch {
+		all = append(append(all, r), r.same...)
+		r.same = nil
+	}
+	for _, r := range all {
+		r.err = err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, r := range batch {
-		r.done = false
-	}
-	b.waiting = slices.Concat(batch, b.waiting)
+	b.waiting = append(all, b.waiting...)
 }
 
-// insertAll inserts the jobs of the batch, all of them or none.
-func (b *batcher) insertAll(ctx context.Context, batch []*request) (inserted bool) {
+// earliest returns the first deadline of the batch.
+func earliest(batch []*request) time.Time {
+	return slices.MinFunc(batch, func(a, b *request) int { return a.deadline.Compare(b.deadline) }).deadline
+}
+
+// What became of an insert.
+type became int
+
+const (
+	inserted became = iota
+	absent          // the jobs are not in the database
+	unclear         // they may be there
+)
+
+// insertAll inserts the jobs of the batch, all of them or none. After a fault that may pass it tries
+// again until ctx is done: with several jobs until half of the time is over, since one of them may
+// be the fault.
+func (b *batcher) insertAll(ctx context.Context, batch []*request) (became, error) {
+	const minPause, maxPause = 20 * time.Millisecond, 500 * time.Millisecond
 	mark := newMark()
 	jobs := make([]river.InsertManyParams, len(batch))
 	for i, r := range batch {
 		jobs[i] = mark.on(r.job)
 	}
-	err := ctx.Err()
-	if err == nil {
-		err = b.persist(ctx, jobs, mark)
+	tries, cancel := ctx, func() {}
+	if deadline, _ := ctx.Deadline(); len(jobs) > 1 {
+		tries, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
 	}
-	for _, r := range batch {
-		r.finish(err)
-	}
-	return err == nil
-}
-
-// persist inserts jobs. While the database is not there, it tries again until ctx is done. If the
-// connection broke, it asks first whether the jobs are there.
-func (b *batcher) persist(ctx context.Context, jobs []river.InsertManyParams, m mark) error {
-	const minPause, maxPause = 20 * time.Millisecond, 500 * time.Millisecond
-	err := b.call(ctx, jobs)
-	for pause := minPause; b.maySucceed(err) && sleep(ctx, pause); pause = min(2*pause, maxPause) {
-		if !mayPass(err) {
-			found, askErr := m.isIn(ctx, b.client)
-			if found {
-				return nil
-			}
-			if askErr != nil {
-				continue
-			}
+	defer cancel()
+	for pause := minPause; ; pause = min(2*pause, maxPause) {
+		err := guarded(func() error { _, err := b.client.InsertMany(ctx, jobs); return err })
+		switch what := b.whatBecame(ctx, err, mark); {
+		case what == inserted:
+			return inserted, nil
+		case what == unclear, !mayPass(err) && !mayHaveInserted(err), !sleep(tries, pause):
+			return what, err
 		}
-		err = b.call(ctx, jobs)
 	}
-	return err
 }
 
-// maySucceed reports whether it is worth it to try again after err.
-func (b *batcher) maySucceed(err error) bool {
-	_, canAsk := b.client.(lister)
-	return mayPass(err) || canAsk && mayHaveInserted(err)
+// whatBecame returns what became of an insert that ended with err. If err does not tell, it asks the
+// client until that answers, or ctx is done.
+func (b *batcher) whatBecame(ctx context.Context, err error, m mark) became {
+	const pause = 50 * time.Millisecond
+	switch {
+	case err == nil:
+		return inserted
+	case mayPass(err), !mayHaveInserted(err):
+		return absent
+	}
+	client, canAsk := b.client.(lister)
+	for canAsk && sleep(ctx, pause) {
+		found := false
+		err := guarded(func() (err error) { found, err = m.isIn(ctx, client); return err })
+		switch {
+		case err == nil && found:
+			return inserted
+		case err == nil:
+			return absent
+		}
+		canAsk = mayPass(err) || mayHaveInserted(err)
+	}
+	return unclear
 }
 
 // sleep returns after d. It returns false if ctx is done before that.
@@ -200,10 +223,10 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// call calls the client on a goroutine of its own, so that a panic or runtime.Goexit of arguments
-// or hooks does not end the task that inserts for all.
-func (b *batcher) call(ctx context.Context, jobs []river.InsertManyParams) error {
-	err := errNotInserted // kept if the client calls runtime.Goexit
+// guarded calls f, which calls the client, on a goroutine of its own, so that a panic or
+// runtime.Goexit of arguments or hooks does not end the task that inserts for all.
+func guarded(f func() error) error {
+	err := errNotInserted // kept if f calls runtime.Goexit
 	returned := make(chan struct{})
 	go func() {
 		defer close(returned)
@@ -212,14 +235,14 @@ func (b *batcher) call(ctx context.Context, jobs []river.InsertManyParams) error
 				err = errors.New("afterspan: the insert panicked: " + (&core.PanicError{Value: v}).Error())
 			}
 		}()
-		_, err = b.client.InsertMany(ctx, jobs)
+		err = f()
 	}()
 	<-returned
 	return err
 }
 
-// uniqueKey returns a key that jobs have in common for which River's unique key is the same. It is
-// empty for a job that is not unique.
+// uniqueKey returns a key that jobs have in common only if River's unique key is the same for them.
+// It is empty for a job that is not unique.
 func uniqueKey(args river.JobArgs) (key string) {
 	defer func() {
 		if recover() != nil { // user code; the insert will show the panic
@@ -230,17 +253,18 @@ func uniqueKey(args river.JobArgs) (key string) {
 	if !ok {
 		return ""
 	}
-	switch unique := withOpts.InsertOpts().UniqueOpts; {
-	case reflect.ValueOf(unique).IsZero():
+	opts := withOpts.InsertOpts()
+	if reflect.ValueOf(opts.UniqueOpts).IsZero() {
 		return ""
-	case !unique.ByArgs:
-		return args.Kind()
 	}
 	encoded, err := json.Marshal(args)
 	if err != nil {
 		return ""
 	}
-	return args.Kind() + " " + string(encoded)
+	if !opts.UniqueOpts.ByArgs {
+		encoded = nil
+	}
+	return fmt.Sprintf("%q %+v %q %v %s", args.Kind(), opts.UniqueOpts, opts.Queue, opts.ScheduledAt, encoded)
 }
 
 type handoverKey struct{}

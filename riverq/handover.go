@@ -82,7 +82,7 @@ func (h *handover) wrap(next core.Handler) core.Handler {
 			return core.ErrHandedOver
 		}
 		err := next(ctx, t)
-		if errors.Is(err, core.ErrHandedOver) { // by another middleware
+		if c.inserted.Load() { // by another Handover
 			return err
 		}
 		if t.OutcomeOf(err) != core.Cancelled || t.CauseOf(err) != "shutdown" {

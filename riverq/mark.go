@@ -33,9 +33,10 @@ type lister interface {
 }
 
 // isIn reports whether a job with the mark is in the database. It cannot be asked of SQLite.
-func (m mark) isIn(ctx context.Context, client Inserter) (found bool, err error) {
+func (m mark) isIn(ctx context.Context, client lister) (found bool, err error) {
+	const most = 10_000 // River's maximum. With a small one, PostgreSQL would read the table instead of the index.
 	fragment := fmt.Sprintf(`{"afterspan":{"handover":%q}}`, string(m))
-	jobs, err := client.(lister).JobList(ctx, river.NewJobListParams().Metadata(fragment).First(1))
+	jobs, err := client.JobList(ctx, river.NewJobListParams().Metadata(fragment).First(most))
 	if err != nil {
 		return false, err
 	}

@@ -1,6 +1,7 @@
 package riverq
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -157,6 +158,7 @@ func encodeAttrs(t *core.Task) string {
 	if err != nil {
 		return ""
 	}
+	info = bytes.ToValidUTF8(info, []byte("\uFFFD"))
 	var kept strings.Builder
 	gjson.GetBytes(info, "context").ForEach(func(key, value gjson.Result) bool {
 		if member := storable(key) + ":" + storable(value); kept.Len()+len(member) < maxAttrs {

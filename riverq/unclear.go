@@ -48,16 +48,32 @@ type sqliteError interface {
 // a standby, or gave precedence to another transaction.
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
 func isPassingState(state string) bool {
-	const queryCanceled, lockNotAvailable, readOnly = "57014", "55P03", "25006"
-	if len(state) != 5 || state == queryCanceled { // a smaller batch may take less time
+	const (
+		cannotConnect, rejected, readOnly = "08001", "08004", "25006"
+		outOfMemory, queryCanceled        = "53200", "57014" // a smaller batch may need less
+	)
+	switch state {
+	case cannotConnect, rejected, readOnly:
+		return true
+	case outOfMemory, queryCanceled, completionUnknown:
 		return false
 	}
-	switch state[:2] {
-	case "08", "40", "53", "57": // connection, rollback, resources, intervention of an operator
+	switch class(state) {
+	case "40", "53", "57": // rollback, resources, intervention of an operator
 		return true
 	}
-	return state == lockNotAvailable || state == readOnly
+	return false
 }
+
+// isUnclearState reports whether an SQLSTATE is that of a connection which broke, perhaps during a
+// commit. Poolers send it, too.
+func isUnclearState(state string) bool {
+	return state == completionUnknown || class(state) == "08"
+}
+
+const completionUnknown = "40003"
+
+func class(state string) string { return state[:min(2, len(state))] }
 
 // mayHaveInserted reports whether err leaves open what became of an insert: the answer to its
 // commit may be lost. Such an insert must not be repeated. The errors are those that drivers have
@@ -65,7 +81,8 @@ func isPassingState(state string) bool {
 func mayHaveInserted(err error) bool {
 	_, isNetwork := errors.AsType[net.Error](err)
 	_, isConnection := errors.AsType[connectionError](err)
-	if isNetwork || isConnection {
+	answer, isAnswer := errors.AsType[sqlStateError](err)
+	if isNetwork || isConnection || isAnswer && isUnclearState(answer.SQLState()) {
 		return true
 	}
 	for _, target := range []error{
