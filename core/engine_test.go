@@ -339,6 +339,38 @@ func TestWorkThatWasHandedOverIsNotLost(t *testing.T) {
 		require.Equal(t, "completed", stats.Status)
 		require.Equal(t, 1, stats.HandedOver)
 	})
+	inBubble(t, "of a task that another one waited for", func(t *testing.T) {
+		m := newManager(core.WithMiddleware(around(func(ctx context.Context, task *core.Task, next core.Handler) error {
+			err := next(ctx, task)
+			if task.Name() == "sub" {
+				return core.ErrHandedOver
+			}
+			return err
+		})))
+		m.Go(t.Context(), "parent", func(ctx context.Context) error {
+			sub := m.Go(ctx, "sub", obey)
+			<-sub.Done()
+			return sub.Err()
+		})
+		synctest.Wait()
+		stats, err := m.Shutdown(seconds(t, 10*time.Second))
+		var report *core.ShutdownError
+		require.ErrorAs(t, err, &report)
+		require.Equal(t, []string{"parent"}, namesOf(report.Cancelled))
+		require.Equal(t, 1, stats.HandedOver)
+	})
+	inBubble(t, "by the shutdown of another manager", func(t *testing.T) {
+		other, m := newManager(), newManager(core.WithMiddleware(saves))
+		other.Go(t.Context(), "x", func(ctx context.Context) error {
+			m.Go(ctx, "attached", obey, core.Attached())
+			return obey(ctx)
+		})
+		synctest.Wait()
+		require.NoError(t, other.Close())
+		stats, err := m.Shutdown(seconds(t, 10*time.Second))
+		require.NoError(t, err)
+		require.Zero(t, stats.HandedOver)
+	})
 	inBubble(t, "beside work that was lost", func(t *testing.T) {
 		m := newManager(core.WithMiddleware(around(func(ctx context.Context, task *core.Task, next core.Handler) error {
 			if task.Name() == "lost" {

@@ -53,37 +53,69 @@ type request struct {
 	job      river.InsertManyParams
 	key      string // of a unique job, else empty
 	deadline time.Time
-	done     bool
-	err      error      // why it could not be inserted so far
-	same     []*request // with the same key: one insert is enough for all of them
+	err      error         // why it could not be inserted so far; read it after ended is closed
+	ended    chan struct{} // closed when err is final
+	same     []*request    // with the same key: one insert is enough for all of them
 }
 
 // end ends the request and those with the same key.
 func (r *request) end(err error) {
-	r.done, r.err = true, err
+	r.err = err
+	close(r.ended)
 	for _, s := range r.same {
-		s.done, s.err = true, err
+		s.end(err)
+	}
+}
+
+func (r *request) isEnded() bool {
+	select {
+	case <-r.ended:
+		return true
+	default:
+		return false
 	}
 }
 
 // insert returns when the job has been inserted, or could not be.
 func (b *batcher) insert(job river.InsertManyParams, timeout time.Duration) error {
-	r := &request{job: job, key: uniqueKey(job.Args), deadline: time.Now().Add(timeout), err: context.DeadlineExceeded}
+	r := &request{
+		job: job, key: uniqueKey(job.Args), ended: make(chan struct{}),
+		deadline: time.Now().Add(timeout), err: context.DeadlineExceeded,
+	}
 	b.mu.Lock()
 	b.waiting = append(b.waiting, r)
 	b.mu.Unlock()
-	b.inserting <- struct{}{}
-	defer func() { <-b.inserting }()
-	for !r.done {
-		b.insertWaiting()
+	overdue := time.NewTimer(timeout)
+	defer overdue.Stop()
+	select {
+	case b.inserting <- struct{}{}:
+		for !r.isEnded() {
+			b.insertWaiting(r.deadline)
+		}
+		<-b.inserting
+	case <-overdue.C:
+		if !b.withdraw(r) {
+			<-r.ended // an insert of it is under way, and has the same deadline
+		}
 	}
 	return r.err
 }
 
-// insertWaiting inserts jobs that wait, the oldest first. If that fails because of one of them, or
-// time is over, all wait again, and the next batch is half as large: so a job that cannot be
-// inserted is alone in the end. The caller holds inserting.
-func (b *batcher) insertWaiting() {
+// withdraw takes r out of the queue. It returns false if r is not there.
+func (b *batcher) withdraw(r *request) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := slices.Index(b.waiting, r)
+	if i >= 0 {
+		b.waiting = slices.Delete(b.waiting, i, i+1)
+	}
+	return i >= 0
+}
+
+// insertWaiting inserts jobs that wait, the oldest first. If nothing was inserted, all wait again,
+// and the next batch is half as large: so a job that cannot be inserted is alone in the end. The
+// caller holds inserting, and has time until that deadline.
+func (b *batcher) insertWaiting(until time.Time) {
 	batch := b.take()
 	if len(batch) == 0 {
 		return
@@ -92,9 +124,14 @@ func (b *batcher) insertWaiting() {
 	ctx, cancel := context.WithDeadline(withHandover(context.Background()), deadline)
 	defer cancel()
 	began := time.Now()
-	what, err := b.insertAll(ctx, batch)
-	if what == absent && (len(batch) > 1 || ctx.Err() != nil) {
+	what, err := b.insertAll(ctx, batch, until)
+	isAlone := len(batch) == 1
+	switch {
+	case what == absent && !isAlone:
 		b.size = max(len(batch)/2, 1)
+		b.putBack(batch, err)
+		return
+	case what == absent && isWorthARetry(err): // until its time is over
 		b.putBack(batch, err)
 		return
 	}
@@ -112,26 +149,30 @@ func (b *batcher) take() (batch []*request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now, withKey := time.Now(), make(map[string]*request)
-	for len(b.waiting) > 0 && len(batch) < b.size {
-		r := b.waiting[0]
-		b.waiting = b.waiting[1:]
-		if !now.Before(r.deadline) {
+	kept := b.waiting[:0]
+	for _, r := range b.waiting {
+		first := withKey[r.key]
+		switch {
+		case !now.Before(r.deadline):
 			r.end(r.err)
-			continue
-		}
-		if first := withKey[r.key]; first != nil {
+		case first != nil:
 			first.same = append(first.same, r)
-			continue
+		case len(batch) == b.size:
+			kept = append(kept, r)
+		default:
+			batch = append(batch, r)
+			if r.key != "" {
+				withKey[r.key] = r
+			}
 		}
-		if r.key != "" {
-			withKey[r.key] = r
-		}
-		batch = append(batch, r)
 	}
+	clear(b.waiting[len(kept):])
+	b.waiting = kept
 	return batch
 }
 
-// putBack puts requests back to the front of the queue. err is why they were not inserted.
+// putBack puts requests back into the queue: to the front, but one that was alone to the end. err is
+// why they were not inserted.
 func (b *batcher) putBack(batch []*request, err error) {
 	var all []*request
 	for _, r := range batch {
@@ -143,7 +184,11 @@ func (b *batcher) putBack(batch []*request, err error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.waiting = append(all, b.waiting...)
+	if len(batch) == 1 {
+		b.waiting = append(b.waiting, all...)
+	} else {
+		b.waiting = append(all, b.waiting...)
+	}
 }
 
 // earliest returns the first deadline of the batch.
@@ -161,30 +206,32 @@ const (
 )
 
 // insertAll inserts the jobs of the batch, all of them or none. After a fault that may pass it tries
-// again until ctx is done: with several jobs until half of the time is over, since one of them may
-// be the fault.
-func (b *batcher) insertAll(ctx context.Context, batch []*request) (became, error) {
+// again, for a quarter of the time that is left: the fault may be one of the jobs.
+func (b *batcher) insertAll(ctx context.Context, batch []*request, until time.Time) (became, error) {
 	const minPause, maxPause = 20 * time.Millisecond, 500 * time.Millisecond
+	deadline, _ := ctx.Deadline()
+	tries, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	tries, stop := context.WithTimeout(tries, max(time.Until(deadline)/4, minPause))
+	defer stop()
 	mark := newMark()
 	jobs := make([]river.InsertManyParams, len(batch))
 	for i, r := range batch {
 		jobs[i] = mark.on(r.job)
 	}
-	tries, cancel := ctx, func() {}
-	if deadline, _ := ctx.Deadline(); len(jobs) > 1 {
-		tries, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
-	}
-	defer cancel()
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
 		err := guarded(func() error { _, err := b.client.InsertMany(ctx, jobs); return err })
 		switch what := b.whatBecame(ctx, err, mark); {
 		case what == inserted:
 			return inserted, nil
-		case what == unclear, !mayPass(err) && !mayHaveInserted(err), !sleep(tries, pause):
+		case what == unclear, !isWorthARetry(err), !sleep(tries, pause):
 			return what, err
 		}
 	}
 }
+
+// isWorthARetry reports whether err may be of the database, and not of the jobs.
+func isWorthARetry(err error) bool { return mayPass(err) || mayHaveInserted(err) }
 
 // whatBecame returns what became of an insert that ended with err. If err does not tell, it asks the
 // client until that answers, or ctx is done.
@@ -206,7 +253,7 @@ func (b *batcher) whatBecame(ctx context.Context, err error, m mark) became {
 		case err == nil:
 			return absent
 		}
-		canAsk = mayPass(err) || mayHaveInserted(err)
+		canAsk = isWorthARetry(err)
 	}
 	return unclear
 }

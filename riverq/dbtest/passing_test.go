@@ -52,7 +52,7 @@ func TestHandoverToADatabaseThatComesBack(t *testing.T) {
 				})
 				assert.Equal(t, 500, stats.HandedOver)
 				assert.Len(t, times, 500)
-				assert.Less(t, calls, 20, "it is given time to come back")
+				assert.Less(t, calls, 60, "it is given time to come back")
 			})
 		})
 	}
