@@ -54,8 +54,8 @@ func (e Event) unserialisable(field string, err error) error {
 	return Permanent(fmt.Errorf("publisher: event %s cannot be sent: Event.%s has a value that JSON cannot carry: %w", e.ID, field, err))
 }
 
-// copyDepth is how many levels of maps and slices are copied one by one. Package json marshals
-// deeper levels, and detects cycles.
+// copyDepth is how many levels of maps and slices are copied one by one. Deeper levels are
+// marshalled, after a check for cycles.
 const copyDepth = 100
 
 // copyMap returns a copy of m, which is at that depth of the event's JSON.
@@ -151,12 +151,16 @@ func cloneStrings(s []string) []string {
 	return out
 }
 
-// marshal is json.Marshal, except that it returns a panic of a method of v as an error.
+// marshal is json.Marshal, except that it returns a panic of a method of v as an error, and refuses a
+// value that would overflow the stack.
 func marshal(v any) (raw json.RawMessage, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			raw, err = nil, fmt.Errorf("%T panicked: %v", v, p)
 		}
 	}()
+	if err := checkNesting(v); err != nil {
+		return nil, err
+	}
 	return json.Marshal(v)
 }
