@@ -98,7 +98,7 @@ func encodeJSON(event Event) ([]byte, error) {
 	if _, named := event.snapshot(); named != nil { // says where in the event the value is
 		return nil, named
 	}
-	return nil, Permanent(fmt.Errorf("publisher: event %s cannot be sent: %w", event.ID, err))
+	return nil, Permanent(fmt.Errorf("publisher: event %s cannot be sent: %w", Abbreviate(event.ID), err))
 }
 
 // hop returns the trace context for the headers: that of ctx, whose span sends the event, or else
@@ -116,7 +116,7 @@ func (e Event) hop(ctx context.Context) map[string]string {
 func Decode(m Message) (Event, error) {
 	event, err := decode(m)
 	if err != nil {
-		return Event{}, Permanent(err)
+		return Event{}, Permanent(shorten(err))
 	}
 	return event, nil
 }

@@ -17,7 +17,7 @@ import (
 func (e Event) snapshot() (Event, error) {
 	e = e.cloneText()
 	if err := checkTime(e.Timestamp); err != nil {
-		return e, Permanent(fmt.Errorf("publisher: event %s cannot be sent: %w", e.ID, err))
+		return e, Permanent(fmt.Errorf("publisher: event %s cannot be sent: %w", Abbreviate(e.ID), err))
 	}
 	var err error
 	if e.Data, err = copyMap(e.Data, 2); err != nil {
@@ -51,7 +51,8 @@ func (e Event) cloneText() Event {
 }
 
 func (e Event) unserialisable(field string, err error) error {
-	return Permanent(fmt.Errorf("publisher: event %s cannot be sent: Event.%s has a value that JSON cannot carry: %w", e.ID, field, err))
+	const text = "publisher: event %s cannot be sent: Event.%s has a value that JSON cannot carry: %w"
+	return Permanent(fmt.Errorf(text, Abbreviate(e.ID), field, err))
 }
 
 // copyDepth is how many levels of maps and slices are copied one by one. Deeper levels are
@@ -67,11 +68,11 @@ func copyMap(m map[string]any, depth int) (map[string]any, error) {
 	for k, v := range m {
 		copied, err := copyValue(v, depth)
 		if err != nil {
-			return nil, fmt.Errorf("[%q]: %w", k, err)
+			return nil, fmt.Errorf("[%q]: %w", Abbreviate(k), err)
 		}
 		key := cloneKey(k)
 		if _, twice := out[key]; twice {
-			return nil, fmt.Errorf("[%q]: %w", k, errTwice)
+			return nil, fmt.Errorf("[%q]: %w", Abbreviate(k), errTwice)
 		}
 		out[key] = copied
 	}
@@ -151,16 +152,17 @@ func cloneStrings(s []string) []string {
 	return out
 }
 
-// marshal is json.Marshal, except that it returns a panic of a method of v as an error, and refuses a
-// value that would overflow the stack.
+// marshal is json.Marshal, except that it returns a panic of a method of v as an error, refuses a
+// value that would overflow the stack, and shortens the text of its error.
 func marshal(v any) (raw json.RawMessage, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			raw, err = nil, fmt.Errorf("%T panicked: %v", v, p)
+			raw, err = nil, shorten(fmt.Errorf("%T panicked: %v", v, p))
 		}
 	}()
 	if err := checkNesting(v); err != nil {
 		return nil, err
 	}
-	return json.Marshal(v)
+	raw, err = json.Marshal(v)
+	return raw, shorten(err)
 }

@@ -73,7 +73,7 @@ func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 		err = publisher.Bound(ctx, func() error { return p.produce(ctx, record) })
 	}
 	if err != nil {
-		return fmt.Errorf("kafkapub: event %s to %q: %w", m.ID, p.topic, err)
+		return fmt.Errorf("kafkapub: event %s to %q: %w", publisher.Abbreviate(m.ID), p.topic, err)
 	}
 	return nil
 }

@@ -129,7 +129,8 @@ func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 	}
 	msg := &nats.Msg{Subject: strings.Clone(p.subject(event)), Header: p.header(m), Data: m.Body}
 	if !valid(msg.Subject) {
-		return publisher.Permanent(fmt.Errorf("natspub: event %s: %q is not a valid subject to publish to", m.ID, msg.Subject))
+		return publisher.Permanent(fmt.Errorf("natspub: event %s: %q is not a valid subject to publish to",
+			publisher.Abbreviate(m.ID), publisher.Abbreviate(msg.Subject)))
 	}
 	// While a write to the connection is stuck, other calls of the connection wait for it and ignore
 	// ctx. So they run on a goroutine of their own.
@@ -140,7 +141,8 @@ func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 		return p.send(ctx, msg)
 	})
 	if err != nil {
-		return fmt.Errorf("natspub: event %s to %q: %w", m.ID, msg.Subject, err)
+		return fmt.Errorf("natspub: event %s to %q: %w",
+			publisher.Abbreviate(m.ID), publisher.Abbreviate(msg.Subject), err)
 	}
 	return nil
 }

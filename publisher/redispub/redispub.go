@@ -99,7 +99,7 @@ func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 		err = publisher.Bound(ctx, func() error { return command(ctx) })
 	}
 	if err != nil {
-		return fmt.Errorf("redispub: event %s to %q: %w", m.ID, p.name, err)
+		return fmt.Errorf("redispub: event %s to %q: %w", publisher.Abbreviate(m.ID), p.name, err)
 	}
 	return nil
 }
