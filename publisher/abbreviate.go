@@ -9,8 +9,8 @@ const (
 )
 
 // Abbreviate returns the text, or its start and an ellipsis if it has more than 64 bytes. Like
-// [Redact], it hides passwords in URLs, since it may cut off what shows that they are. Adapters call it
-// for the IDs and names in their errors, which may be megabytes.
+// [Redact], it hides passwords in URLs, since it may cut off what shows that they are. Adapters
+// call it for the IDs and names in their errors, which may be megabytes.
 func Abbreviate(text string) string {
 	return cut(text, maxName)
 }

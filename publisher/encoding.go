@@ -61,15 +61,15 @@ type Message struct {
 // [Decode] reads back the event that was encoded, with these exceptions:
 //   - Its time is in UTC and microseconds.
 //   - Invalid UTF-8 is replaced.
-//   - Values in Data, Metadata and ContentBlocks have the types of package json. A nil Data or Metadata
-//     comes back as an empty map.
+//   - Values in Data, Metadata and ContentBlocks have the types of package json. A nil Data or
+//     Metadata comes back as an empty map.
 //   - A TraceState without a TraceParent is dropped: it has no meaning alone.
 //   - A TraceParent that is not valid is replaced by that of the headers, if there is one.
 //
-// Encode refuses all other events with a [Permanent] error that says which value does not come back: a
-// number that is not the same as a float64, such as an integer beyond 2^53, an object that has a key
-// twice, more than 500 levels of objects and arrays, or a time outside the years 1 to 9999. It also
-// refuses them if e is unknown.
+// Encode refuses all other events with a [Permanent] error that says which value does not come
+// back: a number that is not the same as a float64, such as an integer beyond 2^53, an object that
+// has a key twice, more than 500 levels of objects and arrays, or a time outside the years 1 to
+// 9999. It also refuses them if e is unknown.
 func (e Encoding) Encode(ctx context.Context, event Event, prefix string) (Message, error) {
 	if e > Plain {
 		return Message{}, Permanent(fmt.Errorf("publisher: %v is unknown", e))
@@ -108,7 +108,7 @@ func encodeJSON(event Event) ([]byte, error) {
 	if _, named := event.snapshot(); named != nil { // says where in the event the value is
 		return nil, named
 	}
-	return nil, Permanent(fmt.Errorf("publisher: event %s cannot be sent: %w", Abbreviate(event.ID), err))
+	return nil, event.refused(err)
 }
 
 // hop returns the trace context for the headers: that of ctx, whose span sends the event, or else

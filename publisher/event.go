@@ -51,8 +51,8 @@ type Event struct {
 	Metadata  map[string]any
 
 	// TraceParent and TraceState are the trace context of the task that published the event, unless
-	// set. Their form is that of https://www.w3.org/TR/trace-context/. Without TraceParent, TraceState
-	// is not sent. Read them with [Event.SpanContext].
+	// set. Their form is that of https://www.w3.org/TR/trace-context/. Without TraceParent,
+	// TraceState is not sent. Read them with [Event.SpanContext].
 	TraceParent, TraceState string
 }
 

@@ -9,9 +9,9 @@ import (
 	"slices"
 )
 
-// maxSteps is how many maps, slices, structs, pointers and interfaces may be inside one another in a
-// value for package json. An event of maxDepth levels has fewer. Package json itself goes on until
-// the stack overflows, which ends the process.
+// maxSteps is how many maps, slices, structs, pointers and interfaces may be inside one another in
+// a value for package json. An event of maxDepth levels has fewer. Package json itself goes on
+// until the stack overflows, which ends the process.
 const maxSteps = 10 * maxDepth
 
 // checkNesting returns an error if v is too deep for package json, or contains itself.
@@ -148,14 +148,16 @@ func isFlat(t reflect.Type) bool {
 
 func isScalar(t reflect.Type) bool {
 	switch t.Kind() {
-	case reflect.Map, reflect.Slice, reflect.Array, reflect.Interface, reflect.Pointer, reflect.Struct:
+	case reflect.Map, reflect.Slice, reflect.Array, reflect.Struct,
+		reflect.Interface, reflect.Pointer:
 		return false
 	default:
 		return true
 	}
 }
 
-// isMarshalled reports whether package json may read the field. Others may be changed while it runs.
+// isMarshalled reports whether package json may read the field. Others may be changed while it
+// runs.
 func isMarshalled(f reflect.StructField) bool {
 	t := f.Type
 	if t.Kind() == reflect.Pointer {

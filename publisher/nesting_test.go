@@ -53,7 +53,8 @@ func TestDataThatWouldOverflowTheStackIsRefused(t *testing.T) {
 	for name, value := range levelsOf(1_000_000) {
 		t.Run(name, func(t *testing.T) {
 			for _, e := range []publisher.Event{
-				{Data: map[string]any{"v": value}}, {Metadata: map[string]any{"v": value}},
+				{Data: map[string]any{"v": value}},
+				{Metadata: map[string]any{"v": value}},
 				{ContentBlocks: []map[string]any{{"v": value}}},
 			} {
 				e.Kind, e.Type = "k", "t"

@@ -17,7 +17,7 @@ import (
 func (e Event) snapshot() (Event, error) {
 	e = e.cloneText()
 	if err := checkTime(e.Timestamp); err != nil {
-		return e, Permanent(fmt.Errorf("publisher: event %s cannot be sent: %w", Abbreviate(e.ID), err))
+		return e, e.refused(err)
 	}
 	var err error
 	if e.Data, err = copyMap(e.Data, 2); err != nil {
@@ -51,8 +51,12 @@ func (e Event) cloneText() Event {
 }
 
 func (e Event) unserialisable(field string, err error) error {
-	const text = "publisher: event %s cannot be sent: Event.%s has a value that JSON cannot carry: %w"
-	return Permanent(fmt.Errorf(text, Abbreviate(e.ID), field, err))
+	field = "Event." + field
+	return e.refused(fmt.Errorf("%s has a value that JSON cannot carry: %w", field, err))
+}
+
+func (e Event) refused(err error) error {
+	return Permanent(fmt.Errorf("publisher: event %s cannot be sent: %w", Abbreviate(e.ID), err))
 }
 
 // copyDepth is how many levels of maps and slices are copied one by one. Deeper levels are

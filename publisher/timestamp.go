@@ -48,7 +48,8 @@ func (s *unixSeconds) UnmarshalJSON(b []byte) error {
 	}
 	micros, ok := parseMicros(string(b))
 	if !ok || micros < firstSecond*1e6 || micros >= (lastSecond+1)*1e6 {
-		return fmt.Errorf("the timestamp %s is not in seconds within the years 1 to 9999", Abbreviate(string(b)))
+		return fmt.Errorf("the timestamp %s is not in seconds within the years 1 to 9999",
+			Abbreviate(string(b)))
 	}
 	*s = unixSeconds(time.UnixMicro(micros).UTC())
 	return nil

@@ -128,7 +128,8 @@ func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 		err = p.send(ctx, key, msg)
 	}
 	if err != nil {
-		return fmt.Errorf("amqppub: event %s to exchange %q: %w", publisher.Abbreviate(m.ID), p.exchange, err)
+		return fmt.Errorf("amqppub: event %s to exchange %q: %w",
+			publisher.Abbreviate(m.ID), p.exchange, err)
 	}
 	return nil
 }

@@ -133,8 +133,9 @@ func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 	}
 	msg := &nats.Msg{Subject: strings.Clone(p.subject(event)), Header: p.header(m), Data: m.Body}
 	if !valid(msg.Subject) {
-		return publisher.Permanent(fmt.Errorf("natspub: event %s: %q is not a valid subject to publish to",
-			publisher.Abbreviate(m.ID), publisher.Abbreviate(msg.Subject)))
+		err := fmt.Errorf("natspub: event %s: %q is not a valid subject to publish to",
+			publisher.Abbreviate(m.ID), publisher.Abbreviate(msg.Subject))
+		return publisher.Permanent(err)
 	}
 	// While a write to the connection is stuck, other calls of the connection wait for it and ignore
 	// ctx. So they run on a goroutine of their own.

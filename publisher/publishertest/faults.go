@@ -60,7 +60,8 @@ func (k *kit) refusesADoneContext() {
 	k.requireTemporary(err)
 }
 
-// requireTemporary fails the test if err is permanent. The event is not to blame, and would be lost.
+// requireTemporary fails the test if err is permanent. The event is not to blame, and would be
+// lost.
 func (k *kit) requireTemporary(err error) {
 	k.Helper()
 	if publisher.IsPermanent(err) {

@@ -33,8 +33,8 @@ type Target struct {
 	// Stuck is a publisher of the same kind whose server, or writer, accepts data and never
 	// answers. It is nil if that cannot happen.
 	Stuck publisher.Publisher
-	// MaxContent is how many bytes of content the destination takes at least. An event with that much
-	// must arrive. The default is 1 MiB (1,048,576).
+	// MaxContent is how many bytes of content the destination takes at least. An event with that
+	// much must arrive. The default is 1 MiB (1,048,576).
 	MaxContent int
 	// TooLarge has events that are larger than the destination's limits, by the Field of the
 	// [publisher.LimitError] that refuses them. It is nil if the destination has no limits.
@@ -50,9 +50,9 @@ type Received struct {
 // Run tests the publishers that open returns. It calls open once for each subtest. Everything that
 // open and its publisher start must have ended after the cleanup functions that open registers.
 //
-// The destination must take a content of 1 MiB, unless Target.MaxContent says less, text with control
-// characters, and times in the years 1 to 9999. A subtest fails if Publish has not returned five seconds
-// after its context is done. It leaves the call behind.
+// The destination must take a content of 1 MiB, unless Target.MaxContent says less, text with
+// control characters, and times in the years 1 to 9999. A subtest fails if Publish has not returned
+// five seconds after its context is done. It leaves the call behind.
 func Run(t *testing.T, open func(t *testing.T) Target) {
 	for _, test := range []struct {
 		name string
@@ -105,7 +105,7 @@ func (k *kit) publish(ctx context.Context, e publisher.Event) {
 	}
 }
 
-var errStillRunning = errors.New("Publish has not returned, although its context is done")
+var errStillRunning = errors.New("the call of Publish goes on, although its context is done")
 
 // call calls p.Publish, and fails the test if that does not return in time.
 func (k *kit) call(ctx context.Context, p publisher.Publisher, e publisher.Event) error {

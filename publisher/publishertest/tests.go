@@ -24,7 +24,9 @@ func (k *kit) delivers() {
 
 func (k *kit) completes() {
 	before := time.Now().Add(-time.Millisecond)
-	k.publish(k.context(), publisher.Event{Kind: publisher.KindStreaming, Type: publisher.TypeUpdate, RunID: "r-1"})
+	k.publish(k.context(), publisher.Event{
+		Kind: publisher.KindStreaming, Type: publisher.TypeUpdate, RunID: "r-1",
+	})
 	got := k.receive().Event
 	if got.ID == "" {
 		k.Error("the event has no id")
@@ -36,7 +38,7 @@ func (k *kit) completes() {
 		k.Errorf("the event has kind %s and type %s", got.Kind, got.Type)
 	}
 	if got.RunID != "r-1" || got.ThreadID+got.NodeName+got.UserID+got.Content != "" {
-		k.Errorf("the event was sent with the run r-1 and without the other texts, and arrived as %+v", got)
+		k.Errorf("sent an event with the run r-1 and no other text, and received %+v", got)
 	}
 	if got.SpanContext().IsValid() {
 		k.Error("the event has a trace, but its context had none")
@@ -47,7 +49,8 @@ func (k *kit) leavesTheEventAlone() {
 	sent := fullEvent()
 	k.publish(k.context(), sent)
 	k.requireEqual(fullEvent(), sent)
-	sent.Data["files"], sent.Metadata["is_stream"], sent.ContentBlocks[0]["text"] = 0, true, "changed"
+	sent.Data["files"], sent.Metadata["is_stream"] = 0, true
+	sent.ContentBlocks[0]["text"] = "changed"
 	k.requireEqual(fullEvent(), k.receive().Event)
 }
 
@@ -95,7 +98,8 @@ func (k *kit) takesManyCallers() {
 	for caller := range callers {
 		wg.Go(func() {
 			for i := range events {
-				if err := k.call(ctx, k.Publisher, numbered(fmt.Sprint("t-", caller), i)); err != nil {
+				e := numbered(fmt.Sprint("t-", caller), i)
+				if err := k.call(ctx, k.Publisher, e); err != nil {
 					k.Errorf("Publish returned %v", err)
 				}
 			}

@@ -37,13 +37,14 @@ func WithMaxLen(n int64) Option {
 // WithMaxBytes sets how many bytes the fields of an entry, or a message of Pub/Sub, may have in all.
 // Publish refuses larger ones. 0 or less means no limit.
 //
-// The default for a stream is 512 MiB (536,870,912), the default of the server's proto-max-bulk-len,
-// which is the limit of a single field. The protocol does not tell the limit. If a field is larger, the
-// server closes the connection.
+// The default for a stream is 512 MiB (536,870,912), the default of the server's
+// proto-max-bulk-len, which is the limit of a single field. The protocol does not tell the limit.
+// If a field is larger, the server closes the connection.
 //
-// The default for Pub/Sub is 4 MiB (4,194,304). The server disconnects every subscriber that has more
-// than 32 MiB of messages still to read, or more than 8 MiB for a minute, and Publish is not told. These
-// are the defaults of client-output-buffer-limit. An event may use half of the lower one.
+// The default for Pub/Sub is 4 MiB (4,194,304). The server disconnects every subscriber that has
+// more than 32 MiB of messages still to read, or more than 8 MiB for a minute, and Publish is not
+// told. These are the defaults of client-output-buffer-limit. An event may use half of the lower
+// one.
 func WithMaxBytes(n int) Option {
 	return func(p *Publisher) { p.maxBytes = &n }
 }
