@@ -74,6 +74,20 @@ func TestDecodeTakesATraceFromTheHeadersWhereTheEventHasNone(t *testing.T) {
 	assert.Empty(t, got.TraceState)
 }
 
+func TestDecodePrefersAValidTraceOfTheHeadersToAnInvalidOneOfTheEvent(t *testing.T) {
+	body := []byte(`{"event":"k","event_type":"t","traceparent":"junk","tracestate":"a=b"}`)
+	header := map[string]string{"traceparent": parent(span(t, 2)), "tracestate": "vendor=2"}
+	got, err := publisher.Decode(publisher.Message{Header: header, Body: body})
+	require.NoError(t, err)
+	assert.True(t, got.SpanContext().Equal(span(t, 2).WithRemote(true)))
+	assert.Equal(t, "vendor=2", got.TraceState)
+
+	got, err = publisher.Decode(publisher.Message{Header: map[string]string{"traceparent": "rubbish"}, Body: body})
+	require.NoError(t, err)
+	assert.Equal(t, "junk", got.TraceParent, "the event's own, since neither is valid")
+	assert.Equal(t, "a=b", got.TraceState)
+}
+
 func TestDecodeSaysInPlainWordsWhatItIsNot(t *testing.T) {
 	const nothing = "publisher: not an event: it has neither event nor event_type"
 	cloud := map[string]string{"content-type": "application/cloudevents+json"}

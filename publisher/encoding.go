@@ -58,12 +58,22 @@ type Message struct {
 // CloudEvents attributes in the headers: "ce_" for Kafka, for example. Encode fills in ID,
 // Timestamp and trace context where they are empty. The message shares no memory with the event.
 //
-// [Decode] reads back the event that was encoded, except that its time is in UTC and microseconds,
-// that invalid UTF-8 is replaced, and that values in Data, Metadata and ContentBlocks have the types
-// of package json. Encode refuses all other events with a [Permanent] error that says which value
-// does not come back: a number that is not the same as a float64, such as an integer beyond 2^53,
-// an object that has a key twice, or more than 500 levels of objects and arrays.
+// [Decode] reads back the event that was encoded, with these exceptions:
+//   - Its time is in UTC and microseconds.
+//   - Invalid UTF-8 is replaced.
+//   - Values in Data, Metadata and ContentBlocks have the types of package json. A nil Data or
+//     Metadata comes back as an empty map.
+//   - A TraceState without a TraceParent is dropped: it has no meaning alone.
+//   - A TraceParent that is not valid is replaced by that of the headers, if there is one.
+//
+// Encode refuses all other events with a [Permanent] error that says which value does not come
+// back: a number that is not the same as a float64, such as an integer beyond 2^53, an object that
+// has a key twice, more than 500 levels of objects and arrays, or a time outside the years 1 to
+// 9999. It also refuses them if e is unknown.
 func (e Encoding) Encode(ctx context.Context, event Event, prefix string) (Message, error) {
+	if e > Plain {
+		return Message{}, Permanent(fmt.Errorf("publisher: %v is unknown", e))
+	}
 	event = event.complete().traced(ctx)
 	body, err := encodeJSON(event)
 	if err != nil {
@@ -98,7 +108,7 @@ func encodeJSON(event Event) ([]byte, error) {
 	if _, named := event.snapshot(); named != nil { // says where in the event the value is
 		return nil, named
 	}
-	return nil, Permanent(fmt.Errorf("publisher: event %s cannot be sent: %w", event.ID, err))
+	return nil, event.refused(err)
 }
 
 // hop returns the trace context for the headers: that of ctx, whose span sends the event, or else
@@ -111,12 +121,12 @@ func (e Event) hop(ctx context.Context) map[string]string {
 }
 
 // Decode returns the event in a message of any encoding. It reads the body and the content-type
-// header. If the event has no trace context, Decode takes it from the headers traceparent and
+// header. If the event has no valid trace context, Decode takes it from the headers traceparent and
 // tracestate. The names of headers must be in lower case. An error of Decode is [Permanent].
 func Decode(m Message) (Event, error) {
 	event, err := decode(m)
 	if err != nil {
-		return Event{}, Permanent(err)
+		return Event{}, Permanent(shorten(err))
 	}
 	return event, nil
 }
@@ -138,8 +148,11 @@ func decode(m Message) (Event, error) {
 	if event.Kind == "" && event.Type == "" {
 		return Event{}, errors.New("publisher: not an event: it has neither event nor event_type")
 	}
-	if event.TraceParent == "" {
-		event.TraceParent, event.TraceState = m.Header[traceParent], m.Header[traceState]
+	hop := Event{TraceParent: m.Header[traceParent], TraceState: m.Header[traceState]}
+	if event.TraceParent == "" || hop.isTraced() && !event.isTraced() {
+		event.TraceParent, event.TraceState = hop.TraceParent, hop.TraceState
 	}
 	return event, nil
 }
+
+func (e Event) isTraced() bool { return e.SpanContext().IsValid() }

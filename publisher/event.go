@@ -44,14 +44,15 @@ type Event struct {
 	ThreadID string // the conversation
 	UserID   string
 
-	// Timestamp is the time of the call, unless set. Brokers get it in microseconds.
+	// Timestamp is the time of the call, unless set. Brokers get it in microseconds. The years 1 to
+	// 9999 can be sent, except for the first microsecond: it would be read as no time.
 	Timestamp time.Time
 	IsError   bool
 	Metadata  map[string]any
 
 	// TraceParent and TraceState are the trace context of the task that published the event, unless
-	// set. Their form is that of https://www.w3.org/TR/trace-context/. Read them with
-	// [Event.SpanContext].
+	// set. Their form is that of https://www.w3.org/TR/trace-context/. Without TraceParent,
+	// TraceState is not sent. Read them with [Event.SpanContext].
 	TraceParent, TraceState string
 }
 

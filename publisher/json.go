@@ -29,8 +29,11 @@ type eventJSON struct {
 
 // MarshalJSON returns the event in Agentflow's plain form. timestamp is in seconds since 1970. The
 // fields id, sequence, traceparent and tracestate are additions to Agentflow's. Invalid UTF-8 is
-// replaced, as package json does.
+// replaced, as package json does. Data of more than a few thousand levels is an error.
 func (e Event) MarshalJSON() ([]byte, error) {
+	if err := e.checkNesting(); err != nil {
+		return nil, err
+	}
 	return json.Marshal(eventJSON{
 		ID: e.ID, Sequence: e.Sequence, Kind: e.Kind, Type: e.Type,
 		Content: e.Content, ContentBlocks: e.ContentBlocks, ContentType: e.ContentType,

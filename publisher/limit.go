@@ -1,6 +1,9 @@
 package publisher
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // A LimitError says that an event is too large for its broker, and why. Adapters return it before
 // they send anything. It is a [Permanent] error.
@@ -13,7 +16,11 @@ type LimitError struct {
 
 // Error returns a text such as "the body has 20 bytes; the server's max_payload allows 10".
 func (e *LimitError) Error() string {
-	return fmt.Sprintf("the %s has %d bytes; %s allows %d", e.Field, e.Size, e.By, e.Limit)
+	verb := "has"
+	if strings.HasSuffix(e.Field, "s") { // headers
+		verb = "have"
+	}
+	return fmt.Sprintf("the %s %s %d bytes; %s allows %d", e.Field, verb, e.Size, e.By, e.Limit)
 }
 
 // Permanent returns true.

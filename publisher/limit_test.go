@@ -19,6 +19,11 @@ func TestLimitErrorSaysWhichFieldAndLimitAndIsPermanent(t *testing.T) {
 	assert.Equal(t, publisher.LimitError{Field: "body", Size: 20, Limit: 10, By: "the server's max_payload"}, *limit)
 }
 
+func TestLimitErrorOfAPluralField(t *testing.T) {
+	err := publisher.CheckLimit("headers", 20, 10, "the connection's frame_max")
+	require.EqualError(t, err, "the headers have 20 bytes; the connection's frame_max allows 10")
+}
+
 func TestALimitIsWhatIsAllowed(t *testing.T) {
 	require.NoError(t, publisher.CheckLimit("body", 10, 10, ""))
 	require.Error(t, publisher.CheckLimit("body", 11, 10, ""))

@@ -16,7 +16,8 @@ func checkNumber(literal string) error {
 	}
 	f, err := strconv.ParseFloat(literal, 64)
 	if err != nil || !survives(significant(literal), f) {
-		return fmt.Errorf("the number %.40s is not the same as a float64: send it as a string", literal)
+		return fmt.Errorf("the number %s is not the same as a float64: send it as a string",
+			Abbreviate(literal))
 	}
 	return nil
 }

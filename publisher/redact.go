@@ -17,24 +17,28 @@ func Redact(err error) error {
 		return nil
 	}
 	text := err.Error()
-	hidden := hideUserinfo(hideUnparsed(text))
+	hidden := hide(text)
 	if hidden == text {
 		return err
 	}
-	return &redacted{text: hidden, err: err}
+	return &reworded{text: hidden, err: err}
 }
 
-type redacted struct {
+// hide returns the text without the users and passwords of URLs.
+func hide(text string) string { return hideUserinfo(hideUnparsed(text)) }
+
+// reworded is an error with another text.
+type reworded struct {
 	text string
 	err  error
 }
 
-func (r *redacted) Error() string { return r.text }
-func (r *redacted) Unwrap() error { return r.err }
+func (r *reworded) Error() string { return r.text }
+func (r *reworded) Unwrap() error { return r.err }
 
 // ErrorType returns the error type that otelmw and the OpenTelemetry conventions give the hidden
 // error.
-func (r *redacted) ErrorType() string {
+func (r *reworded) ErrorType() string {
 	var named interface{ ErrorType() string }
 	if errors.As(r.err, &named) {
 		return named.ErrorType()

@@ -117,6 +117,40 @@ func TestTimesAtTheEdgesComeBackEqual(t *testing.T) {
 	}
 }
 
+// In microseconds, such a time is the zero time, which a reader takes for no time.
+func TestATimeThatIsNoTimeInMicrosecondsIsRefused(t *testing.T) {
+	e := small("t-1", "")
+	e.Timestamp = time.Time{}.Add(999 * time.Nanosecond)
+	_, err := publish(t, publisher.Func(fail), e)
+	assert.True(t, publisher.IsPermanent(err))
+	_, err = json.Marshal(e)
+	require.ErrorContains(t, err, "is no time in microseconds")
+	for _, enc := range encodings {
+		_, err := enc.Encode(t.Context(), e, "ce_")
+		require.ErrorContains(t, err, "is no time in microseconds")
+		assert.True(t, publisher.IsPermanent(err))
+	}
+}
+
+func TestATraceStateAloneIsNotSent(t *testing.T) {
+	e := small("t-1", "")
+	e.TraceState = "vendor=1"
+	for _, enc := range encodings {
+		m, err := enc.Encode(t.Context(), e, "")
+		require.NoError(t, err)
+		assert.NotContains(t, m.Header, "tracestate")
+		got, err := publisher.Decode(m)
+		require.NoError(t, err)
+		assert.Empty(t, got.TraceState)
+	}
+}
+
+func TestAnUnknownEncodingIsRefused(t *testing.T) {
+	_, err := publisher.Encoding(9).Encode(t.Context(), small("t-1", ""), "ce_")
+	require.EqualError(t, err, "publisher: Encoding(9) is unknown")
+	assert.True(t, publisher.IsPermanent(err))
+}
+
 // The largest numbers of the event itself are read in full.
 func TestSequenceComesBackInFull(t *testing.T) {
 	e := small("t-1", "")

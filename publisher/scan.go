@@ -81,7 +81,7 @@ func (s *scanner) text() error {
 	s.isKey = false // its value follows
 	keys, key := s.keys[len(s.keys)-1], unquote(literal)
 	if keys[key] {
-		return fmt.Errorf("[%q]: %w", key, errTwice)
+		return fmt.Errorf("[%q]: %w", Abbreviate(key), errTwice)
 	}
 	keys[key] = true
 	return nil

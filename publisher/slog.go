@@ -9,9 +9,10 @@ import (
 
 // Slog returns a publisher that logs each event at INFO, or at ERROR if IsError is set. The message
 // is the kind and the type. The attributes have the names of the event's JSON fields, except that
-// the id is event_id. Empty fields are left out. If l is nil, the logger is [slog.Default] at the time
-// of each event. Publish returns the error of the log handler. If the handler's
-// level excludes the event, Publish returns nil and the event is lost.
+// the id is event_id. Empty fields are left out. If l is nil, the logger is [slog.Default] at the
+// time of each event. Publish returns the error of the log handler. If the handler hangs, Publish
+// returns when its ctx is done, and the event may still be logged later. If the handler's level
+// excludes the event, Publish returns nil and the event is lost.
 func Slog(l *slog.Logger) Publisher {
 	return Func(func(ctx context.Context, event Event) error {
 		logger := l
@@ -26,13 +27,14 @@ func Slog(l *slog.Logger) Publisher {
 		if !handler.Enabled(ctx, level) {
 			return nil
 		}
-		attrs, err := attrsOf(event.cloneText().complete()) // a handler may keep them
+		event = event.cloneText().complete() // a handler may keep the text
+		attrs, err := attrsOf(event)
 		if err != nil {
 			return err
 		}
 		record := slog.NewRecord(time.Now(), level, string(event.Kind)+" "+string(event.Type), 0)
 		record.AddAttrs(attrs...)
-		return handler.Handle(ctx, record)
+		return Bound(ctx, func() error { return handler.Handle(ctx, record) })
 	})
 }
 

@@ -99,6 +99,26 @@ func TestSlogGivesTheContextToTheHandler(t *testing.T) {
 	assert.Equal(t, "value", got)
 }
 
+func TestSlogDoesNotWaitPastItsContext(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		release, logged := make(chan struct{}), make(chan string, 1)
+		h := handlerFunc(func(_ context.Context, r slog.Record) error { <-release; logged <- r.Message; return nil })
+		p := publisher.Slog(slog.New(h))
+		began := time.Now()
+		err := p.Publish(within(t, time.Second), full())
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, time.Second, time.Since(began))
+		assert.False(t, publisher.IsPermanent(err))
+		close(release)
+		assert.Equal(t, "tool_execution result", <-logged, "late, but whole")
+
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.ErrorIs(t, p.Publish(ctx, full()), context.Canceled)
+		assert.Empty(t, logged)
+	})
+}
+
 func TestSlogAtALevelThatIsDisabled(t *testing.T) {
 	log := &logbook{}
 	l := slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn}))

@@ -17,7 +17,7 @@ import (
 func (e Event) snapshot() (Event, error) {
 	e = e.cloneText()
 	if err := checkTime(e.Timestamp); err != nil {
-		return e, Permanent(fmt.Errorf("publisher: event %s cannot be sent: %w", e.ID, err))
+		return e, e.refused(err)
 	}
 	var err error
 	if e.Data, err = copyMap(e.Data, 2); err != nil {
@@ -51,11 +51,16 @@ func (e Event) cloneText() Event {
 }
 
 func (e Event) unserialisable(field string, err error) error {
-	return Permanent(fmt.Errorf("publisher: event %s cannot be sent: Event.%s has a value that JSON cannot carry: %w", e.ID, field, err))
+	field = "Event." + field
+	return e.refused(fmt.Errorf("%s has a value that JSON cannot carry: %w", field, err))
 }
 
-// copyDepth is how many levels of maps and slices are copied one by one. Package json marshals
-// deeper levels, and detects cycles.
+func (e Event) refused(err error) error {
+	return Permanent(fmt.Errorf("publisher: event %s cannot be sent: %w", Abbreviate(e.ID), err))
+}
+
+// copyDepth is how many levels of maps and slices are copied one by one. Deeper levels are
+// marshalled, after a check for cycles.
 const copyDepth = 100
 
 // copyMap returns a copy of m, which is at that depth of the event's JSON.
@@ -67,11 +72,11 @@ func copyMap(m map[string]any, depth int) (map[string]any, error) {
 	for k, v := range m {
 		copied, err := copyValue(v, depth)
 		if err != nil {
-			return nil, fmt.Errorf("[%q]: %w", k, err)
+			return nil, fmt.Errorf("[%q]: %w", Abbreviate(k), err)
 		}
 		key := cloneKey(k)
 		if _, twice := out[key]; twice {
-			return nil, fmt.Errorf("[%q]: %w", k, errTwice)
+			return nil, fmt.Errorf("[%q]: %w", Abbreviate(k), errTwice)
 		}
 		out[key] = copied
 	}
@@ -151,12 +156,17 @@ func cloneStrings(s []string) []string {
 	return out
 }
 
-// marshal is json.Marshal, except that it returns a panic of a method of v as an error.
+// marshal is json.Marshal, except that it returns a panic of a method of v as an error, refuses a
+// value that would overflow the stack, and shortens the text of its error.
 func marshal(v any) (raw json.RawMessage, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			raw, err = nil, fmt.Errorf("%T panicked: %v", v, p)
+			raw, err = nil, shorten(fmt.Errorf("%T panicked: %v", v, p))
 		}
 	}()
-	return json.Marshal(v)
+	if err := checkNesting(v); err != nil {
+		return nil, err
+	}
+	raw, err = json.Marshal(v)
+	return raw, shorten(err)
 }

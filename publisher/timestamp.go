@@ -16,10 +16,14 @@ type unixSeconds time.Time
 const firstSecond, lastSecond = -62135596800, 253402300799
 
 func checkTime(t time.Time) error {
-	if t.Unix() < firstSecond || t.Unix() > lastSecond {
+	switch {
+	case t.Unix() < firstSecond || t.Unix() > lastSecond:
 		return fmt.Errorf("the timestamp %v is outside the years 1 to 9999", t)
+	case t.UnixMicro() == firstSecond*1e6:
+		return fmt.Errorf("the timestamp %v is no time in microseconds", t)
+	default:
+		return nil
 	}
-	return nil
 }
 
 func (s unixSeconds) MarshalJSON() ([]byte, error) {
@@ -44,7 +48,8 @@ func (s *unixSeconds) UnmarshalJSON(b []byte) error {
 	}
 	micros, ok := parseMicros(string(b))
 	if !ok || micros < firstSecond*1e6 || micros >= (lastSecond+1)*1e6 {
-		return fmt.Errorf("the timestamp %s is not in seconds within the years 1 to 9999", b)
+		return fmt.Errorf("the timestamp %s is not in seconds within the years 1 to 9999",
+			Abbreviate(string(b)))
 	}
 	*s = unixSeconds(time.UnixMicro(micros).UTC())
 	return nil

@@ -34,8 +34,12 @@ type Publisher struct {
 // An Option configures a [Publisher]. A nil option does nothing.
 type Option func(*Publisher)
 
-// WithEncoding sets the encoding of the events. The default is [publisher.Structured].
+// WithEncoding sets the encoding of the events. The default is [publisher.Structured]. An unknown
+// encoding panics.
 func WithEncoding(e publisher.Encoding) Option {
+	if e > publisher.Plain {
+		panic(fmt.Sprintf("amqppub: WithEncoding: %v is unknown", e))
+	}
 	return func(p *Publisher) { p.encoding = e }
 }
 
@@ -124,7 +128,8 @@ func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 		err = p.send(ctx, key, msg)
 	}
 	if err != nil {
-		return fmt.Errorf("amqppub: event %s to exchange %q: %w", m.ID, p.exchange, err)
+		return fmt.Errorf("amqppub: event %s to exchange %q: %w",
+			publisher.Abbreviate(m.ID), p.exchange, err)
 	}
 	return nil
 }

@@ -35,7 +35,7 @@ func TestKafkaTakesRecordsUpToTheClientsLimits(t *testing.T) {
 }
 
 // The brokers refuse a whole batch, so an error of theirs does not say which of its records is the
-// culprit. Only a timestamp that is far ahead tells.
+// culprit. Only a timestamp that is far ahead tells, or a key that is missing.
 func TestKafkaMarksOnlyTheCulprit(t *testing.T) {
 	k, client, topic := oneTopic(t)
 	p := kafkapub.New(client, topic)
@@ -48,6 +48,8 @@ func TestKafkaMarksOnlyTheCulprit(t *testing.T) {
 	}{
 		{kerr.InvalidTimestamp, early, true},
 		{kerr.InvalidTimestamp, about("thread-1"), false},
+		{kerr.InvalidRecord, about(""), true},
+		{kerr.InvalidRecord, about("thread-1"), false},
 		{kerr.MessageTooLarge, about("thread-1"), false},
 		{kerr.TopicAuthorizationFailed, about("thread-1"), false},
 	} {

@@ -25,16 +25,20 @@ const redisMaxBytes = 2 << 20
 // startRedis starts a server that writes each command to disk before it answers.
 func startRedis(t *testing.T) (*process, string) {
 	t.Helper()
+	return startRedisWith(t, "--proto-max-bulk-len", fmt.Sprint(redisMaxBytes))
+}
+
+func startRedisWith(t *testing.T, args ...string) (*process, string) {
+	t.Helper()
 	addr := freeAddr(t)
 	_, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
 	client := redisClient(t, addr)
 	return startProcess(t, &process{
-		args: []string{
+		args: append([]string{
 			requireProgram(t, "redis-server", "valkey-server"), "--bind", "127.0.0.1", "--port", port, "--dir", t.TempDir(),
 			"--appendonly", "yes", "--appendfsync", "always", "--save", "",
-			"--proto-max-bulk-len", fmt.Sprint(redisMaxBytes),
-		},
+		}, args...),
 		ready: func(ctx context.Context) error { return client.Ping(ctx).Err() },
 	}), addr
 }
@@ -158,6 +162,25 @@ func subscribeRedis(t *testing.T, server *redis.Options) func(context.Context) (
 			return publishertest.Received{}, ctx.Err()
 		}
 	}
+}
+
+// One event that is larger than client-output-buffer-limit disconnects every subscriber.
+func TestRedisPubSubRefusesWhatDisconnectsSubscribers(t *testing.T) {
+	_, addr := startRedisWith(t)
+	client := redisClient(t, addr)
+	receive := subscribeRedis(t, &redis.Options{Addr: addr})
+	live := redispub.New(client, t.Name(), redispub.WithPubSub())
+	require.Equal(t, 4<<20, requireLimit(t, live, "message", heavy(33<<20)).Limit)
+	requireExact(t, live, "message", 4<<20, 1, growContent)
+	got, err := receive(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "content", got.Event.ID)
+
+	large := redispub.New(client, t.Name(), redispub.WithPubSub(), redispub.WithMaxBytes(5<<20))
+	require.Equal(t, 5<<20, requireLimit(t, large, "message", heavy(5<<20)).Limit)
+	unlimited := redispub.New(client, t.Name(), redispub.WithPubSub(), redispub.WithMaxBytes(0))
+	require.NoError(t, unlimited.Publish(t.Context(), heavy(5<<20)))
+	require.NoError(t, redispub.New(client, t.Name()+"/stream").Publish(t.Context(), heavy(5<<20)))
 }
 
 func TestRedisStream(t *testing.T) {

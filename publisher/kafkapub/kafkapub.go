@@ -24,8 +24,12 @@ type Publisher struct {
 // An Option configures a [Publisher]. A nil option does nothing.
 type Option func(*Publisher)
 
-// WithEncoding sets the encoding of the events. The default is [publisher.Structured].
+// WithEncoding sets the encoding of the events. The default is [publisher.Structured]. An unknown
+// encoding panics.
 func WithEncoding(e publisher.Encoding) Option {
+	if e > publisher.Plain {
+		panic(fmt.Sprintf("kafkapub: WithEncoding: %v is unknown", e))
+	}
 	return func(p *Publisher) { p.encoding = e }
 }
 
@@ -73,7 +77,7 @@ func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 		err = publisher.Bound(ctx, func() error { return p.produce(ctx, record) })
 	}
 	if err != nil {
-		return fmt.Errorf("kafkapub: event %s to %q: %w", m.ID, p.topic, err)
+		return fmt.Errorf("kafkapub: event %s to %q: %w", publisher.Abbreviate(m.ID), p.topic, err)
 	}
 	return nil
 }

@@ -69,10 +69,13 @@ func varint(n int) int { return len(binary.AppendVarint(nil, int64(n))) }
 const farAhead = time.Hour
 
 // mark marks err as permanent if it is the refusal of this record. The brokers refuse a batch as a
-// whole, so the other records of the batch fail with the same error and have done nothing wrong. For
-// that reason kerr.MessageTooLarge is not permanent if it comes from a broker.
+// whole, so the other records of the batch fail with the same error and have done nothing wrong.
+// For that reason kerr.MessageTooLarge is not permanent if it comes from a broker. A record without
+// a key is what brokers call invalid: a compacted topic takes none.
 func mark(err error, r *kgo.Record) error {
-	if errors.Is(err, kerr.InvalidTimestamp) && time.Until(r.Timestamp) > farAhead {
+	tooEarly := errors.Is(err, kerr.InvalidTimestamp) && time.Until(r.Timestamp) > farAhead
+	keyless := errors.Is(err, kerr.InvalidRecord) && len(r.Key) == 0
+	if tooEarly || keyless {
 		return publisher.Permanent(err)
 	}
 	return err

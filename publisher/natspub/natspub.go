@@ -26,8 +26,12 @@ type Publisher struct {
 // An Option configures a [Publisher]. A nil option does nothing.
 type Option func(*Publisher)
 
-// WithEncoding sets the encoding of the events. The default is [publisher.Structured].
+// WithEncoding sets the encoding of the events. The default is [publisher.Structured]. An unknown
+// encoding panics.
 func WithEncoding(e publisher.Encoding) Option {
+	if e > publisher.Plain {
+		panic(fmt.Sprintf("natspub: WithEncoding: %v is unknown", e))
+	}
 	return func(p *Publisher) { p.encoding = e }
 }
 
@@ -129,7 +133,9 @@ func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 	}
 	msg := &nats.Msg{Subject: strings.Clone(p.subject(event)), Header: p.header(m), Data: m.Body}
 	if !valid(msg.Subject) {
-		return publisher.Permanent(fmt.Errorf("natspub: event %s: %q is not a valid subject to publish to", m.ID, msg.Subject))
+		err := fmt.Errorf("natspub: event %s: %q is not a valid subject to publish to",
+			publisher.Abbreviate(m.ID), publisher.Abbreviate(msg.Subject))
+		return publisher.Permanent(err)
 	}
 	// While a write to the connection is stuck, other calls of the connection wait for it and ignore
 	// ctx. So they run on a goroutine of their own.
@@ -140,7 +146,8 @@ func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 		return p.send(ctx, msg)
 	})
 	if err != nil {
-		return fmt.Errorf("natspub: event %s to %q: %w", m.ID, msg.Subject, err)
+		return fmt.Errorf("natspub: event %s to %q: %w",
+			publisher.Abbreviate(m.ID), publisher.Abbreviate(msg.Subject), err)
 	}
 	return nil
 }

@@ -17,16 +17,17 @@ func (k *kit) refusesTheTooLarge() {
 		k.Skip("Target.TooLarge is nil")
 	}
 	const around = 20
+	ctx := k.context()
 	var wg sync.WaitGroup
 	for i := range around {
 		wg.Go(func() {
-			if err := k.Publisher.Publish(k.Context(), numbered(fmt.Sprint("t-", i), 0)); err != nil {
+			if err := k.call(ctx, k.Publisher, numbered(fmt.Sprint("t-", i), 0)); err != nil {
 				k.Errorf("Publish of an event of normal size returned %v", err)
 			}
 		})
 	}
 	for field, e := range k.TooLarge {
-		wg.Go(func() { k.requireRefused(field, k.Publisher.Publish(k.Context(), e)) })
+		wg.Go(func() { k.requireRefused(field, k.call(ctx, k.Publisher, e)) })
 	}
 	wg.Wait()
 	k.publish(k.context(), numbered("last", 0))
@@ -52,8 +53,19 @@ func (k *kit) requireRefused(field string, err error) {
 func (k *kit) refusesADoneContext() {
 	ctx, cancel := context.WithCancel(k.Context())
 	cancel()
-	if err := k.Publisher.Publish(ctx, numbered("t-1", 0)); !errors.Is(err, context.Canceled) {
+	err := k.call(ctx, k.Publisher, numbered("t-1", 0))
+	if !errors.Is(err, context.Canceled) {
 		k.Errorf("Publish returned %v", err)
+	}
+	k.requireTemporary(err)
+}
+
+// requireTemporary fails the test if err is permanent. The event is not to blame, and would be
+// lost.
+func (k *kit) requireTemporary(err error) {
+	k.Helper()
+	if publisher.IsPermanent(err) {
+		k.Errorf("the error is permanent, although a retry may deliver the event: %v", err)
 	}
 }
 
@@ -63,9 +75,11 @@ func (k *kit) failsWhenAway() {
 	}
 	ctx, cancel := context.WithTimeout(k.Context(), time.Second)
 	defer cancel()
-	if err := k.Away.Publish(ctx, numbered("t-1", 0)); err == nil {
+	err := k.call(ctx, k.Away, numbered("t-1", 0))
+	if err == nil {
 		k.Error("Publish returned nil, although the server cannot be reached")
 	}
+	k.requireTemporary(err)
 }
 
 func (k *kit) returnsInTime() {
@@ -74,14 +88,9 @@ func (k *kit) returnsInTime() {
 	}
 	ctx, cancel := context.WithTimeout(k.Context(), 200*time.Millisecond)
 	defer cancel()
-	returned := make(chan error, 1)
-	go func() { returned <- k.Stuck.Publish(ctx, numbered("t-1", 0)) }()
-	select {
-	case err := <-returned:
-		if !errors.Is(err, context.DeadlineExceeded) {
-			k.Errorf("Publish returned %v", err)
-		}
-	case <-k.context().Done():
-		k.Error("Publish did not return after its context was done")
+	err := k.call(ctx, k.Stuck, numbered("t-1", 0))
+	if !errors.Is(err, context.DeadlineExceeded) {
+		k.Errorf("Publish returned %v", err)
 	}
+	k.requireTemporary(err)
 }

@@ -5,6 +5,7 @@ package publishertest
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -13,6 +14,12 @@ import (
 
 // patience is how long a test waits for an event or for the end of a goroutine.
 const patience = 30 * time.Second
+
+// grace is how long Publish may still run once its context is done.
+const grace = 5 * time.Second
+
+// defaultContent is how large the content of the largest event is.
+const defaultContent = 1 << 20
 
 // A Target is a publisher to test, and its destination.
 type Target struct {
@@ -26,6 +33,9 @@ type Target struct {
 	// Stuck is a publisher of the same kind whose server, or writer, accepts data and never
 	// answers. It is nil if that cannot happen.
 	Stuck publisher.Publisher
+	// MaxContent is how many bytes of content the destination takes at least. An event with that
+	// much must arrive. The default is 1 MiB (1,048,576).
+	MaxContent int
 	// TooLarge has events that are larger than the destination's limits, by the Field of the
 	// [publisher.LimitError] that refuses them. It is nil if the destination has no limits.
 	TooLarge map[string]publisher.Event
@@ -39,6 +49,10 @@ type Received struct {
 
 // Run tests the publishers that open returns. It calls open once for each subtest. Everything that
 // open and its publisher start must have ended after the cleanup functions that open registers.
+//
+// The destination must take a content of 1 MiB, unless Target.MaxContent says less, text with
+// control characters, and times in the years 1 to 9999. A subtest fails if Publish has not returned
+// five seconds after its context is done. It leaves the call behind.
 func Run(t *testing.T, open func(t *testing.T) Target) {
 	for _, test := range []struct {
 		name string
@@ -46,13 +60,13 @@ func Run(t *testing.T, open func(t *testing.T) Target) {
 	}{
 		{"an event arrives as it was sent", (*kit).delivers},
 		{"missing fields are filled in", (*kit).completes},
-		{"the caller's event is not changed", (*kit).leavesTheEventAlone},
+		{"the caller's event is neither changed nor kept", (*kit).leavesTheEventAlone},
 		{"events of one caller arrive in order", (*kit).keepsOrder},
 		{"Ordered keeps the order of each key", (*kit).keepsOrderOfKeys},
 		{"many callers publish at the same time", (*kit).takesManyCallers},
 		{"an event carries the trace of its context", (*kit).carriesTheTrace},
 		{"an event keeps the trace of its origin", (*kit).keepsTheOrigin},
-		{"an event of one mebibyte arrives", (*kit).takesBigEvents},
+		{"a big event arrives", (*kit).takesBigEvents},
 		{"control characters and other odd text arrive", (*kit).takesOddText},
 		{"invalid UTF-8 is replaced", (*kit).replacesInvalidUTF8},
 		{"data that does not marshal is refused", (*kit).refusesTheUnserialisable},
@@ -86,8 +100,29 @@ func (k *kit) context() context.Context {
 
 func (k *kit) publish(ctx context.Context, e publisher.Event) {
 	k.Helper()
-	if err := k.Publisher.Publish(ctx, e); err != nil {
+	if err := k.call(ctx, k.Publisher, e); err != nil {
 		k.Fatalf("Publish: %v", err)
+	}
+}
+
+var errStillRunning = errors.New("the call of Publish goes on, although its context is done")
+
+// call calls p.Publish, and fails the test if that does not return in time.
+func (k *kit) call(ctx context.Context, p publisher.Publisher, e publisher.Event) error {
+	k.Helper()
+	returned := make(chan error, 1)
+	go func() { returned <- p.Publish(ctx, e) }()
+	select {
+	case err := <-returned:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-returned:
+		return err
+	case <-time.After(grace):
+		k.Error(errStillRunning)
+		return errStillRunning
 	}
 }
 

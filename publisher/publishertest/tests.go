@@ -1,6 +1,7 @@
 package publishertest
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,7 +24,9 @@ func (k *kit) delivers() {
 
 func (k *kit) completes() {
 	before := time.Now().Add(-time.Millisecond)
-	k.publish(k.context(), publisher.Event{Kind: publisher.KindStreaming, Type: publisher.TypeUpdate})
+	k.publish(k.context(), publisher.Event{
+		Kind: publisher.KindStreaming, Type: publisher.TypeUpdate, RunID: "r-1",
+	})
 	got := k.receive().Event
 	if got.ID == "" {
 		k.Error("the event has no id")
@@ -34,6 +37,9 @@ func (k *kit) completes() {
 	if got.Kind != publisher.KindStreaming || got.Type != publisher.TypeUpdate {
 		k.Errorf("the event has kind %s and type %s", got.Kind, got.Type)
 	}
+	if got.RunID != "r-1" || got.ThreadID+got.NodeName+got.UserID+got.Content != "" {
+		k.Errorf("sent an event with the run r-1 and no other text, and received %+v", got)
+	}
 	if got.SpanContext().IsValid() {
 		k.Error("the event has a trace, but its context had none")
 	}
@@ -43,6 +49,9 @@ func (k *kit) leavesTheEventAlone() {
 	sent := fullEvent()
 	k.publish(k.context(), sent)
 	k.requireEqual(fullEvent(), sent)
+	sent.Data["files"], sent.Metadata["is_stream"] = 0, true
+	sent.ContentBlocks[0]["text"] = "changed"
+	k.requireEqual(fullEvent(), k.receive().Event)
 }
 
 func (k *kit) keepsOrder() {
@@ -84,11 +93,13 @@ func (k *kit) keepsOrderOfKeys() {
 
 func (k *kit) takesManyCallers() {
 	const callers, events = 20, 20
+	ctx := k.context()
 	var wg sync.WaitGroup
 	for caller := range callers {
 		wg.Go(func() {
 			for i := range events {
-				if err := k.Publisher.Publish(k.Context(), numbered(fmt.Sprint("t-", caller), i)); err != nil {
+				e := numbered(fmt.Sprint("t-", caller), i)
+				if err := k.call(ctx, k.Publisher, e); err != nil {
 					k.Errorf("Publish returned %v", err)
 				}
 			}
@@ -135,7 +146,7 @@ func (k *kit) keepsTheOrigin() {
 
 func (k *kit) takesBigEvents() {
 	e := numbered("t-1", 0)
-	e.Content = strings.Repeat("0123456789abcdef", 1<<16)
+	e.Content = strings.Repeat("x", cmp.Or(k.MaxContent, defaultContent))
 	k.publish(k.context(), e)
 	if got := k.receive().Event; got.Content != e.Content {
 		k.Errorf("sent %d bytes of content, and received %d bytes that differ", len(e.Content), len(got.Content))
@@ -145,7 +156,7 @@ func (k *kit) takesBigEvents() {
 func (k *kit) takesOddText() {
 	const odd = "line\r\nbreak\ttab\x00nul \"quotes\" ünïcödé 🛰 <&> \u2028 %41 ://u:p@h"
 	e := numbered(odd, 0)
-	e.NodeName, e.RunID, e.Content, e.Data = odd, odd, odd, map[string]any{odd: odd}
+	e.NodeName, e.RunID, e.Content, e.Data = odd, odd, " \n"+odd+"\n ", map[string]any{odd: odd}
 	k.publish(k.context(), e)
 	k.requireEqual(e, k.receive().Event)
 }
@@ -163,7 +174,7 @@ func (k *kit) replacesInvalidUTF8() {
 func (k *kit) refusesTheUnserialisable() {
 	bad := numbered("t-1", 0)
 	bad.Data = map[string]any{"conn": make(chan int)}
-	err := k.Publisher.Publish(k.context(), bad)
+	err := k.call(k.context(), k.Publisher, bad)
 	if _, ok := errors.AsType[*json.UnsupportedTypeError](err); !ok {
 		k.Errorf("Publish of an event with a channel returned %v", err)
 	}

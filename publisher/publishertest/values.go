@@ -31,7 +31,7 @@ func (k *kit) changesNoValue() {
 	} {
 		e := numbered("t-1", i)
 		e.Data = map[string]any{"value": json.RawMessage(raw)}
-		err := k.Publisher.Publish(k.context(), e)
+		err := k.call(k.context(), k.Publisher, e)
 		switch {
 		case err == nil:
 			if got := k.receive().Event.Data["value"]; !isSame(raw, got) {

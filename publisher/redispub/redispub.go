@@ -19,7 +19,7 @@ type Publisher struct {
 	client   redis.UniversalClient
 	name     string
 	maxLen   int64
-	maxBytes int
+	maxBytes *int // nil means the default
 	pubSub   bool
 	encoding publisher.Encoding
 }
@@ -35,12 +35,22 @@ func WithMaxLen(n int64) Option {
 }
 
 // WithMaxBytes sets how many bytes the fields of an entry, or a message of Pub/Sub, may have in all.
-// Publish refuses larger ones. The default is 512 MiB (536,870,912), the default of the server's
-// proto-max-bulk-len, which is the limit of a single field. The protocol does not tell the limit. 0
-// or less means no limit: the server then closes the connection.
+// Publish refuses larger ones. 0 or less means no limit.
+//
+// The default for a stream is 512 MiB (536,870,912), the default of the server's
+// proto-max-bulk-len, which is the limit of a single field. The protocol does not tell the limit.
+// If a field is larger, the server closes the connection.
+//
+// The default for Pub/Sub is 4 MiB (4,194,304). The server disconnects every subscriber that has
+// more than 32 MiB of messages still to read, or more than 8 MiB for a minute, and Publish is not
+// told. These are the defaults of client-output-buffer-limit. An event may use half of the lower
+// one.
 func WithMaxBytes(n int) Option {
-	return func(p *Publisher) { p.maxBytes = n }
+	return func(p *Publisher) { p.maxBytes = &n }
 }
+
+// The defaults of WithMaxBytes.
+const streamBytes, pubSubBytes = 512 << 20, 4 << 20
 
 // WithPubSub makes the publisher send to a Pub/Sub channel, with PUBLISH. An event reaches only the
 // current subscribers. If there are none, it is lost and no error says so. The default is a stream.
@@ -48,8 +58,12 @@ func WithPubSub() Option {
 	return func(p *Publisher) { p.pubSub = true }
 }
 
-// WithEncoding sets the encoding of the events. The default is [publisher.Structured].
+// WithEncoding sets the encoding of the events. The default is [publisher.Structured]. An unknown
+// encoding panics.
 func WithEncoding(e publisher.Encoding) Option {
+	if e > publisher.Plain {
+		panic(fmt.Sprintf("redispub: WithEncoding: %v is unknown", e))
+	}
 	return func(p *Publisher) { p.encoding = e }
 }
 
@@ -61,7 +75,7 @@ func WithEncoding(e publisher.Encoding) Option {
 // New panics if client is nil or name is empty. It also panics if [publisher.Binary] is combined
 // with Pub/Sub, which has no headers.
 func New(client redis.UniversalClient, name string, opts ...Option) *Publisher {
-	p := &Publisher{client: client, name: name, maxLen: 100_000, maxBytes: 512 << 20}
+	p := &Publisher{client: client, name: name, maxLen: 100_000}
 	for _, opt := range opts {
 		if opt != nil {
 			opt(p)
@@ -94,14 +108,26 @@ func (p *Publisher) Publish(ctx context.Context, event publisher.Event) error {
 		return err
 	}
 	command, size := p.command(m)
-	err = publisher.CheckLimit("message", size, p.maxBytes, "WithMaxBytes")
+	err = publisher.CheckLimit("message", size, p.limit(), "WithMaxBytes")
 	if err == nil {
 		err = publisher.Bound(ctx, func() error { return command(ctx) })
 	}
 	if err != nil {
-		return fmt.Errorf("redispub: event %s to %q: %w", m.ID, p.name, err)
+		return fmt.Errorf("redispub: event %s to %q: %w", publisher.Abbreviate(m.ID), p.name, err)
 	}
 	return nil
+}
+
+// limit returns how many bytes a message may have.
+func (p *Publisher) limit() int {
+	switch {
+	case p.maxBytes != nil:
+		return *p.maxBytes
+	case p.pubSub:
+		return pubSubBytes
+	default:
+		return streamBytes
+	}
 }
 
 // command returns the command that sends the message, and the size of the message in bytes.
