@@ -89,16 +89,27 @@ func (b *batcher) insert(job river.InsertManyParams, timeout time.Duration) erro
 	defer overdue.Stop()
 	select {
 	case b.inserting <- struct{}{}:
-		for !r.isEnded() {
-			b.insertWaiting(r.deadline)
-		}
-		<-b.inserting
+		b.insertUntilEnded(r)
 	case <-overdue.C:
-		if !b.withdraw(r) {
-			<-r.ended // an insert of it is under way, and has the same deadline
+		if b.withdraw(r) {
+			break
+		}
+		select { // an insert of it is under way: that ends it, or it waits again
+		case <-r.ended:
+		case b.inserting <- struct{}{}:
+			b.insertUntilEnded(r)
 		}
 	}
 	return r.err
+}
+
+// insertUntilEnded inserts jobs, those of others too, until r has ended. The caller has taken
+// inserting, and insertUntilEnded gives it back.
+func (b *batcher) insertUntilEnded(r *request) {
+	defer func() { <-b.inserting }()
+	for !r.isEnded() {
+		b.insertWaiting(r.deadline)
+	}
 }
 
 // withdraw takes r out of the queue. It returns false if r is not there.

@@ -265,3 +265,29 @@ func TestHandoverOfABadOneThatLooksLikeAFault(t *testing.T) {
 		})
 	}
 }
+
+// Whoever inserts for others leaves none of them behind, however long a call takes.
+func TestHandoverLeavesNobodyBehind(t *testing.T) {
+	for call := 50 * time.Millisecond; call < 3*time.Second; call += 50 * time.Millisecond {
+		synctest.Test(t, func(t *testing.T) {
+			slow := inserterFunc(func(context.Context, []river.InsertManyParams) error {
+				time.Sleep(call)
+				return &pgconn.PgError{Code: "53300"}
+			})
+			m := core.New(core.WithLogger(quiet), core.WithMiddleware(riverq.Handover(slow, riverq.WithInsertTimeout(2*time.Second))))
+			for i := range 10 {
+				riverq.Go(t.Context(), m, mailArgs{"o-1"}, func(ctx context.Context, _ mailArgs) error {
+					<-ctx.Done()
+					time.Sleep(time.Duration(i) * 170 * time.Millisecond)
+					return ctx.Err()
+				})
+			}
+			synctest.Wait()
+			_, err := shutdownNow(m)
+			var lost *core.ShutdownError
+			require.ErrorAs(t, err, &lost)
+			assert.Len(t, lost.Cancelled, 10)
+			assert.Empty(t, lost.Remaining)
+		})
+	}
+}
