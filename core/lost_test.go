@@ -302,11 +302,9 @@ func ExampleErrShutdown() {
 	})
 	tasks := core.New(core.WithMiddleware(save), core.WithLimit(1, -1), core.WithLogger(slog.New(slog.DiscardHandler)))
 	ctx := context.Background()
-	release := make(chan struct{})
-	tasks.Go(ctx, "send_receipt", func(context.Context) error { <-release; return nil })
+	tasks.Go(ctx, "send_receipt", func(ctx context.Context) error { <-ctx.Done(); return nil })
 	tasks.Go(ctx, "send_receipt", func(context.Context) error { return nil }, core.WithAttrs(slog.Int("order_id", 7)))
 
-	go func() { <-tasks.Draining(); close(release) }()
 	_ = tasks.Close()
 	fmt.Println(saved)
 	// Output: [send_receipt [order_id=7]]

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +26,8 @@ type service struct {
 	log   *slog.Logger
 	url   string // of the page
 	http  *httptest.Server
+
+	handler atomic.Pointer[http.Handler]
 }
 
 func newService(t *testing.T, opts ...taskz.Option) *service {
@@ -35,7 +39,8 @@ func newService(t *testing.T, opts ...taskz.Option) *service {
 	}, opts...)...)
 	s := &service{t: t, log: slog.New(page.LogHandler(slog.NewTextHandler(io.Discard, nil)))}
 	s.tasks = core.New(core.WithMiddleware(page.Middleware()), core.WithLogger(s.log))
-	s.http = httptest.NewServer(page.Handler(s.tasks))
+	s.answerWith(page.Handler(s.tasks))
+	s.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*s.handler.Load()).ServeHTTP(w, r) }))
 	s.url = s.http.URL + "/debug/tasks/"
 	t.Cleanup(func() {
 		s.http.Close()
@@ -45,6 +50,9 @@ func newService(t *testing.T, opts ...taskz.Option) *service {
 	})
 	return s
 }
+
+// answerWith makes the server answer with h from now on.
+func (s *service) answerWith(h http.Handler) { s.handler.Store(&h) }
 
 // start starts a task for an order.
 func (s *service) start(name, order string, fn core.Func, opts ...core.TaskOption) *core.Task {

@@ -58,13 +58,13 @@ func TestAnswerThatDoesNotCome(t *testing.T) {
 		s.start("send_receipt", "o-1", obey)
 		b.open(s.url)
 		b.await(hasRow("running", "o-1"))
-		page := s.http.Config.Handler
-		s.http.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "try again", tc.status) })
+		page := *s.handler.Load()
+		s.answerWith(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "try again", tc.status) }))
 		b.awaitText(tc.banner)
 		b.awaitText("try again")
 		b.await("document.querySelector('#live').innerText === " + quote(tc.isLabel))
 		require.NotContains(t, eval[string](b, "document.body.innerText"), "contact")
-		s.http.Config.Handler = page
+		s.answerWith(page)
 		b.await("document.querySelector('#live').innerText === 'live'")
 		b.await("document.querySelector('#banner').hidden")
 	}

@@ -122,7 +122,7 @@ func TestCancelAfterARestart(t *testing.T) {
 	b.awaitText("Cancel send_receipt #1?")
 	after := newService(t, taskz.WithCancel())
 	same := after.start("send_receipt", "o-2", obey)
-	s.http.Config.Handler = after.http.Config.Handler
+	s.answerWith(*after.handler.Load())
 	b.click("#ask-yes")
 	b.awaitText("Not cancelled: the service was restarted")
 	require.Equal(t, core.Pending, same.Outcome())
@@ -137,7 +137,7 @@ func TestTaskAfterARestart(t *testing.T) {
 	b.awaitText("o-1")
 	after := newService(t)
 	after.start("index_document", "o-2", obey)
-	s.http.Config.Handler = after.http.Config.Handler
+	s.answerWith(*after.handler.Load())
 	b.awaitText("This task is not known any more.")
 	b.awaitText("a restart")
 	b.awaitText("o-1")
@@ -154,7 +154,7 @@ func TestStackAfterARestart(t *testing.T) {
 	b.click("#pause") // it would notice
 	after := newService(t)
 	after.start("index_document", "o-2", obey)
-	s.http.Config.Handler = after.http.Config.Handler
+	s.answerWith(*after.handler.Load())
 	b.click("#look")
 	b.awaitText("task 1 of that instance is not known")
 }
