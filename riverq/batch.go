@@ -2,18 +2,12 @@ package riverq
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"reflect"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
-
-	"github.com/afterspan/afterspan/core"
 )
 
 // An Inserter inserts jobs: a [river.Client]. If it also has the client's method JobList, [Handover]
@@ -134,23 +128,28 @@ func (b *batcher) insertWaiting(until time.Time) {
 	deadline := earliest(batch)
 	ctx, cancel := context.WithDeadline(withHandover(context.Background()), deadline)
 	defer cancel()
+	undecided := batch
+	defer func() { // a method of an error may panic
+		for _, r := range undecided {
+			r.end(errNotInserted)
+		}
+	}()
 	began := time.Now()
-	what, err := b.insertAll(ctx, batch, until)
-	isAlone := len(batch) == 1
-	switch {
-	case what == absent && !isAlone:
-		b.size = max(len(batch)/2, 1)
+	became, err := b.insertAll(ctx, batch, until)
+	undecided = nil
+	switch isAlone := len(batch) == 1; {
+	case became == absent && !isAlone:
+		b.size = len(batch) / 2
 		b.putBack(batch, err)
 		return
-	case what == absent && isWorthARetry(err): // until its time is over
+	case became == absent && isWorthARetry(err): // after the others, until its time is over
 		b.putBack(batch, err)
 		return
+	case became == inserted && 2*time.Since(began) < time.Until(deadline):
+		b.size = min(2*b.size, maxBatch) // there is time for one that takes twice as long
 	}
 	for _, r := range batch {
 		r.end(err)
-	}
-	if what == inserted && 2*time.Since(began) < time.Until(deadline) { // there is time for one that takes twice as long
-		b.size = min(2*b.size, maxBatch)
 	}
 }
 
@@ -206,130 +205,3 @@ func (b *batcher) putBack(batch []*request, err error) {
 func earliest(batch []*request) time.Time {
 	return slices.MinFunc(batch, func(a, b *request) int { return a.deadline.Compare(b.deadline) }).deadline
 }
-
-// What became of an insert.
-type became int
-
-const (
-	inserted became = iota
-	absent          // the jobs are not in the database
-	unclear         // they may be there
-)
-
-// insertAll inserts the jobs of the batch, all of them or none. After a fault that may pass it tries
-// again, for a quarter of the time that is left: the fault may be one of the jobs.
-func (b *batcher) insertAll(ctx context.Context, batch []*request, until time.Time) (became, error) {
-	const minPause, maxPause = 20 * time.Millisecond, 500 * time.Millisecond
-	deadline, _ := ctx.Deadline()
-	tries, cancel := context.WithDeadline(ctx, until)
-	defer cancel()
-	tries, stop := context.WithTimeout(tries, max(time.Until(deadline)/4, minPause))
-	defer stop()
-	mark := newMark()
-	jobs := make([]river.InsertManyParams, len(batch))
-	for i, r := range batch {
-		jobs[i] = mark.on(r.job)
-	}
-	for pause := minPause; ; pause = min(2*pause, maxPause) {
-		err := guarded(func() error { _, err := b.client.InsertMany(ctx, jobs); return err })
-		switch what := b.whatBecame(ctx, err, mark); {
-		case what == inserted:
-			return inserted, nil
-		case what == unclear, !isWorthARetry(err), !sleep(tries, pause):
-			return what, err
-		}
-	}
-}
-
-// isWorthARetry reports whether err may be of the database, and not of the jobs.
-func isWorthARetry(err error) bool { return mayPass(err) || mayHaveInserted(err) }
-
-// whatBecame returns what became of an insert that ended with err. If err does not tell, it asks the
-// client until that answers, or ctx is done.
-func (b *batcher) whatBecame(ctx context.Context, err error, m mark) became {
-	const pause = 50 * time.Millisecond
-	switch {
-	case err == nil:
-		return inserted
-	case mayPass(err), !mayHaveInserted(err):
-		return absent
-	}
-	client, canAsk := b.client.(lister)
-	for canAsk && sleep(ctx, pause) {
-		found := false
-		err := guarded(func() (err error) { found, err = m.isIn(ctx, client); return err })
-		switch {
-		case err == nil && found:
-			return inserted
-		case err == nil:
-			return absent
-		}
-		canAsk = isWorthARetry(err)
-	}
-	return unclear
-}
-
-// sleep returns after d. It returns false if ctx is done before that.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// guarded calls f, which calls the client, on a goroutine of its own, so that a panic or
-// runtime.Goexit of arguments or hooks does not end the task that inserts for all.
-func guarded(f func() error) error {
-	err := errNotInserted // kept if f calls runtime.Goexit
-	returned := make(chan struct{})
-	go func() {
-		defer close(returned)
-		defer func() {
-			if v := recover(); v != nil { // as text: the panic is not the task's
-				err = errors.New("afterspan: the insert panicked: " + (&core.PanicError{Value: v}).Error())
-			}
-		}()
-		err = f()
-	}()
-	<-returned
-	return err
-}
-
-// uniqueKey returns a key that jobs have in common only if River's unique key is the same for them.
-// It is empty for a job that is not unique.
-func uniqueKey(args river.JobArgs) (key string) {
-	defer func() {
-		if recover() != nil { // user code; the insert will show the panic
-			key = ""
-		}
-	}()
-	withOpts, ok := args.(river.JobArgsWithInsertOpts)
-	if !ok {
-		return ""
-	}
-	opts := withOpts.InsertOpts()
-	if reflect.ValueOf(opts.UniqueOpts).IsZero() {
-		return ""
-	}
-	encoded, err := json.Marshal(args)
-	if err != nil {
-		return ""
-	}
-	if !opts.UniqueOpts.ByArgs {
-		encoded = nil
-	}
-	return fmt.Sprintf("%q %+v %q %v %s", args.Kind(), opts.UniqueOpts, opts.Queue, opts.ScheduledAt, encoded)
-}
-
-type handoverKey struct{}
-
-// withHandover marks inserts by Handover, whose jobs carry their trace already.
-func withHandover(ctx context.Context) context.Context {
-	return context.WithValue(ctx, handoverKey{}, true)
-}
-
-func isHandover(ctx context.Context) bool { return ctx.Value(handoverKey{}) != nil }

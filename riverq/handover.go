@@ -127,3 +127,12 @@ func (h *handover) insert(ctx context.Context, t *core.Task, c *claim) error {
 	c.inserted.Store(err == nil)
 	return err
 }
+
+type handoverKey struct{}
+
+// withHandover marks inserts by Handover, whose jobs carry their trace already.
+func withHandover(ctx context.Context) context.Context {
+	return context.WithValue(ctx, handoverKey{}, true)
+}
+
+func isHandover(ctx context.Context) bool { return ctx.Value(handoverKey{}) != nil }

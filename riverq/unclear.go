@@ -32,7 +32,7 @@ func mayPass(err error) bool {
 	return false
 }
 
-// A sqlStateError is an answer of PostgreSQL: its error has undone the transaction.
+// A sqlStateError is an answer of PostgreSQL, or of a pooler before it.
 type sqlStateError interface {
 	error
 	SQLState() string
@@ -48,14 +48,11 @@ type sqliteError interface {
 // a standby, or gave precedence to another transaction.
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
 func isPassingState(state string) bool {
-	const (
-		cannotConnect, rejected, readOnly = "08001", "08004", "25006"
-		outOfMemory, queryCanceled        = "53200", "57014" // a smaller batch may need less
-	)
+	const cannotConnect, rejected, readOnly = "08001", "08004", "25006"
 	switch state {
 	case cannotConnect, rejected, readOnly:
 		return true
-	case outOfMemory, queryCanceled, completionUnknown:
+	case completionUnknown:
 		return false
 	}
 	switch class(state) {
@@ -76,8 +73,8 @@ const completionUnknown = "40003"
 func class(state string) string { return state[:min(2, len(state))] }
 
 // mayHaveInserted reports whether err leaves open what became of an insert: the answer to its
-// commit may be lost. Such an insert must not be repeated. The errors are those that drivers have
-// in common and pgx's; other errors are taken for those of a statement, which was rolled back.
+// commit may be lost. The errors are those that drivers have in common and pgx's; other errors are
+// taken for those of a statement, which was rolled back.
 func mayHaveInserted(err error) bool {
 	_, isNetwork := errors.AsType[net.Error](err)
 	_, isConnection := errors.AsType[connectionError](err)

@@ -70,6 +70,33 @@ func TestHandoverOfUniqueJobsInQueues(t *testing.T) {
 	})
 }
 
+// dailyArgs is a job of which one for each day is enough.
+type dailyArgs struct {
+	Days int `json:"days"` // from now
+}
+
+func (dailyArgs) Kind() string { return "daily" }
+
+func (a dailyArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{
+		ScheduledAt: time.Now().AddDate(0, 0, a.Days), UniqueOpts: river.UniqueOpts{ByPeriod: 24 * time.Hour},
+	}
+}
+
+func TestHandoverOfUniqueJobsOnDays(t *testing.T) {
+	onEach(t, func(t *testing.T, db database) {
+		m := newTasks(t, core.WithMiddleware(riverq.Handover(insertOnly(t, db))), core.WithLimit(1, -1))
+		for days := range 10 {
+			riverq.Go(t.Context(), m, dailyArgs{days}, obeys[dailyArgs])
+		}
+		_, err := shutdownNow(m)
+		require.NoError(t, err)
+		n, err := db.queryInt(t.Context(), "SELECT count(*) FROM "+db.table("river_job"))
+		require.NoError(t, err)
+		assert.Equal(t, 10, n)
+	})
+}
+
 // maybeBad is a unique job. Number 0 cannot be inserted.
 type maybeBad struct {
 	N int `json:"n"`
@@ -178,6 +205,68 @@ func TestHandoverWithAListThatPanics(t *testing.T) {
 		for _, task := range tasks {
 			assert.Equal(t, core.Cancelled, task.Outcome())
 		}
+	})
+}
+
+// panicsIs is an error whose methods panic.
+type panicsIs struct{ error }
+
+func (panicsIs) Is(error) bool { panic("Is") }
+
+// An error whose methods panic leaves no task waiting for ever.
+func TestHandoverWithAnErrorThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inserts := inserterFunc(func(context.Context, []river.InsertManyParams) error {
+			time.Sleep(time.Millisecond) // the others come meanwhile
+			return panicsIs{errMail}
+		})
+		m := core.New(core.WithLogger(quiet), core.WithMiddleware(riverq.Handover(inserts)))
+		for range 10 {
+			riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
+		}
+		stats, err := shutdownNow(m)
+		require.Error(t, err)
+		assert.Zero(t, stats.HandedOver)
+		assert.Zero(t, stats.RemainingTasks)
+	})
+}
+
+// cannotSay is a client whose first insert has an answer that tells nothing. Being SQLite's, it
+// cannot be asked.
+type cannotSay struct {
+	client
+	said bool
+}
+
+func (c *cannotSay) InsertMany(ctx context.Context, jobs []river.InsertManyParams) ([]*rivertype.JobInsertResult, error) {
+	if !c.said {
+		c.said = true
+		return nil, io.ErrUnexpectedEOF
+	}
+	return c.client.InsertMany(ctx, jobs)
+}
+
+func (c *cannotSay) JobList(ctx context.Context, params *river.JobListParams) (*river.JobListResult, error) {
+	return c.client.(interface {
+		JobList(ctx context.Context, params *river.JobListParams) (*river.JobListResult, error)
+	}).JobList(ctx, params)
+}
+
+// A database that cannot be asked loses one batch, and not the time of all others.
+func TestHandoverToADatabaseThatCannotBeAsked(t *testing.T) {
+	onEach(t, func(t *testing.T, db database) {
+		m := newTasks(t, core.WithMiddleware(riverq.Handover(&cannotSay{client: insertOnly(t, db)})))
+		for range 300 {
+			riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
+		}
+		stats, err := shutdownNow(m)
+		if _, ok := db.(*postgresDatabase); ok {
+			require.NoError(t, err)
+			assert.Equal(t, 300, stats.HandedOver)
+			return
+		}
+		require.Error(t, err)
+		assert.GreaterOrEqual(t, stats.HandedOver, 300-200, "all but the first batch")
 	})
 }
 

@@ -153,6 +153,7 @@ func TestAttributesThatCannotBeStored(t *testing.T) {
 		ctx := core.ContextWithAttrs(tel.request(t),
 			slog.String("query", "a\x00b"), slog.String("k\x00y", "v"), slog.String("typed", `\u0000`),
 			slog.Attr{Key: "half", Value: raw(`"x\ud800y"`)}, slog.Attr{Key: "pair", Value: raw(`"\ud83d\ude00"`)},
+			slog.Attr{Key: "bytes", Value: raw("\"x\xff\"")},
 			slog.Attr{Key: "huge", Value: raw(`1e400000`)}, slog.Attr{Key: "tiny", Value: raw(`-1e-400000`)},
 			slog.Attr{Key: "exact", Value: raw(`12345678901234567890.5`)},
 			slog.Attr{Key: "list", Value: raw(`["\u0000",{"a\u0000":1e400000},[],{},true,null]`)},
@@ -167,7 +168,7 @@ func TestAttributesThatCannotBeStored(t *testing.T) {
 		require.NoError(t, json.Unmarshal(row.Metadata, &stored))
 		assert.JSONEq(t, `{
 			"query": "a\ufffdb", "k\ufffdy": "v", "typed": "\\u0000", "half": "x\ufffdy", "pair": "\ud83d\ude00",
-			"huge": null, "tiny": 0, "exact": 12345678901234567890.5,
+			"bytes": "x\ufffd", "huge": null, "tiny": 0, "exact": 12345678901234567890.5,
 			"list": ["\ufffd", {"a\ufffd": null}, [], {}, true, null], "user": {"id": "u\ufffd"}
 		}`, string(stored.Afterspan.Attrs))
 	})

@@ -25,6 +25,17 @@ func (warmArgs) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true}}
 }
 
+// laterArgs is like warmArgs, but for a moment later, as a debounced job is.
+type laterArgs struct{ warmArgs }
+
+func (laterArgs) Kind() string { return "warm_later" }
+
+func (a laterArgs) InsertOpts() river.InsertOpts {
+	opts := a.warmArgs.InsertOpts()
+	opts.ScheduledAt = time.Now().Add(time.Minute)
+	return opts
+}
+
 // sweepArgs is a job of which one is enough.
 type sweepArgs struct{ warmArgs }
 
@@ -46,13 +57,14 @@ func TestHandoverOfUniqueJobs(t *testing.T) {
 			order := warmArgs{fmt.Sprint("o-", i%orders)}
 			riverq.Go(t.Context(), m, order, obeys[warmArgs])
 			riverq.Go(t.Context(), m, sweepArgs{order}, obeys[sweepArgs])
+			riverq.Go(t.Context(), m, laterArgs{order}, obeys[laterArgs])
 		}
 		riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
 		riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
 		stats, err := shutdownNow(m)
 		require.NoError(t, err)
-		assert.Equal(t, 2*orders*tasksOfEach+2, stats.HandedOver)
-		for kind, want := range map[string]int{"warm_cache": orders, "sweep": 1, "send_mail": 2} {
+		assert.Equal(t, 3*orders*tasksOfEach+2, stats.HandedOver)
+		for kind, want := range map[string]int{"warm_cache": orders, "warm_later": orders, "sweep": 1, "send_mail": 2} {
 			n, err := db.queryInt(t.Context(), "SELECT count(*) FROM "+db.table("river_job")+" WHERE kind = '"+kind+"'")
 			require.NoError(t, err)
 			assert.Equal(t, want, n, kind)
