@@ -51,9 +51,8 @@ type Middleware struct {
 	Refused func(ctx context.Context, t *Task)
 
 	// Ended is called once for each accepted task, on the task's goroutine: after its chain, when
-	// t.Outcome and t.Err are decided, and before Done is closed. ctx is the innermost context that
-	// the chain came to: that of the Func or, if it was not called, of the last Handler that was. It
-	// may be cancelled.
+	// t.Outcome and t.Err are decided, and before Done is closed. ctx is the context of the Func or,
+	// if no middleware called it, of the innermost Handler that was called. It may be cancelled.
 	Ended func(ctx context.Context, t *Task)
 
 	// Abandoned is called for each task that is still running when a Shutdown or Close runs out of

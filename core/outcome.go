@@ -34,7 +34,7 @@ func (o Outcome) String() string {
 //
 //   - nil is Completed, even after a cancel or a timeout.
 //   - A panic of this task (see [Task.PanicOf]) and [ErrGoexit] are Failed. An error that wraps
-//     ErrGoexit is that of another task, which this one waited for: an ordinary error.
+//     ErrGoexit is an ordinary one: it comes from another task, which this one waited for.
 //   - An error that matches [ErrRejected] is Rejected, unless the Func was called or the error is the
 //     cause of a cancel, as in a [Group] with a refused task.
 //   - Another error after the task's own timeout is TimedOut. After a cancel, or the end of the context

@@ -143,8 +143,8 @@ func panicStack() []byte {
 	}
 }
 
-// isHidden reports whether a function tells nothing about the panic of a task: those of the runtime,
-// and those that every task runs through.
+// isHidden reports whether stacks leave a function out: one of the runtime, of this package or of
+// otelmw.
 func isHidden(function string) bool {
 	const module = "github.com/afterspan/afterspan/"
 	for _, prefix := range []string{"runtime.", "internal/runtime/", module + "core.", module + "otelmw."} {

@@ -37,8 +37,8 @@ type Task struct {
 	mu      sync.Mutex
 	run     *run      // from Go, or Chain.Run, to the end
 	started time.Time // zero: its run has not begun, or the task is skipped
-	// cause is that of the first cancel, or ErrTimeout if the timeout had passed by then. It is nil
-	// if the task was not cancelled.
+	// cause says why the task was cancelled, the first time. It is ErrTimeout if the timeout had
+	// passed by then, and nil if the task was not cancelled.
 	cause       error
 	cancelledAt time.Time
 	err         error

@@ -78,7 +78,7 @@ func TestStopWithUnusedConnections(t *testing.T) {
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = conn.Close() })
 	}
-	p.get("/healthz") // the server has accepted what came before
+	p.get("/healthz") // once this and the order are answered, both connections have been accepted
 	p.order("o-1", "")
 	p.stop()
 	assert.Equal(t, parts, p.stopped())

@@ -151,7 +151,7 @@ func (s *service) allRead(value string) bool {
 }
 
 // assertHappens runs a service until the outcome is the one that is looked for. That can take a few
-// tries: a sync.Pool may drop what is put into it, and under the race detector does so at random.
+// tries: a sync.Pool may drop what is put into it; under the race detector it does so at random.
 func assertHappens(t *testing.T, outcome outcome, run func() *service) {
 	t.Helper()
 	for range 50 {

@@ -165,11 +165,22 @@ func onEach(t *testing.T, test func(t *testing.T, db database)) {
 		migrate(t, migrator)
 		test(t, db)
 	})
-	t.Run("PostgreSQL", func(t *testing.T) {
-		db := newPostgres(t)
-		migrate(t, db.migrator(t))
-		test(t, db)
-	})
+	t.Run("PostgreSQL", func(t *testing.T) { test(t, migratedPostgres(t)) })
+}
+
+func migratedPostgres(t *testing.T) *postgresDatabase {
+	t.Helper()
+	pg := newPostgres(t)
+	migrate(t, pg.migrator(t))
+	return pg
+}
+
+// countJobs returns how many jobs there are.
+func countJobs(t *testing.T, db database) int {
+	t.Helper()
+	n, err := db.queryInt(t.Context(), "SELECT count(*) FROM "+db.table("river_job"))
+	require.NoError(t, err)
+	return n
 }
 
 func (d *postgresDatabase) migrator(t testing.TB) *rivermigrate.Migrator[pgx.Tx] {

@@ -64,9 +64,7 @@ func TestHandoverOfUniqueJobsInQueues(t *testing.T) {
 		stats, err := shutdownNow(m)
 		require.NoError(t, err)
 		assert.Equal(t, 10, stats.HandedOver)
-		n, err := db.queryInt(t.Context(), "SELECT count(*) FROM "+db.table("river_job"))
-		require.NoError(t, err)
-		assert.Equal(t, 10, n)
+		assert.Equal(t, 10, countJobs(t, db))
 	})
 }
 
@@ -91,9 +89,7 @@ func TestHandoverOfUniqueJobsOnDays(t *testing.T) {
 		}
 		_, err := shutdownNow(m)
 		require.NoError(t, err)
-		n, err := db.queryInt(t.Context(), "SELECT count(*) FROM "+db.table("river_job"))
-		require.NoError(t, err)
-		assert.Equal(t, 10, n)
+		assert.Equal(t, 10, countJobs(t, db))
 	})
 }
 
@@ -298,8 +294,7 @@ func TestHandoverAfterAnAnswerThatTellsNothing(t *testing.T) {
 
 // A job that is locked does not take the others with it.
 func TestHandoverBesideALockedJob(t *testing.T) {
-	pg := newPostgres(t)
-	migrate(t, pg.migrator(t))
+	pg := migratedPostgres(t)
 	other := insertOnly(t, pg)
 	tx, err := pg.pool.Begin(t.Context())
 	require.NoError(t, err)

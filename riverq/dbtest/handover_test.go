@@ -170,9 +170,7 @@ func TestHandoverInBatches(t *testing.T) {
 		t.Logf("%d tasks were handed over with %d inserts in %v", tasks, inserts.calls.Load(), stats.Duration)
 		assert.Equal(t, tasks, stats.HandedOver)
 		assert.LessOrEqual(t, inserts.calls.Load(), int64(50))
-		n, err := db.queryInt(t.Context(), "SELECT count(*) FROM "+db.table("river_job"))
-		require.NoError(t, err)
-		assert.Equal(t, tasks, n)
+		assert.Equal(t, tasks, countJobs(t, db))
 	})
 }
 

@@ -168,9 +168,7 @@ func TestInsertTx(t *testing.T) {
 			require.NoError(t, db.insertTx(ctx, c, commit, mailArgs{"o-1"}))
 			request.End()
 			assert.Equal(t, "pending", value(tel.span(t, "spawn send_mail"), "afterspan.task.outcome"))
-			n, err := db.queryInt(t.Context(), "SELECT count(*) FROM "+db.table("river_job"))
-			require.NoError(t, err)
-			assert.Equal(t, 1, n)
+			assert.Equal(t, 1, countJobs(t, db))
 		}
 	})
 }

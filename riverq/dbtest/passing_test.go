@@ -11,9 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -77,43 +75,27 @@ func TestHandoverToADatabaseThatStaysAway(t *testing.T) {
 
 // The same with the real PostgreSQL, to which no connection can be made at first.
 func TestHandoverToAPostgreSQLThatComesBack(t *testing.T) {
-	onEach(t, func(t *testing.T, db database) {
-		pg, ok := db.(*postgresDatabase)
-		if !ok {
-			t.Skip("no connection to make")
-		}
-		const tasks = 300
-		dials := new(atomic.Int32)
-		m := newTasks(t, core.WithMiddleware(riverq.Handover(laterClient(t, pg, dials))), core.WithLimit(1, -1))
-		for range tasks {
-			riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
-		}
-		stats, err := shutdownNow(m)
-		require.NoError(t, err)
-		assert.Equal(t, tasks, stats.HandedOver)
-		assert.Greater(t, dials.Load(), int32(5))
-		n, err := db.queryInt(t.Context(), "SELECT count(*) FROM "+db.table("river_job"))
-		require.NoError(t, err)
-		assert.Equal(t, tasks, n)
-	})
+	pg := migratedPostgres(t)
+	const tasks = 300
+	dials := new(atomic.Int32)
+	m := newTasks(t, core.WithMiddleware(riverq.Handover(laterClient(t, pg, dials))), core.WithLimit(1, -1))
+	for range tasks {
+		riverq.Go(t.Context(), m, mailArgs{"o-1"}, sleepy)
+	}
+	stats, err := shutdownNow(m)
+	require.NoError(t, err)
+	assert.Equal(t, tasks, stats.HandedOver)
+	assert.Greater(t, dials.Load(), int32(5))
+	assert.Equal(t, tasks, countJobs(t, pg))
 }
 
 // laterClient returns a client whose first five connections go to a port where nobody listens.
 func laterClient(t *testing.T, pg *postgresDatabase, dials *atomic.Int32) client {
 	t.Helper()
-	config, err := pgxpool.ParseConfig(pg.address)
-	require.NoError(t, err)
-	config.ConnConfig.Fallbacks = nil
-	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+	return clientDialling(t, pg, func(ctx context.Context, network, address string) (net.Conn, error) {
 		if dials.Add(1) <= 5 {
 			network, address = "tcp", "127.0.0.1:1"
 		}
 		return new(net.Dialer).DialContext(ctx, network, address)
-	}
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	require.NoError(t, err)
-	t.Cleanup(pool.Close)
-	c, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: quiet, Schema: pg.schema})
-	require.NoError(t, err)
-	return c
+	})
 }
