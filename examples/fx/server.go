@@ -47,7 +47,7 @@ func newServer(lc fx.Lifecycle, sd fx.Shutdowner, o options, l *slog.Logger, ord
 	mux := http.NewServeMux()
 	mux.Handle("POST /orders", orders)
 	s := &server{
-		// Shorter than the server has to stop, since Shutdown waits six seconds for a connection that is not used yet.
+		// Less than the server's time to stop: Shutdown waits up to six seconds for an unused connection.
 		Server: http.Server{Handler: mux, ReadHeaderTimeout: 2 * time.Second},
 		addr:   o.addr, logger: l, shutdown: sd,
 	}

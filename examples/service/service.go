@@ -56,8 +56,8 @@ func newService(o options, tel *telemetry) (_ *service, err error) {
 	return s, nil
 }
 
-// newServer returns a server that closes a connection on which no request has come within headerTimeout. Shutdown
-// would wait six seconds for one, so the time is shorter than the server has to stop.
+// newServer returns a server that closes connections on which no request comes within headerTimeout. That has to be less
+// than the server's time to stop: Shutdown waits up to six seconds for such a connection.
 func newServer(h http.Handler, headerTimeout time.Duration) *http.Server {
 	return &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout}
 }
